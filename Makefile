@@ -1,0 +1,47 @@
+# make train   trains the built-in generator `glyphs` to a loss of 0.05; more options: make train ARGS="--epochs 5"
+# make test    everything that a change must pass
+# make clean   removes what was made here; checkpoints stay
+
+PYTHON ?= python3
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
+
+.DELETE_ON_ERROR:
+.PHONY: help train test clean
+
+help:
+	@sed -n 's/^# make/make/p' Makefile
+
+train: $(VENV)/.installed
+	$(BIN)/python -m yolo_proc train --target-loss 0.05 $(ARGS)
+
+test: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -n 2
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps are older than what they depend on only after a change of the dependencies.
+$(VENV)/.installed: $(VENV)/.uv pyproject.toml constraints.txt
+	$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.uv pyproject.toml constraints.txt
+	$(INSTALL) --editable '.[dev]'
+	@touch $(VENV)/.installed $@
+
+# uv installs in a fifth of the time that pip takes.
+$(VENV)/.uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "make: expected Python 3.11 or newer, found $$($(PYTHON) --version 2>&1 | head -n 1); name one: make PYTHON=python3.12" >&2; \
+	  exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	@touch $@

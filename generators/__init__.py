@@ -1,0 +1,1 @@
+"""The built-in generators: one file a family of scenes. Installed as `yolo_proc_generators`."""

@@ -1,0 +1,167 @@
+"""What draws scenes: the protocol, and how a name becomes a generator.
+
+    class Dots(Generator):
+        classes = ("dot",)
+
+        def draw(self, canvas, rng):
+            canvas.background(rng.integers(0, 256, 3))
+            canvas.draw(circle(*rng.uniform(0.2, 0.8, 2), 0.1), rng.integers(0, 256, 3), "dot")
+
+A generator is known by its spec, a string: `glyphs` (the entry-point group `yolo_proc.generators`),
+`module:Name`, or `path/to/file.py:Name`. Worker processes get the spec and the parameters, never an object: a class
+from a file does not unpickle where processes are spawned.
+"""
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+import traceback
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, ClassVar
+
+import numpy as np
+
+from yolo_proc.canvas import Canvas
+from yolo_proc.errors import ConfigError, GeneratorError
+from yolo_proc.options import build, nearest
+
+ENTRY_POINT_GROUP = "yolo_proc.generators"
+
+
+class Generator(ABC):
+    """Base of every scene generator. Parameters: a frozen dataclass whose fields are `option(...)`.
+
+    Attributes:
+        classes: the names of the classes, in order; a class variable or a property.
+        flip_x, flip_y: the share of scenes that augmentation may mirror. Mirroring changes letters, so 0.
+    """
+
+    flip_x: ClassVar[float] = 0.0
+    flip_y: ClassVar[float] = 0.0
+
+    @property
+    @abstractmethod
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, in order."""
+
+    @abstractmethod
+    def draw(self, canvas: Canvas, rng: np.random.Generator) -> None:
+        """Draws one scene. Every draw of chance comes from `rng`, so that the scene is a function of its index."""
+
+
+def load_generator(spec: str, parameters: Mapping[str, Any] | None = None) -> Generator:
+    """The generator that `spec` names, made with `parameters` (checked against its declaration).
+
+    Raises:
+        GeneratorError: no such entry point, module, file or class, or the class is no generator.
+        ConfigError: a parameter that is not declared or out of range.
+    """
+    cls = find_generator_class(spec)
+    try:
+        generator = build(cls, parameters or {}, where=f"generator {spec}: ")
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"generator {spec}: {error}") from error
+    names: object = generator.classes
+    if isinstance(names, str):
+        raise GeneratorError(f"generator {spec}: classes must be a tuple of names, found a text: write ({names!r},)")
+    names = tuple(generator.classes)
+    if not names or len(set(names)) != len(names) or not all(isinstance(name, str) and name for name in names):
+        raise GeneratorError(f"generator {spec}: classes must be distinct names, at least one; found {names!r}")
+    return generator
+
+
+def generator_names() -> list[str]:
+    """The names that are registered as entry points, built-in ones and those of other packages."""
+    return sorted({entry.name for entry in entry_points(group=ENTRY_POINT_GROUP)})
+
+
+def find_generator_class(spec: str) -> type[Generator]:
+    """The class that a spec names.
+
+    Raises:
+        GeneratorError: see `load_generator`.
+    """
+    if ":" not in spec:
+        found: Any = _load_entry_point(spec)
+    else:
+        place, _, name = spec.rpartition(":")
+        module = _load_file(spec, Path(place)) if place.endswith(".py") else _load_module(spec, place)
+        if not hasattr(module, name):
+            known = [key for key, value in vars(module).items() if _is_generator_class(value)]
+            listed = f"; it has {', '.join(known)}" if known else "; it has no generator"
+            raise GeneratorError(f"generator {spec}: {place} has no class {name}{nearest(name, known)}{listed}")
+        found = getattr(module, name)
+    if not _is_generator_class(found):
+        raise GeneratorError(f"generator {spec}: expected a class derived from yolo_proc.Generator, found {found!r}")
+    cls: type[Generator] = found
+    missing: frozenset[str] = getattr(cls, "__abstractmethods__", frozenset())
+    if missing:
+        raise GeneratorError(f"generator {spec}: the class defines no {' and no '.join(sorted(missing))}")
+    return cls
+
+
+def _is_generator_class(value: Any) -> bool:
+    return inspect.isclass(value) and issubclass(value, Generator) and value is not Generator
+
+
+def _load_entry_point(name: str) -> Any:
+    matches = [entry for entry in entry_points(group=ENTRY_POINT_GROUP) if entry.name == name]
+    if not matches and name.endswith(".py") and Path(name).is_file():
+        raise GeneratorError(f"generator {name}: expected a class of that file too: {name}:Name")
+    if not matches:
+        known = generator_names()
+        raise GeneratorError(
+            f"generator {name}: no such name{nearest(name, known)}; expected {', '.join(known)}, "
+            "module:Name or file.py:Name"
+        )
+    try:
+        return matches[0].load()
+    except (ImportError, AttributeError) as error:
+        raise GeneratorError(f"generator {name}: {matches[0].value} does not load: {error}") from error
+
+
+def _load_module(spec: str, name: str) -> ModuleType:
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise GeneratorError(f"generator {spec}: expected a name, module:Name or file.py:Name")
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        hint = "; a file is named file.py:Name" if Path(f"{name}.py").exists() else ""
+        raise GeneratorError(f"generator {spec}: module {name} cannot be imported: {_told(error)}{hint}") from error
+
+
+def _load_file(spec: str, path: Path) -> ModuleType:
+    if not path.is_file():
+        raise GeneratorError(f"generator {spec}: no file {path} (looked in {Path.cwd()})")
+    key = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
+    module_name = f"_yolo_proc_file_{key}"
+    if module_name in sys.modules:
+        return sys.modules[module_name]
+    module_spec = importlib.util.spec_from_file_location(module_name, path)
+    assert module_spec is not None
+    assert module_spec.loader is not None
+    module = importlib.util.module_from_spec(module_spec)
+    sys.modules[module_name] = module  # dataclasses look their own module up
+    try:
+        module_spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[module_name]
+        raise GeneratorError(f"generator {spec}: {path} cannot be imported: {_told(error)}") from error
+    return module
+
+
+def _told(error: Exception) -> str:
+    """`ValueError: text (file.py:3)`: an error of the user's module, with the line of it that failed."""
+    if isinstance(error, ImportError):
+        return str(error)
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}:{error.lineno}: {error.msg}"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
+    place = f" ({frames[-1].filename}:{frames[-1].lineno})" if len(frames) > 1 else ""
+    return f"{type(error).__name__}: {error}{place}"

@@ -1,0 +1,326 @@
+"""Scene i of a stream, and batches of scenes, drawn in this process or in others.
+
+`Stream[i]` is a pure function of (generator with parameters, seed, stream, i): not of what was drawn before, nor of
+the number of processes. Worker processes get the spec and the parameters of the generator, never an object.
+
+Letters of the shapes: B scenes of a batch, N objects, M ignore regions, H x W pixels.
+"""
+
+import itertools
+import traceback
+from collections.abc import Generator as Yields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yolo_proc.augment import Augmenter, forbid_update_check, import_albumentations, needs_albumentations
+from yolo_proc.boxes import FloatArray, as_boxes
+from yolo_proc.canvas import Canvas
+from yolo_proc.config import AugmentConfig, Config
+from yolo_proc.errors import ConfigError, GeneratorError, YoloProcError
+from yolo_proc.generator import Generator, load_generator
+from yolo_proc.letterbox import Letterbox
+from yolo_proc.rng import Addresses
+from yolo_proc.scene import Scene
+from yolo_proc.workers import check_start_method, in_processes, portable_class
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_OF_THIS_PROCESS = ("generator", "classes", "_addresses", "_augmenter")  # of a Stream
+
+
+class Stream:
+    """The scenes of one stream, by index: `Stream("glyphs", 0, "train")[17]` is a `Scene`.
+
+    Args:
+        generator: spec of the generator: built-in name, module:Name or file.py:Name.
+        seed, stream: the address of the scenes; "train", "validation", "target", "calibration", "test" or any name.
+        parameters: of the generator.
+        image_size: side of the scenes in pixels.
+        augment: how they vary.
+        picture_size: (width, height): draw every scene at this size instead and letterbox none.
+
+    Raises:
+        GeneratorError, ConfigError: the generator or its parameters, as in `load_generator`.
+    """
+
+    def __init__(
+        self,
+        generator: str,
+        seed: int,
+        stream: str,
+        *,
+        parameters: Mapping[str, Any] | None = None,
+        image_size: int = 256,
+        augment: AugmentConfig | None = None,
+        picture_size: tuple[int, int] | None = None,
+    ) -> None:
+        if image_size < 1 or (picture_size is not None and min(picture_size) < 1):
+            found = picture_size or image_size
+            raise ConfigError(f"stream {stream}: expected sides of at least 1 pixel, found {found}")
+        self.spec = generator
+        self.seed = seed
+        self.stream = stream
+        self.parameters = dict(parameters or {})
+        self.image_size = image_size
+        self.augment = augment or AugmentConfig()
+        self.picture_size = picture_size
+        self._load()
+
+    @classmethod
+    def from_config(cls, config: Config, stream: str, *, picture_size: tuple[int, int] | None = None) -> "Stream":
+        """The stream of that name of a run."""
+        return cls(
+            config.generator.name,
+            config.seed,
+            stream,
+            parameters=config.generator.parameters,
+            image_size=config.image_size,
+            augment=config.augment,
+            picture_size=picture_size,
+        )
+
+    def _load(self) -> None:
+        self.generator: Generator = load_generator(self.spec, self.parameters)
+        self.classes: tuple[str, ...] = tuple(self.generator.classes)
+        self._addresses = Addresses(self.seed, self.stream)
+        self._augmenter = Augmenter(
+            self.augment, self.seed, self.stream, flip_x=self.generator.flip_x, flip_y=self.generator.flip_y
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A class from a file does not unpickle in another process, so the other process loads it from the spec.
+        return {key: value for key, value in vars(self).items() if key not in _OF_THIS_PROCESS}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._load()
+
+    @property
+    def scene_size(self) -> tuple[int, int]:
+        """(width, height) in pixels of every scene."""
+        return self.picture_size or (self.image_size, self.image_size)
+
+    def __getitem__(self, index: int) -> Scene:
+        """Scene `index`, from 0; there is no last one.
+
+        Raises:
+            GeneratorError: the generator failed; the message names it, the scene and the place in its source.
+        """
+        if index < 0:
+            raise IndexError(f"stream {self.stream}: scenes count from 0, found {index}")
+        plan = self._augmenter.plan(index, self.image_size, self.picture_size)
+        shorter = min(plan.width, plan.height)
+        canvas = Canvas(plan.width / shorter, plan.height / shorter)
+        self._draw(canvas, index)
+        matrix = plan.matrix(loose=canvas.has_loose_boxes and not self.augment.loose_boxes)
+        try:
+            scene = canvas.render(plan.width, plan.height, matrix, self.classes)
+        except YoloProcError as error:
+            raise self._named(error, index) from error
+        if plan.pixels:
+            scene = Scene(self._augmenter.change_pixels(scene.image, plan), scene.objects, scene.ignore)
+        if plan.letterboxed:
+            scene = letterboxed(scene, self.image_size, self.image_size)
+        return scene
+
+    def _draw(self, canvas: Canvas, index: int) -> None:
+        try:
+            self.generator.draw(canvas, self._addresses.at(index, "draw"))
+        except YoloProcError as error:
+            raise self._named(error, index) from error
+        except Exception as error:
+            # The border to code that is not ours: whatever it raises is told with its scene, so that it can be redrawn.
+            what = str(error).strip().partition("\n")[0]
+            told = GeneratorError(f"{type(error).__name__}{f': {what}' if what else ''} ({_place(error)})")
+            raise self._named(told, index) from error
+
+    def _named(self, error: YoloProcError, index: int) -> YoloProcError:
+        return portable_class(error)(f"generator {self.spec} failed on scene {index} of stream {self.stream}: {error}")
+
+
+def _place(error: BaseException) -> str:
+    """`cards.py:12 in draw`: the last line that ran outside of this package, where the mistake is to be sought."""
+    frames = traceback.extract_tb(error.__traceback__)
+    here = Path(__file__).parent
+    last = next((frame for frame in reversed(frames) if Path(frame.filename).parent != here), frames[-1])
+    return f"{Path(last.filename).name}:{last.lineno} in {last.name}"
+
+
+def letterboxed(scene: Scene, width: int, height: int) -> Scene:
+    """The scene in a frame of another size by rule 1; boxes, outlines and ignore regions move along."""
+    picture_height, picture_width = scene.image.shape[:2]
+    box = Letterbox.of(picture_width, picture_height, width, height)
+    boxes = box.boxes_to_network(scene.boxes).tolist()
+    objects = tuple(
+        replace(
+            thing,
+            box=tuple(moved),
+            outline=None if thing.outline is None else box.points_to_network(thing.outline),
+        )
+        for thing, moved in zip(scene.objects, boxes, strict=True)
+    )
+    return Scene(box.apply(scene.image), objects, box.boxes_to_network(scene.ignore))
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Scenes of one size as arrays. Objects stand image by image, in drawn order.
+
+    Attributes:
+        images: (B, H, W, 3) uint8 RGB tensor.
+        box_xyxy: (N, 4) float64 pixels.
+        class_ids: (N,) int64.
+        image_ids: (N,) int64, ascending: the place of each object's image in this batch.
+        confidence, visible, in_frame: (N,) float64, as in `SceneObject`.
+        ignore_xyxy: (M, 4) float64 pixels.
+        ignore_image_ids: (M,) int64.
+        indices: (B,) int64: which scenes of the stream these are.
+    """
+
+    images: "Tensor"
+    box_xyxy: FloatArray
+    class_ids: NDArray[np.int64]
+    image_ids: NDArray[np.int64]
+    confidence: FloatArray
+    visible: FloatArray
+    in_frame: FloatArray
+    ignore_xyxy: FloatArray
+    ignore_image_ids: NDArray[np.int64]
+    indices: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, scenes: Sequence[Scene], indices: Sequence[int] | None = None, *, shared: bool = False) -> "Batch":
+        """The batch of some scenes.
+
+        Args:
+            indices: which scenes of a stream they are; 0 ... B - 1 if not given.
+            shared: put the images into memory that another process can map.
+        """
+        import torch
+
+        assert scenes, "a batch has at least one scene"
+        objects = [thing for scene in scenes for thing in scene.objects]
+        counts = [len(scene.objects) for scene in scenes]
+        ignored = [len(scene.ignore) for scene in scenes]
+        images = torch.empty((len(scenes), *scenes[0].image.shape), dtype=torch.uint8)  # (B, H, W, 3)
+        if shared:
+            images.share_memory_()  # type: ignore[no-untyped-call]
+        np.stack([scene.image for scene in scenes], out=images.numpy())
+        places = np.arange(len(scenes), dtype=np.int64)
+        return cls(
+            images=images,
+            box_xyxy=as_boxes([thing.box for thing in objects]),
+            class_ids=np.array([thing.class_id for thing in objects], dtype=np.int64),
+            image_ids=np.repeat(places, counts),
+            confidence=np.array([thing.confidence for thing in objects], dtype=np.float64),
+            visible=np.array([thing.visible for thing in objects], dtype=np.float64),
+            in_frame=np.array([thing.in_frame for thing in objects], dtype=np.float64),
+            ignore_xyxy=np.concatenate([as_boxes(scene.ignore) for scene in scenes]),
+            ignore_image_ids=np.repeat(places, ignored),
+            indices=places if indices is None else np.array(indices, dtype=np.int64),
+        )
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def objects_of(self, image: int) -> slice:
+        """Where the objects of one image stand in the arrays of N."""
+        first, end = np.searchsorted(self.image_ids, [image, image + 1])
+        return slice(int(first), int(end))
+
+
+def batches(
+    stream: Stream,
+    first_batch: int,
+    batch_size: int,
+    *,
+    count: int | None = None,
+    workers: int = 0,
+    start_method: str | None = None,
+    rank: int = 0,
+    ranks: int = 1,
+) -> Yields[Batch, None, None]:
+    """Batches of consecutive scenes: batch k of the stream holds scenes k * batch_size and the following.
+
+    The bytes depend on none of `workers`, `start_method` and `ranks`: the shares of ranks 0 ... R - 1 one after
+    another are the whole batch. Workers begin at once; closing the iterator (or dropping it) ends them.
+
+    Args:
+        first_batch: k of the first batch.
+        count: how many batches; None: without end.
+        workers: processes that draw; 0: this one, when the next batch is asked for.
+        start_method: "fork", "spawn" or "forkserver"; None: fork where there is one on Linux, else spawn.
+        rank, ranks: which part of each batch is wanted.
+
+    Raises:
+        ConfigError: an argument out of range.
+        YoloProcError: (from `next`) what drawing a scene raised, here or in a worker.
+        TrainingError: (from `next`) a worker died.
+    """
+    if batch_size < 1 or first_batch < 0 or workers < 0 or not 0 <= rank < ranks <= batch_size:
+        raise ConfigError(
+            f"batches: expected batch_size >= ranks > rank >= 0, first_batch >= 0 and workers >= 0; found batch_size "
+            f"{batch_size}, ranks {ranks}, rank {rank}, first_batch {first_batch}, workers {workers}"
+        )
+    shares = _Shares(first_batch, batch_size, count, rank, ranks)
+    if workers == 0:
+        return (Batch.of([stream[index] for index in share], share) for share in shares)
+    return _received(_start_workers(stream, shares, workers, start_method))
+
+
+@dataclass(frozen=True)
+class _Shares:
+    """The scene indices of this rank's part of each batch, batch by batch."""
+
+    first_batch: int
+    batch_size: int
+    count: int | None
+    rank: int
+    ranks: int
+
+    def __iter__(self) -> Iterator[range]:
+        low = self.batch_size * self.rank // self.ranks
+        high = self.batch_size * (self.rank + 1) // self.ranks
+        numbers: Iterable[int] = itertools.count(self.first_batch)
+        if self.count is not None:
+            numbers = range(self.first_batch, self.first_batch + self.count)
+        return (range(k * self.batch_size + low, k * self.batch_size + high) for k in numbers)
+
+
+@dataclass(frozen=True)
+class _DrawBatch:
+    """The task of a worker: the indices of a share -> its batch."""
+
+    stream: Stream
+
+    def __call__(self, share: range, shared: bool, /) -> Batch:
+        batch = Batch.of([self.stream[index] for index in share], share, shared=shared)
+        # An array goes through the pipe by value; a tensor would go to shared memory, of which there is too little.
+        pixels: Any = batch.images if shared else batch.images.numpy()
+        return replace(batch, images=pixels)
+
+
+def _start_workers(stream: Stream, shares: _Shares, workers: int, start_method: str | None) -> Iterator[Any]:
+    method = check_start_method(start_method)
+    preload = [__name__]
+    if needs_albumentations(stream.augment):
+        # Where processes are forked it is imported once and not once a worker; the others find the variable it sets.
+        import_albumentations() if method == "fork" else forbid_update_check()
+        preload.append("albumentations")
+    width, height = stream.scene_size
+    result_bytes = -(-shares.batch_size // shares.ranks) * width * height * 3
+    return in_processes(_DrawBatch(stream), shares, workers, method, result_bytes=result_bytes, preload=preload)
+
+
+def _received(results: Iterator[Any]) -> Yields[Batch, None, None]:
+    import torch
+
+    for batch in results:
+        pixels = batch.images
+        yield batch if isinstance(pixels, torch.Tensor) else replace(batch, images=torch.from_numpy(pixels))

@@ -1,0 +1,101 @@
+"""The loss: raw logits and targets in, named sums and counts out. The only place that sees both.
+
+Letters: B images, S slots of an image, C classes, N objects with a slot.
+
+    class   cross-entropy of the class logits                          over object slots
+    obj_f   binary cross-entropy of J with 0                           over empty slots
+    obj_t   binary cross-entropy of J with 1                           over object slots
+    wh      (t - ln(side / anchor))^2                                  over both sides of object slots
+    xy      ((sigmoid(t) - v) * stride / side)^2                       over both coordinates of object slots
+
+`wh` and `xy` are means over the two coordinates too: each coordinate counts as one, so their counts are 2 N.
+`xy` is the error in units of the object's own side, so it means the same at every stride. No term speaks of an
+ignored slot. The total is exactly the weighted sum of the terms.
+
+Terms travel as (sum, count) and `mean_terms` alone divides: several processes then give the same loss as one, and a
+batch without objects counts for nothing.
+"""
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from yolo_proc.codec import CLASSES, SIZE_LOGIT_HIGH, SIZE_LOGIT_LOW, J, Targets, TensorTargets, W, X
+from yolo_proc.config import LossConfig
+
+TERMS = ("class", "obj_f", "obj_t", "wh", "xy")
+
+
+def detection_terms(logits: Tensor, targets: Targets | TensorTargets) -> dict[str, tuple[Tensor, Tensor]]:
+    """{term: (sum, count)}, scalars, differentiable in the logits; float32 whatever autocast says.
+
+    Args:
+        logits: (B, S, 5 + C) raw, of any float type; float64 is computed in float64 (to check gradients).
+        targets: of the same batch; `Targets.to` puts them on the device ahead of time.
+    """
+    # Objects and ignored slots are distinct, so the empty ones need no counting on the device.
+    empty = logits.shape[0] * logits.shape[1] - len(targets.image) - len(targets.ignored_image)
+    terms = {}
+    for term, (values, _) in _elements(logits, targets).items():
+        terms[term] = values.sum(), values.new_full((), empty if term == "obj_f" else values.numel())
+    return terms
+
+
+def mean_terms(sums_and_counts: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+    """{term: sum / count}, 0 where the count is 0. The one function that divides."""
+    return {term: total / count.clamp(min=1) for term, (total, count) in sums_and_counts.items()}
+
+
+def term_weights(config: LossConfig) -> dict[str, float]:
+    """{term: its weight in the total}."""
+    return {term: getattr(config, f"weight_{term}") for term in TERMS}
+
+
+def total(means: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
+    """The scalar loss: exactly the weighted sum of the terms, added in the order of `weights`."""
+    first, *others = (weight * means[term] for term, weight in weights.items())
+    for other in others:
+        first = first + other
+    return first
+
+
+def blame(logits: Tensor, targets: Targets | TensorTargets) -> list[tuple[str, int]]:
+    """(term, image in the batch) of every value that is not finite, in the order of `TERMS`, then of images.
+
+    Empty where each value is finite and only their sum overflows.
+    """
+    with torch.no_grad():
+        elements = _elements(logits, targets)
+    found = []
+    for term, (values, image) in elements.items():
+        found += [(term, k) for k in sorted(set(image[~values.isfinite()].tolist()))]
+    return found
+
+
+def _elements(logits: Tensor, targets: Targets | TensorTargets) -> dict[str, tuple[Tensor, Tensor]]:
+    """{term: (its values, the image of each, alike in shape)}, in the order of `TERMS`."""
+    if isinstance(targets, Targets):
+        targets = targets.to(logits.device, logits.dtype if logits.dtype == torch.float64 else torch.float32)
+    assert len(logits) == targets.batch_size, f"logits {tuple(logits.shape)} for {targets.batch_size} images"
+    with torch.autocast(logits.device.type, enabled=False):
+        logits = logits if logits.dtype == torch.float64 else logits.float()
+        image, slot = targets.image, targets.slot
+        objects = logits[image, slot]  # (N, 5 + C)
+        empty = torch.ones(logits.shape[:2], dtype=torch.bool, device=logits.device)  # (B, S)
+        empty[image, slot] = False
+        empty[targets.ignored_image, targets.ignored_slot] = False
+        # The others become -inf, of which softplus and its slope are exactly 0: no difference of large numbers.
+        nothing = logits[..., J].masked_fill(~empty, -torch.inf)  # (B, S)
+        sizes = targets.wh.log().clamp(SIZE_LOGIT_LOW, SIZE_LOGIT_HIGH)  # (N, 2)
+        places = (objects[:, X:W].sigmoid() - targets.xy) * targets.stride_over_size  # (N, 2)
+        both = image[:, None].expand(-1, 2)
+        every = torch.arange(len(logits), device=logits.device)[:, None].expand_as(nothing)
+        return {
+            "class": (F.cross_entropy(objects[:, CLASSES:], targets.class_id, reduction="none"), image),
+            "obj_f": (F.softplus(nothing), every),
+            "obj_t": (F.softplus(-objects[:, J]), image),
+            "wh": ((objects[:, W:J] - sizes).square(), both),
+            "xy": (places.square(), both),
+        }

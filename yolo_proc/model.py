@@ -1,0 +1,293 @@
+"""The networks: pictures in, raw logits out. They know no targets and apply no sigmoid.
+
+    B images, H x W pixels, S slots, C classes, A anchors a grid, Gy x Gx cells of a grid, K channels
+
+`small` (the default): 3 x 3 convolutions of stride 2, one a stride, with residual blocks from stride 8 on; a coarser
+stage's features are added to a finer grid's from above. `original`: the network of the Java
+project that this one grew from, 15,530,088 parameters at 416 x 416 with one 100 x 100 anchor and 3 classes.
+"""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from yolo_proc.codec import Grid, LabelCodec
+from yolo_proc.config import LossConfig, ModelConfig
+from yolo_proc.errors import CheckpointError, ConfigError
+
+# Pixels of any source: mid grey and a broad deviation. Fixed, so that a picture means the same in every run.
+PIXEL_MEAN = 127.5
+PIXEL_STD = 64.0
+# The output layer's weights start this small, so that the first logits are its biases.
+OUTPUT_STD = 1e-3
+
+
+class ConvNormAct(nn.Sequential):
+    """Convolution, batch normalisation, activation. The convolution has a bias only without the normalisation."""
+
+    def __init__(
+        self, k_in: int, k_out: int, size: int = 3, stride: int = 1, *, norm: bool = True, act: nn.Module | None = None
+    ) -> None:
+        layers: list[nn.Module] = [nn.Conv2d(k_in, k_out, size, stride, size // 2, bias=not norm)]
+        if norm:
+            layers.append(nn.BatchNorm2d(k_out))
+        layers.append(act if act is not None else nn.ReLU(inplace=True))
+        super().__init__(*layers)
+
+
+class Residual(nn.Module):
+    """x + two 3 x 3 convolutions of x (He et al., "Identity mappings in deep residual networks", 2016, post-norm)."""
+
+    def __init__(self, channels: int, *, norm: bool) -> None:
+        super().__init__()
+        self.first = ConvNormAct(channels, channels, norm=norm)
+        self.second = ConvNormAct(channels, channels, norm=norm, act=nn.Identity())
+        self.act = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.act(self.second(self.first(x)) + x)  # type: ignore[no-any-return]
+
+
+class SmallBody(nn.Module):
+    """One stage a stride; gives a feature map for each grid, coarse features added to finer ones.
+
+    The stem has two layers at high resolution: with a 4 x 4 patch that costs as much, the same loss takes half as
+    many images again (docs/log.md).
+
+    Args:
+        strides: of the grids, ascending powers of two from 4 to 64.
+        width: factor on the channels: 8, 16, 32, 64, 96, 128 at strides 2, 4, 8, 16, 32, 64; at least 8.
+        depth: residual blocks in each stage that a grid reads (a stage in between has one).
+        norm: batch normalisation on or off.
+
+    Attributes:
+        channels: of the map of each grid.
+    """
+
+    CHANNELS: Mapping[int, int] = {2: 8, 4: 16, 8: 32, 16: 64, 32: 96, 64: 128}
+    # A grid finer than this still needs features that see a whole object.
+    COARSEST_AT_LEAST = 16
+
+    def __init__(self, strides: Sequence[int], *, width: float, depth: int, norm: bool) -> None:
+        super().__init__()
+        self.strides = tuple(strides)
+        coarsest = max(*strides, self.COARSEST_AT_LEAST)
+        k = {stride: max(8, 8 * round(base * width / 8)) for stride, base in self.CHANNELS.items()}
+        self.stem = nn.Sequential(
+            ConvNormAct(3, k[2], stride=2, norm=norm), ConvNormAct(k[2], k[4], stride=2, norm=norm)
+        )
+        self.stages = nn.ModuleDict()
+        stride = 8
+        while stride <= coarsest:
+            blocks = depth if stride in strides or stride == coarsest else 1
+            self.stages[str(stride)] = nn.Sequential(
+                ConvNormAct(k[stride // 2], k[stride], stride=2, norm=norm),
+                *(Residual(k[stride], norm=norm) for _ in range(blocks)),
+            )
+            stride *= 2
+        self.laterals = nn.ModuleDict()
+        self.merges = nn.ModuleDict()
+        stride = coarsest // 2
+        while stride >= min(strides):
+            self.laterals[str(stride)] = ConvNormAct(k[stride * 2], k[stride], size=1, norm=norm)
+            self.merges[str(stride)] = Residual(k[stride], norm=norm)
+            stride //= 2
+        self.channels = [k[stride] for stride in strides]
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(B, 3, H, W) -> for each grid (B, K, Gy, Gx)."""
+        features = {4: self.stem(x)}
+        stride = 4
+        for name, stage in self.stages.items():
+            features[int(name)] = stage(features[stride])
+            stride = int(name)
+        for name, lateral in self.laterals.items():
+            finer = features[int(name)]
+            coarse = F.interpolate(lateral(features[int(name) * 2]), size=finer.shape[-2:], mode="nearest")
+            features[int(name)] = self.merges[name](finer + coarse)
+        return [features[stride] for stride in self.strides]
+
+
+class ConvOutput(nn.Module):
+    """The output layer of a convolutional body: a 1 x 1 convolution a grid."""
+
+    def __init__(self, channels: Sequence[int], codec: LabelCodec) -> None:
+        super().__init__()
+        self.fields = codec.fields
+        self.layers = nn.ModuleList(
+            nn.Conv2d(k, len(grid.anchors) * codec.fields, 1) for k, grid in zip(channels, codec.grids, strict=True)
+        )
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """For each grid (B, K, Gy, Gx) -> (B, S, 5 + C), slots row by row, then anchor by anchor."""
+        flat = []
+        for layer, x in zip(self.layers, features, strict=True):
+            y = layer(x).permute(0, 2, 3, 1)  # (B, Gy, Gx, A * (5 + C))
+            flat.append(y.reshape(y.shape[0], -1, self.fields))
+        return torch.cat(flat, dim=1) if len(flat) > 1 else flat[0]
+
+    def slot_rows(self, layer: nn.Module) -> Tensor:
+        """The indices of a layer's output channels as (slots of a cell, 5 + C)."""
+        assert isinstance(layer, nn.Conv2d)
+        return torch.arange(layer.out_channels).view(-1, self.fields)
+
+
+class OriginalBody(nn.Module):
+    """The Java project's convolutions: 3 x 3 of stride 2 with 32, 64, 128, 192, 256 filters, then one of 64."""
+
+    STRIDE = 32
+
+    def __init__(self, *, norm: bool) -> None:
+        super().__init__()
+        channels = (3, 32, 64, 128, 192, 256)
+        pairs = itertools.pairwise(channels)
+        self.layers = nn.Sequential(
+            *(ConvNormAct(a, b, stride=2, norm=norm, act=nn.LeakyReLU(0.1, inplace=True)) for a, b in pairs),
+            ConvNormAct(channels[-1], 64, norm=norm, act=nn.LeakyReLU(0.1, inplace=True)),
+        )
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(B, 3, H, W) -> one map (B, 64, H / 32, W / 32)."""
+        return [self.layers(x)]
+
+
+class DenseOutput(nn.Module):
+    """The original's output layer: one fully connected layer from the whole picture to all slots."""
+
+    def __init__(self, channels: int, codec: LabelCodec) -> None:
+        super().__init__()
+        grid = codec.grids[0]
+        self.fields = codec.fields
+        self.layers = nn.ModuleList([nn.Linear(channels * grid.columns * grid.rows, codec.slots * codec.fields)])
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """One map (B, K, Gy, Gx) -> (B, S, 5 + C)."""
+        flat = features[0].flatten(1)
+        return self.layers[0](flat).view(flat.shape[0], -1, self.fields)  # type: ignore[no-any-return]
+
+    def slot_rows(self, layer: nn.Module) -> Tensor:
+        """The indices of the layer's outputs as (slots, 5 + C)."""
+        assert isinstance(layer, nn.Linear)
+        return torch.arange(layer.out_features).view(-1, self.fields)
+
+
+class Yolo(nn.Module):
+    """Pictures to raw logits: normalisation, body, output layer.
+
+    Args:
+        config: which body, how wide and deep.
+        codec: grids, anchors and classes; says the shape of the output.
+        object_bias: the initial logit of J (see `constant_object_logit`).
+
+    Raises:
+        ConfigError: a named network that does not fit the grids.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: ModelConfig, codec: LabelCodec, *, object_bias: float = 0.0) -> None:
+        super().__init__()
+        self.config = config
+        self.codec = codec
+        self.register_buffer("mean", torch.full((3, 1, 1), PIXEL_MEAN))
+        self.register_buffer("std", torch.full((3, 1, 1), PIXEL_STD))
+        self.body: SmallBody | OriginalBody
+        self.output: ConvOutput | DenseOutput
+        if config.name == "original":
+            if [grid.stride for grid in codec.grids] != [OriginalBody.STRIDE]:
+                raise ConfigError(
+                    f"model.strides: the network `original` has one grid of stride 32, found {list(config.strides)}"
+                )
+            self.body = OriginalBody(norm=config.batch_norm)
+            self.output = DenseOutput(64, codec)
+        else:
+            strides = [grid.stride for grid in codec.grids]
+            self.body = SmallBody(strides, width=config.width, depth=config.depth, norm=config.batch_norm)
+            self.output = ConvOutput(self.body.channels, codec)
+        self._initialise(object_bias)
+        self.to(memory_format=torch.channels_last)
+
+    def _initialise(self, object_bias: float) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        for layer in self.output.layers:
+            assert isinstance(layer, nn.Conv2d | nn.Linear)
+            assert layer.bias is not None
+            nn.init.normal_(layer.weight, std=OUTPUT_STD)
+            with torch.no_grad():
+                layer.bias[self.output.slot_rows(layer)[:, 4]] = object_bias
+
+    def forward(self, images: Tensor) -> Tensor:
+        """uint8 RGB (B, H, W, 3) -> raw logits (B, S, 5 + C)."""
+        x = images.permute(0, 3, 1, 2)  # (B, 3, H, W), channels_last in memory
+        x = (x.to(self.mean.dtype) - self.mean) / self.std
+        return self.output(self.body(x))  # type: ignore[no-any-return]
+
+    def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
+        """Two groups: matrices and filters decay; biases and the normalisation's own parameters do not."""
+        parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        return [
+            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+
+    @torch.no_grad()
+    def calibrate(self, scale: float, bias: float) -> None:
+        """Folds J' = scale * J + bias into the output layer, so that sigmoid(J') is a probability."""
+        for layer in self.output.layers:
+            assert isinstance(layer, nn.Conv2d | nn.Linear)
+            assert layer.bias is not None
+            rows = self.output.slot_rows(layer)[:, 4]
+            layer.weight[rows] *= scale
+            layer.bias[rows] = layer.bias[rows] * scale + bias
+
+
+def constant_object_logit(loss: LossConfig) -> float:
+    """The J at which a constant answer costs least.
+
+    The loss of a constant J is w_t * softplus(-J) + w_f * softplus(J), with separate means over object and empty
+    slots; its minimum is J = ln(w_t / w_f).
+    """
+    if loss.weight_obj_t <= 0 or loss.weight_obj_f <= 0:
+        return 0.0
+    return math.log(loss.weight_obj_t / loss.weight_obj_f)
+
+
+def model_from_checkpoint(state: Mapping[str, Any], weights: Literal["ema", "raw"] = "ema") -> Yolo:
+    """The network that a checkpoint holds, in evaluation mode, with its calibration folded in.
+
+    Args:
+        state: as `checkpoint.load` gives it.
+        weights: "ema", the averaged ones that are shipped, or "raw".
+
+    Raises:
+        CheckpointError: another task or version, or weights that do not fit the network.
+    """
+    if state.get("task") != "detect" or state.get("version") != 1:
+        raise CheckpointError(
+            f"expected a checkpoint of task detect, version 1; found task {state.get('task')!r}, "
+            f"version {state.get('version')!r}: use the release that wrote it"
+        )
+    fields = dict(state["model"])
+    fields["strides"] = tuple(fields["strides"])
+    codec = LabelCodec(tuple(Grid.from_dict(grid) for grid in state["grids"]), len(state["classes"]))
+    model = Yolo(ModelConfig(**fields), codec)
+    key = "ema" if weights == "ema" and state.get("ema") is not None else "weights"
+    try:
+        model.load_state_dict(state[key])
+    except (RuntimeError, KeyError) as error:
+        raise CheckpointError(f"the weights do not fit the network {fields['name']}: {error}") from error
+    # Calibrated for the weights that ship; the raw ones have other logits.
+    if weights == "ema" and state.get("calibration") is not None:
+        scale, bias = state["calibration"]
+        model.calibrate(scale, bias)
+    return model.eval()

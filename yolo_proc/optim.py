@@ -1,0 +1,108 @@
+"""Optimizers, the learning-rate schedule, averaged weights.
+
+The schedule is warm-up, a constant part, then a decay ("warmup-stable-decay", Hu et al., MiniCPM, 2024, section 4; the
+linear decay to zero after Bergsma et al., "Straight to zero", 2025). It reads the step and recorded events only, so
+that it is the same function after a resume.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from yolo_proc.config import OptimConfig
+from yolo_proc.model import Yolo
+
+# What is left of the learning rate when a decay has ended.
+FLOOR = 0.01
+
+
+def build_optimizer(model: Yolo, config: OptimConfig) -> torch.optim.Optimizer:
+    """The optimizer over the model's own parameter groups."""
+    groups = model.parameter_groups(config.weight_decay)
+    if config.name == "sgd":
+        return torch.optim.SGD(groups, lr=config.lr, momentum=0.9, nesterov=True)
+    return torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.99), fused=True)
+
+
+@dataclass(frozen=True)
+class Decay:
+    """A recorded event: the decay begins with update `start` and takes `steps` updates."""
+
+    start: int
+    steps: int
+    reason: str = ""
+
+
+class Schedule:
+    """The learning rate at a step: warm-up from `since`, constant, then the decay where one was recorded.
+
+    Attributes:
+        since: the update with which this rise began: 0, or where a decay had ended above the target.
+        decay: None until the decay begins.
+    """
+
+    def __init__(self, config: OptimConfig) -> None:
+        self.config = config
+        self.since = 0
+        self.decay: Decay | None = None
+
+    def lr(self, step: int) -> float:
+        """The rate of update `step`, counted from 0."""
+        rate = self.config.lr * min(1.0, (step - self.since + 1) / (self.config.warmup_steps + 1))
+        if self.decay is None or step < self.decay.start:
+            return rate
+        passed = min(1.0, (step - self.decay.start + 1) / self.decay.steps)
+        return rate * (1.0 - (1.0 - FLOOR) * passed)
+
+    def decayed(self, step: int) -> bool:
+        """Whether the decay has ended before update `step`."""
+        return self.decay is not None and step >= self.decay.start + self.decay.steps
+
+    def begin_decay(self, decay: Decay) -> None:
+        """Records the decay."""
+        assert self.decay is None, "a decay has begun already"
+        self.decay = decay
+
+    def restart(self, step: int) -> None:
+        """Records that the rate rises again with update `step`."""
+        self.since, self.decay = step, None
+
+    def state_dict(self) -> dict[str, Any]:
+        """The recorded events."""
+        return {"since": self.since, "decay": None if self.decay is None else asdict(self.decay)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse of `state_dict`."""
+        self.since = state["since"]
+        self.decay = None if state["decay"] is None else Decay(**state["decay"])
+
+
+class Ema:
+    """An exponential moving average of a model's weights and of its normalisation's statistics.
+
+    decay_t = min(decay, (1 + t) / (10 + t)), so that the first steps are forgotten quickly.
+    """
+
+    def __init__(self, model: Yolo, decay: float, average: Yolo) -> None:
+        self.decay = decay
+        self.updates = 0
+        self.model = average
+        self.model.load_state_dict(model.state_dict())
+        self.model.eval().requires_grad_(False)
+        self._pairs = self._float_pairs(model)
+
+    def _float_pairs(self, model: nn.Module) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """Averaged and live tensors, side by side; the normalisation's counters of batches have no average."""
+        average, live = self.model.state_dict(), model.state_dict()
+        names = [name for name, value in live.items() if value.is_floating_point()]
+        return [average[name] for name in names], [live[name] for name in names]
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Takes the live weights in."""
+        weight = 1.0 - min(self.decay, (1 + self.updates) / (10 + self.updates))
+        self.updates += 1
+        average, live = self._pairs
+        torch._foreach_lerp_(average, live, weight)

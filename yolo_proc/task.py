@@ -1,0 +1,55 @@
+"""What the training loop knows of its task: labels to targets, outputs and targets to terms of a loss.
+
+Detection is one task; another (classification) gives the same four things and trains in the same loop.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from yolo_proc.codec import LabelCodec
+from yolo_proc.config import LabelConfig, LossConfig
+from yolo_proc.loss import TERMS, blame, detection_terms, term_weights
+from yolo_proc.stream import Batch
+
+
+class Task(Protocol):
+    """The border between the loop and what is learned."""
+
+    terms: Sequence[str]
+    weights: Mapping[str, float]
+
+    def targets(self, batch: Batch, device: torch.device) -> tuple[Any, Mapping[str, int]]:
+        """A batch's targets on the device, and how many objects are no label, by reason."""
+
+    def loss(self, outputs: Tensor, targets: Any) -> Mapping[str, tuple[Tensor, Tensor]]:
+        """For each term its sum and how many values the sum is over, as scalars."""
+
+    def blame(self, outputs: Tensor, targets: Any) -> Sequence[tuple[str, int]]:
+        """For a loss that is not finite: the terms, and the images of the batch that made them so."""
+
+
+class DetectionTask:
+    """Objects in slots, and the loss of `loss.py`."""
+
+    terms: Sequence[str] = TERMS
+
+    def __init__(self, codec: LabelCodec, limits: LabelConfig, loss: LossConfig) -> None:
+        self.codec = codec
+        self.limits = limits
+        self.weights: Mapping[str, float] = term_weights(loss)
+
+    def targets(self, batch: Batch, device: torch.device) -> tuple[Any, Mapping[str, int]]:
+        """See `Task`."""
+        assigned = self.codec.assign(batch, self.limits)
+        return assigned.to(device), assigned.dropped
+
+    def loss(self, outputs: Tensor, targets: Any) -> Mapping[str, tuple[Tensor, Tensor]]:
+        """See `Task`."""
+        return detection_terms(outputs, targets)
+
+    def blame(self, outputs: Tensor, targets: Any) -> Sequence[tuple[str, int]]:
+        """See `Task`."""
+        return blame(outputs, targets)

@@ -1,0 +1,82 @@
+"""The decay begins when it should, and the schedule is a function of the step and recorded events."""
+
+from dataclasses import replace
+
+import pytest
+
+from yolo_proc.config import OptimConfig
+from yolo_proc.optim import FLOOR, Decay, Schedule
+from yolo_proc.pacing import Pace, decay_to_begin
+
+FAR = Pace(
+    step=1000,
+    since=0,
+    steps_per_epoch=100,
+    val_loss=1.0,
+    target=0.05,
+    epochs=None,
+    seconds=100.0,
+    steps=1000,
+    max_seconds=None,
+    waited=0,
+    patience=20,
+)
+
+
+def test_far_from_everything_nothing_begins() -> None:
+    assert decay_to_begin(FAR, 100) is None
+    assert decay_to_begin(replace(FAR, target=None, patience=0, waited=99), 100) is None
+
+
+def test_the_decay_begins_near_the_target_and_not_before_there_is_one() -> None:
+    near = replace(FAR, val_loss=0.051)
+    begun = decay_to_begin(near, 100)
+    assert begun is not None
+    assert begun.start == 1000
+    assert begun.steps >= 100
+    assert decay_to_begin(replace(near, target=None), 100) is None
+
+
+@pytest.mark.parametrize("budget", [{"epochs": 12}, {"max_seconds": 120.0}])
+def test_a_budget_leaves_room_for_the_decay(budget: dict[str, float]) -> None:
+    begun = decay_to_begin(replace(FAR, **budget), 150)  # type: ignore[arg-type]
+    assert begun is not None
+    assert begun.steps == 200  # all that is left
+    assert decay_to_begin(replace(FAR, **{name: 100 * value for name, value in budget.items()}), 150) is None  # type: ignore[arg-type]
+
+
+def test_a_decay_is_tried_before_patience_runs_out() -> None:
+    assert decay_to_begin(replace(FAR, waited=10), 100) is not None
+    assert decay_to_begin(replace(FAR, waited=5), 100) is None
+
+
+def test_a_decay_after_a_restart_counts_the_steps_since_then() -> None:
+    first = decay_to_begin(replace(FAR, val_loss=0.01), 1)
+    later = decay_to_begin(replace(FAR, step=2000, since=1000, val_loss=0.01), 1)
+    assert first is not None
+    assert later is not None
+    assert first.steps == later.steps
+
+
+def test_the_rate_warms_up_stays_decays_and_rises_again() -> None:
+    config = OptimConfig(lr=1.0, warmup_steps=9)
+    schedule = Schedule(config)
+    assert schedule.lr(0) == pytest.approx(0.1)
+    assert schedule.lr(9) == schedule.lr(500) == 1.0
+    schedule.begin_decay(Decay(500, 100, "near"))
+    assert schedule.lr(499) == 1.0
+    assert schedule.lr(549) == pytest.approx(1 - 0.5 * (1 - FLOOR))
+    assert schedule.lr(599) == schedule.lr(10_000) == pytest.approx(FLOOR)
+    assert [schedule.decayed(step) for step in (499, 599, 600)] == [False, False, True]
+    schedule.restart(600)
+    assert schedule.lr(600) == pytest.approx(0.1)
+    assert schedule.lr(700) == 1.0
+
+
+def test_recorded_events_give_the_same_rates_after_a_resume() -> None:
+    schedule = Schedule(OptimConfig())
+    schedule.restart(50)
+    schedule.begin_decay(Decay(200, 60, "the budget ends"))
+    copy = Schedule(OptimConfig())
+    copy.load_state_dict(schedule.state_dict())
+    assert [schedule.lr(step) for step in range(300)] == [copy.lr(step) for step in range(300)]

@@ -1,0 +1,138 @@
+"""What the framework costs on top of the bare network, and how well drawing overlaps training.
+
+Run: python benchmarks/training.py
+All figures are from one run, in turn:
+
+    bare        forward, a stand-in loss, backward and optimizer step of the default network on a fixed batch
+    step        the same with the real loss, clipping and averaged weights: what `train` does, workers idle
+    draw        core-seconds to draw one image of the default stream
+    end to end  images/s of batches from the workers through the step
+    bound       1 / (1 / step + draw / cores), what perfect overlap of drawing and training gives
+
+Goals: step >= 0.95 x bare; end to end >= 0.92 x the bound with `bare` in it.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+
+from yolo_proc.codec import LabelCodec
+from yolo_proc.config import Config
+from yolo_proc.grids import grids_for
+from yolo_proc.model import Yolo, constant_object_logit
+from yolo_proc.optim import Ema, build_optimizer
+from yolo_proc.runtime import autocast_dtype, pick_device, processors
+from yolo_proc.step import train_step
+from yolo_proc.stream import Batch, Stream, batches
+from yolo_proc.task import DetectionTask
+
+ROUNDS = 15
+
+
+def timed(action: Callable[[], object]) -> float:
+    """Seconds of one call."""
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+class Bench:
+    """The default run's network with a batch of its stream."""
+
+    def __init__(self, config: Config, device: torch.device) -> None:
+        self.config, self.device = config, device
+        self.stream = Stream.from_config(config, "train")
+        codec = LabelCodec(
+            grids_for(config.image_size, config.image_size, config.model.strides, [(60.0, 60.0)]),
+            len(self.stream.classes),
+        )
+        self.task = DetectionTask(codec, config.labels, config.loss)
+        self.model = Yolo(config.model, codec, object_bias=constant_object_logit(config.loss)).to(device)
+        self.optimizer = build_optimizer(self.model, config.optim)
+        self.ema = Ema(self.model, config.optim.ema, Yolo(config.model, codec).to(device))
+        self.batch = Batch.of([self.stream[index] for index in range(config.batch_size)])
+        self.autocast = autocast_dtype("float32" if config.precision == "auto" else config.precision)
+
+    def bare(self) -> None:
+        """The network alone; the mean square of its output stands in for the loss."""
+        images = self.batch.images.to(self.device)
+        with torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None):
+            output = self.model(images)
+        self.optimizer.zero_grad(set_to_none=True)
+        output.float().square().mean().backward()
+        self.optimizer.step()
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def step(self, batch: Batch | None = None) -> None:
+        """What `train` does with a batch."""
+        batch = batch or self.batch
+        targets, _ = self.task.targets(batch, self.device)
+        train_step(
+            self.model,
+            self.optimizer,
+            self.task,
+            batch.images.to(self.device),
+            targets,
+            clip_norm=self.config.optim.clip_norm,
+            autocast=self.autocast,
+        )
+        self.ema.update()
+
+    def draw(self, first: int) -> None:
+        """One batch, drawn here."""
+        for index in range(first, first + self.config.batch_size):
+            self.stream[index]
+
+    def end_to_end(self, count: int, workers: int) -> float:
+        """Images/s over `count` batches, after as many that fill the pipeline."""
+        drawn = batches(self.stream, 0, self.config.batch_size, count=2 * count, workers=workers)
+        for number, batch in enumerate(drawn):
+            self.step(batch)
+            if number == count - 1:
+                start = time.perf_counter()
+        return count * self.config.batch_size / (time.perf_counter() - start)
+
+
+def main() -> None:
+    """Prints the figures and the two ratios."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", default="float32", choices=("float32", "bf16"))
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    torch.set_num_threads(processors())
+    config = Config(precision=arguments.precision)
+    bench = Bench(config, pick_device(arguments.device))
+    rows: dict[str, list[float]] = {"bare": [], "step": [], "draw": []}
+    for number in range(1 + ROUNDS):
+        taken = {"bare": timed(bench.bare), "step": timed(bench.step), "draw": timed(lambda: bench.draw(0))}
+        if number:  # the first is a warm-up
+            for name, seconds in taken.items():
+                rows[name].append(seconds / config.batch_size)
+    bare, step, draw = (statistics.median(rows[name]) for name in ("bare", "step", "draw"))
+    cores = processors()
+    end_to_end = bench.end_to_end(2 * ROUNDS, cores)
+    bound = 1 / (bare + draw / cores)
+    figures = {
+        "bare images/s": 1 / bare,
+        "step images/s": 1 / step,
+        "draw ms": 1000 * draw,
+        "end to end images/s": end_to_end,
+        "bound images/s": bound,
+        "step / bare": bare / step,
+        "end to end / bound": end_to_end / bound,
+    }
+    if arguments.json:
+        print(json.dumps(figures))
+        return
+    for name, value in figures.items():
+        print(f"{name:22} {value:9.3f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""A run small enough for tests: seconds, one thread, no other process."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+
+from yolo_proc.config import AugmentConfig, Config, GeneratorConfig, ModelConfig, OptimConfig
+from yolo_proc.events import Event, Step, Stopped
+from yolo_proc.trainer import Command, Trainer
+
+STEPS_PER_EPOCH = 4
+
+
+def tiny_config(runs_dir: Path, **changes: Any) -> Config:
+    """Three epochs of four steps; the learning rate decays in the last two."""
+    # What needs no albumentations, which takes seconds to import.
+    augment = AugmentConfig(colour_p=0.0, blur_p=0.0, compression_p=0.0)
+    config = Config(
+        run="tiny",
+        runs_dir=str(runs_dir),
+        device="cpu",
+        precision="float32",
+        threads=1,
+        workers=0,
+        batch_size=4,
+        image_size=64,
+        epoch_images=4 * STEPS_PER_EPOCH,
+        epochs=3,
+        generator=GeneratorConfig("shapes"),
+        augment=augment,
+        model=ModelConfig(width=0.25, depth=1),
+        optim=OptimConfig(warmup_steps=2, decay_steps=2),
+    )
+    return replace(config, **changes)
+
+
+def small_numbers() -> ExitStack:
+    """Fewer images for what is judged on hundreds; enter it around a trainer's run."""
+    stack = ExitStack()
+    for name, value in [
+        ("setup.ANCHOR_SCENES", 50),
+        ("setup.VALIDATION_IMAGES", 20),
+        ("trainer.TARGET_IMAGES", 40),
+        ("trainer.CALIBRATION_IMAGES", 20),
+        ("sheets.SHOWN", 4),
+    ]:
+        stack.enter_context(mock.patch(f"yolo_proc.{name}", value))
+    return stack
+
+
+def run_tiny(config: Config, resume_from: Path | None = None, *, stop_after: int | None = None) -> list[Event]:
+    """Runs to the end, or asks it to stop after the step `stop_after`; gives all events."""
+    trainer = Trainer(config, resume_from)
+    events: list[Event] = []
+    with small_numbers():
+        for event in trainer.run():
+            events.append(event)
+            if isinstance(event, Step) and event.step == stop_after:
+                trainer.commands.put(Command.STOP)
+    assert isinstance(events[-1], Stopped)
+    return events
+
+
+def child(runs_dir: Path, resume: bool, marks: Path) -> None:
+    """The body of a process that will be killed: goes on from what is there and says each step it took."""
+    torch.set_num_threads(1)
+    folder = runs_dir / "tiny"
+    trainer = Trainer(tiny_config(runs_dir, save_minutes=1e-9), folder if resume else None)
+    with small_numbers(), marks.open("a") as log:
+        for event in trainer.run():
+            if isinstance(event, Step):
+                print(event.step, file=log, flush=True)
+
+
+def differing(a: Any, b: Any, where: str = "") -> Iterator[str]:
+    """The places at which two states differ, bit for bit."""
+    if isinstance(a, torch.Tensor):
+        if not (isinstance(b, torch.Tensor) and a.dtype == b.dtype and torch.equal(a, b)):
+            yield where
+    elif isinstance(a, dict):
+        if not isinstance(b, dict) or list(a) != list(b):
+            yield where
+        else:
+            for key in a:
+                yield from differing(a[key], b[key], f"{where}/{key}")
+    elif isinstance(a, list | tuple):
+        if len(a) != len(b):
+            yield where
+        else:
+            for number, (one, other) in enumerate(zip(a, b, strict=True)):
+                yield from differing(one, other, f"{where}/{number}")
+    elif not (a == b or (a != a and b != b)):
+        yield where

@@ -1,0 +1,234 @@
+"""Builds a training session: device, scenes, network, and the state of a new or a resumed run."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from yolo_proc import checkpoint
+from yolo_proc.codec import LabelCodec
+from yolo_proc.config import Config
+from yolo_proc.configfile import as_given, compare_on_resume, config_from_values, parse_anchors, validate
+from yolo_proc.errors import CheckpointError, ConfigError, GeneratorError
+from yolo_proc.events import StopReason
+from yolo_proc.fingerprint import changed_parts, fingerprint
+from yolo_proc.grids import Grid, grids_for, kmeans_anchors
+from yolo_proc.judge import JUDGE_BATCH
+from yolo_proc.model import Yolo, constant_object_logit
+from yolo_proc.optim import Ema, Schedule, build_optimizer
+from yolo_proc.rng import rng_for
+from yolo_proc.runs import new_run_folder, write_config
+from yolo_proc.runtime import differences, environment, pick_device, pick_precision, processors
+from yolo_proc.scene import label_verdict_codes
+from yolo_proc.state import TrainingState
+from yolo_proc.stopping import LossWindow, Patience, TargetRule
+from yolo_proc.stream import Batch, Stream, batches
+from yolo_proc.task import DetectionTask
+
+ANCHOR_SCENES = 2000
+VALIDATION_IMAGES = 500
+TIMED_IMAGES = 8
+# The file that holds a run's state before its learning rate decayed; a run that ended goes on from there.
+BEFORE_DECAY = "before_decay.pt"
+
+
+@dataclass
+class Session:
+    """A run that can be trained.
+
+    Attributes:
+        config: of this session; a resumed run's may differ from the one it was begun with.
+        folder: of the run.
+        workers: processes that draw; 0 for none.
+        notes: lines for the user.
+        resumed_from: the checkpoint, None for a new run.
+        nothing_left: why a resumed run is over before it goes on, None where it is not.
+    """
+
+    config: Config
+    folder: Path
+    device: torch.device
+    task: DetectionTask
+    state: TrainingState
+    workers: int
+    notes: list[str] = field(default_factory=list)
+    resumed_from: Path | None = None
+    nothing_left: tuple[StopReason, str] | None = None
+
+    def batches(self, stream: str, first_image: int, count: int, group: int = JUDGE_BATCH) -> Iterator[Batch]:
+        """Images `first_image` to `first_image + count` of a stream, in batches of `group`, drawn by the workers."""
+        assert first_image % group == 0, "a try begins at a whole batch"
+        source = Stream.from_config(self.config, stream)
+        yield from batches(source, first_image // group, group, count=-(-count // group), workers=self.workers)
+
+    @cached_property
+    def validation(self) -> list[Batch]:
+        """The validation images, the same at each epoch, so they are drawn once: 100 MB at 256 x 256."""
+        return list(self.batches("validation", 0, VALIDATION_IMAGES))
+
+
+def open_session(config: Config, resume_from: Path | None, accept_changed_data: bool) -> Session:
+    """A session for `config`: new, or going on from a run's folder or checkpoint.
+
+    Raises:
+        UserError: options that do not fit each other, the machine or the checkpoint.
+    """
+    config = validate(config)
+    device = pick_device(config.device)
+    if resume_from is None:
+        return _new_session(config, device)
+    return _resumed_session(config, device, resume_from, accept_changed_data)
+
+
+def worker_count(config: Config) -> int:
+    """How many processes draw scenes: as asked, or one a processor."""
+    return processors() if config.workers < 0 else config.workers
+
+
+def _new_session(config: Config, device: torch.device) -> Session:
+    workers = worker_count(config)
+    threads = _use_threads(config.threads)
+    stream = Stream.from_config(config, "train")
+    folder = new_run_folder(config)  # what can fail at once comes before what takes seconds
+    config = replace(config, run=folder.name)
+    grids = grids_for(config.image_size, config.image_size, config.model.strides, _anchors(config, workers))
+    codec = LabelCodec(grids, len(stream.classes))
+    task = DetectionTask(codec, config.labels, config.loss)
+    torch.manual_seed(config.seed)
+    model = Yolo(config.model, codec, object_bias=constant_object_logit(config.loss)).to(device)
+    precision, why = pick_precision(config.precision, model, task, lambda: _timing_batch(config, task, device))
+    state = _state(config, model, stream, precision, threads, device)
+    write_config(folder, config)
+    return Session(config, folder, device, task, state, workers, [why])
+
+
+def _resumed_session(config: Config, device: torch.device, resume_from: Path, accept_changed_data: bool) -> Session:
+    path, saved, notes = _checkpoint_to_resume(resume_from)
+    old = config_from_values(as_given(saved["config"]))
+    folder = path.parent
+    config = replace(config, run=folder.name, runs_dir=str(folder.parent))
+    refusals, inexact = compare_on_resume(old, config, accept_changed_data=accept_changed_data)
+    if refusals:
+        raise ConfigError("; ".join(refusals))
+    threads = _use_threads(config.threads or saved["threads"])
+    precision = saved["precision"] if config.precision == "auto" else config.precision
+    stream = Stream.from_config(config, "train")
+    _check_data(saved["fingerprint"], fingerprint(config), accept_changed_data)
+    nothing_left = _nothing_left(saved, config)
+    lines = [*notes, *inexact]
+    if saved["finished"] and nothing_left is None:
+        saved, line = _before_decay(folder, saved)
+        lines.append(line)
+    codec = LabelCodec(tuple(Grid.from_dict(grid) for grid in saved["grids"]), len(stream.classes))
+    task = DetectionTask(codec, config.labels, config.loss)
+    model = Yolo(config.model, codec).to(device)
+    state = _state(config, model, stream, precision, threads, device)
+    state.load_state_dict(saved)
+    changed = differences(saved["environment"], state.environment)
+    if changed:
+        lines.append(f"not bit for bit the uninterrupted run, the environment differs: {'; '.join(changed)}")
+    write_config(folder, config)
+    return Session(config, folder, device, task, state, worker_count(config), lines, path, nothing_left)
+
+
+def _checkpoint_to_resume(resume_from: Path) -> tuple[Path, dict[str, Any], tuple[str, ...]]:
+    if resume_from.is_dir():
+        return checkpoint.newest_valid(resume_from)
+    return resume_from, checkpoint.load(resume_from), ()
+
+
+def _nothing_left(saved: Mapping[str, Any], config: Config) -> tuple[StopReason, str] | None:
+    """Why a resumed run has nothing to do, or None."""
+    old_target, target = saved["config"].get("target-loss"), config.target_loss
+    if saved["finished"] == "target" and target is not None and old_target is not None and target >= old_target:
+        return "target", f"the target loss {target:g} was reached already; go on to a lower --target-loss"
+    if config.epochs is not None and saved["epoch"] >= config.epochs:
+        # The verdict is the one that the last epoch would have given.
+        reason: StopReason = "done" if target is None else "budget"
+        return reason, f"{saved['epoch']} epochs were trained already; go on with a larger --epochs, or --epochs none"
+    return None
+
+
+def _before_decay(folder: Path, saved: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """The state that a run which ended goes on from: before its learning rate decayed, if it did; and a line.
+
+    What was learned of the outside stays: the best loss, so that `best.pt` is only replaced by a better one, and the
+    tries at the target, so that no image is judged twice.
+    """
+    path = folder / BEFORE_DECAY
+    if saved["schedule"]["decay"] is None or not path.exists():
+        return {**saved, "finished": ""}, f"the run had ended ({saved['finished']})"
+    earlier = checkpoint.load(path)
+    earlier |= {"best_loss": saved["best_loss"], "tries": saved["tries"]}
+    return earlier, (
+        f"the run had ended ({saved['finished']}); it goes on from epoch {earlier['epoch']}, before its learning rate "
+        "decayed"
+    )
+
+
+def _check_data(then: Mapping[str, str], now: Mapping[str, str], accepted: bool) -> None:
+    changed = changed_parts(then, now)
+    if changed and not accepted:
+        shown = "; ".join(part if len(part) < 100 else part.partition(":")[0] for part in changed)
+        raise CheckpointError(
+            f"the scenes are not those the run was trained on: {shown}; restore them, start a new run, "
+            "or go on all the same with --accept-changed-data"
+        )
+
+
+def _state(
+    config: Config, model: Yolo, stream: Stream, precision: str, threads: int, device: torch.device
+) -> TrainingState:
+    average = Yolo(config.model, model.codec).to(device)
+    return TrainingState(
+        config=config,
+        classes=stream.classes,
+        model=model,
+        ema=Ema(model, config.optim.ema, average),
+        optimizer=build_optimizer(model, config.optim),
+        schedule=Schedule(config.optim),
+        rule=TargetRule(config.target_loss),
+        patience=Patience(config.patience),
+        window=LossWindow(-(-config.epoch_images // config.batch_size), len(DetectionTask.terms)),
+        precision=precision,
+        threads=threads,
+        environment=environment(device, precision, threads),
+        fingerprint=fingerprint(config),
+    )
+
+
+def _use_threads(asked: int) -> int:
+    threads = asked or processors()
+    torch.set_num_threads(threads)
+    return threads
+
+
+def _anchors(config: Config, workers: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """(A, 2) anchor sizes in pixels: as given, or found among the labels of 2,000 scenes of a stream of their own."""
+    given = parse_anchors(config.model.anchors)
+    if given is not None:
+        return np.asarray(given, dtype=np.float64)
+    wanted = config.model.anchors_per_grid * len(config.model.strides)
+    group = 50
+    source = Stream.from_config(config, "anchors")
+    sizes = []
+    for batch in batches(source, 0, group, count=ANCHOR_SCENES // group, workers=workers):
+        labelled = label_verdict_codes(batch.box_xyxy, batch.visible, batch.in_frame, config.labels) == 0
+        sizes.append(batch.box_xyxy[labelled, 2:] - batch.box_xyxy[labelled, :2])
+    found = np.concatenate(sizes)
+    if not len(found):
+        raise GeneratorError(
+            f"generator {config.generator.name}: {ANCHOR_SCENES} scenes have no label; expected labelled objects "
+            "inside the frame, whose coordinates are in units of its shorter side (canvas.draw(shape, colour, label))"
+        )
+    return kmeans_anchors(found, wanted, rng_for(config.seed, "anchors", 0, "kmeans"))
+
+
+def _timing_batch(config: Config, task: DetectionTask, device: torch.device) -> tuple[torch.Tensor, Any]:
+    batch = Batch.of([Stream.from_config(config, "probe")[index] for index in range(TIMED_IMAGES)], range(TIMED_IMAGES))
+    targets, _ = task.targets(batch, device)
+    return batch.images.to(device), targets

@@ -1,0 +1,140 @@
+"""The state of a training run: everything that a bit-exact resume needs, and nothing that can be derived."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+
+from yolo_proc.config import Config
+from yolo_proc.configfile import config_values
+from yolo_proc.errors import CheckpointError
+from yolo_proc.model import Yolo
+from yolo_proc.optim import Ema, Schedule
+from yolo_proc.stopping import LossWindow, Patience, TargetRule
+
+VERSION = 1
+
+
+@dataclass
+class TrainingState:
+    """What a checkpoint holds.
+
+    Attributes:
+        step: updates so far; update k is made on batch k of the train stream, so this is the data's cursor too.
+        epoch: whole epochs so far.
+        history: a row of `metrics.csv` an epoch.
+        clipped: updates of this epoch whose gradients were clipped; norms: the sum of this epoch's norms.
+        dropped: this epoch's objects that are no label, by reason.
+        best_loss: lowest loss of the averaged weights on the validation stream.
+        finished: why the run ended by itself ("target", "plateau", ...); empty while it goes on.
+        calibration: scale and bias of J's logit, once fitted.
+        precision, threads: as chosen at the start, kept for the whole run.
+        environment: what bit-exactness depends on, see `runtime.environment`.
+        fingerprint: what the scenes depend on, see `fingerprint.py`.
+    """
+
+    config: Config
+    classes: tuple[str, ...]
+    model: Yolo
+    ema: Ema
+    optimizer: torch.optim.Optimizer
+    schedule: Schedule
+    rule: TargetRule
+    patience: Patience
+    window: LossWindow
+    precision: str
+    threads: int
+    environment: dict[str, str]
+    fingerprint: dict[str, str]
+    step: int = 0
+    epoch: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+    clipped: int = 0
+    norms: float = 0.0
+    dropped: dict[str, int] = field(default_factory=dict)
+    best_loss: float = float("inf")
+    finished: str = ""
+    calibration: tuple[float, float] | None = None
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Updates of an epoch."""
+        return -(-self.config.epoch_images // self.config.batch_size)
+
+    @property
+    def step_in_epoch(self) -> int:
+        """Updates since the last whole epoch."""
+        return self.step - self.epoch * self.steps_per_epoch
+
+    @property
+    def images(self) -> int:
+        """Images trained on so far."""
+        return self.step * self.config.batch_size
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain values and tensors, as `checkpoint.save` takes them."""
+        return {
+            "version": VERSION,
+            "task": "detect",
+            # What rebuilds the model alone.
+            "classes": list(self.classes),
+            "image_size": self.config.image_size,
+            "model": asdict(self.config.model),
+            "grids": [grid.to_dict() for grid in self.model.codec.grids],
+            "weights": self.model.state_dict(),
+            "ema": self.ema.model.state_dict(),
+            "calibration": self.calibration,
+            # What goes on.
+            "config": config_values(self.config),
+            "optimizer": self.optimizer.state_dict(),
+            "ema_updates": self.ema.updates,
+            "schedule": self.schedule.state_dict(),
+            "tries": self.rule.tries,
+            "patience": {"best": self.patience.best, "waited": self.patience.waited},
+            "window": self.window.state_dict(),
+            "torch_random": torch.get_rng_state(),
+            "precision": self.precision,
+            "threads": self.threads,
+            "environment": self.environment,
+            "fingerprint": self.fingerprint,
+            "step": self.step,
+            "epoch": self.epoch,
+            "images": self.images,
+            "history": self.history,
+            "clipped": self.clipped,
+            "norms": self.norms,
+            "dropped": self.dropped,
+            "best_loss": self.best_loss,
+            "finished": self.finished,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on from what `state_dict` gave.
+
+        Raises:
+            CheckpointError: it belongs to another network.
+        """
+        try:
+            self.model.load_state_dict(state["weights"])
+            self.ema.model.load_state_dict(state["ema"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (RuntimeError, ValueError) as error:
+            raise CheckpointError(f"the checkpoint's weights do not fit the run's network: {error}") from error
+        self.ema.updates = state["ema_updates"]
+        self.schedule.load_state_dict(state["schedule"])
+        self.rule.tries = state["tries"]
+        self.patience.best = state["patience"]["best"]
+        self.patience.waited = state["patience"]["waited"]
+        self.window.load_state_dict(state["window"])
+        torch.set_rng_state(state["torch_random"])
+        self.step = state["step"]
+        self.epoch = state["epoch"]
+        self.history = [dict(row) for row in state["history"]]
+        self.clipped = state["clipped"]
+        self.norms = state["norms"]
+        self.dropped = dict(state["dropped"])
+        self.best_loss = state["best_loss"]
+        self.finished = state["finished"]
+        calibration = state["calibration"]
+        self.calibration = None if calibration is None else (calibration[0], calibration[1])

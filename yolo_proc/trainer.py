@@ -1,0 +1,400 @@
+"""The training loop: an iterator of events that obeys a queue of commands.
+
+    for event in train(config):
+        print(event)
+
+An epoch's end makes every decision (decay, target, patience, budgets) from recorded figures, then saves them, so that
+a resumed run never decides twice. What the loop is made of: `step.py` changes weights, `state.py` is what is saved,
+`stopping.py` and `pacing.py` judge, `setup.py` builds it all.
+"""
+
+import queue
+import time
+from collections import deque
+from collections.abc import Generator, Iterator
+from enum import Enum
+from pathlib import Path
+
+from yolo_proc import checkpoint
+from yolo_proc.calibrate import fit_calibration
+from yolo_proc.config import Config
+from yolo_proc.errors import CheckpointError, TrainingError
+from yolo_proc.events import (
+    EXIT_CODES,
+    CheckpointSaved,
+    EpochEnd,
+    Event,
+    Note,
+    RunStarted,
+    SaveReason,
+    Step,
+    Stopped,
+    StopReason,
+    TargetTried,
+)
+from yolo_proc.judge import measure_loss
+from yolo_proc.model import model_from_checkpoint
+from yolo_proc.pacing import BUDGET_ENDS, Pace, decay_to_begin
+from yolo_proc.report import dominant_term, metrics_row, weighted_terms
+from yolo_proc.runs import write_metrics
+from yolo_proc.runtime import agree, autocast_dtype
+from yolo_proc.setup import BEFORE_DECAY, Session, open_session
+from yolo_proc.sheets import write_predictions, write_preview
+from yolo_proc.step import NotFiniteError, StepResult, train_step
+from yolo_proc.stopping import Estimate
+from yolo_proc.stream import Batch, Stream, batches
+
+TARGET_IMAGES = 1000
+CALIBRATION_IMAGES = 1000
+
+
+class Command(Enum):
+    """What may be asked of a running trainer; it obeys after the step at hand."""
+
+    STOP = "stop"
+    SAVE = "save"
+
+
+def train(config: Config) -> Iterator[Event]:
+    """Trains a new run and yields what happens; see `events.py`. The last event is `Stopped`.
+
+    Raises:
+        UserError: a configuration that cannot be run.
+        TrainingError: a loss or gradient that is not finite.
+    """
+    yield from Trainer(config).run()
+
+
+class Trainer:
+    """One process's share of a run.
+
+    Args:
+        config: of the run; of a resumed one, with the options that the user changed.
+        resume_from: the run's folder or one of its checkpoints, None for a new run.
+        accept_changed_data: go on although the scenes are not the same any more.
+
+    Attributes:
+        commands: put a `Command` there, from any thread or signal handler.
+    """
+
+    def __init__(self, config: Config, resume_from: Path | None = None, accept_changed_data: bool = False) -> None:
+        self.commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        self._config = config
+        self._resume_from = resume_from
+        self._accept_changed_data = accept_changed_data
+
+    def run(self) -> Iterator[Event]:
+        """Yields the events of the run; see `train`."""
+        self._start = self._saved_at = time.monotonic()
+        session = open_session(self._config, self._resume_from, self._accept_changed_data)
+        self.session = session
+        self.state = session.state
+        self._config = session.config
+        self._first_step = self.state.step
+        # Where a resumed run goes on from, until its first checkpoint says that it has another future.
+        self._position = (self.state.epoch, self.state.step_in_epoch) if session.resumed_from is not None else None
+        self._speeds: deque[float] = deque(maxlen=20)
+        yield RunStarted(
+            session.folder,
+            self._config,
+            str(session.device),
+            self.state.precision,
+            sum(parameter.numel() for parameter in self.state.model.parameters()),
+            session.task.codec.slots,
+            tuple(session.notes),
+            self.state.epoch,
+            self.state.images,
+            session.resumed_from,
+        )
+        if session.nothing_left is not None:
+            yield self._stopped(*session.nothing_left)
+            return
+        yield from self._loop(session)
+
+    def _loop(self, session: Session) -> Iterator[Event]:
+        config, state = self._config, self.state
+        source = Stream.from_config(config, "train")
+        stream = batches(source, state.step, config.batch_size, workers=session.workers)
+        try:
+            began = time.perf_counter()
+            for batch in stream:
+                if state.step == 0:
+                    write_preview(session, batch)
+                result = self._step(session, batch)
+                self._speeds.append(time.perf_counter() - began)  # with the wait for the batch
+                yield self._step_event(result)
+                stop = None
+                if state.step_in_epoch >= state.steps_per_epoch:
+                    stop = yield from self._end_epoch(session)
+                stop = stop or (yield from self._obey(session))
+                if stop is not None:
+                    yield stop
+                    return
+                began = time.perf_counter()
+        finally:
+            stream.close()
+
+    def _step(self, session: Session, batch: Batch) -> StepResult:
+        config, state = self._config, self.state
+        for group in state.optimizer.param_groups:
+            group["lr"] = state.schedule.lr(state.step)
+        targets, dropped = session.task.targets(batch, session.device)
+        images = batch.images.to(session.device, non_blocking=True)
+        try:
+            result = train_step(
+                state.model,
+                state.optimizer,
+                session.task,
+                images,
+                targets,
+                clip_norm=config.optim.clip_norm,
+                autocast=autocast_dtype(state.precision),
+            )
+        except NotFiniteError as error:
+            raise self._explain(error, batch) from error
+        state.ema.update()
+        state.step += 1
+        state.window.add(result.sums, result.counts)
+        state.clipped += result.clipped
+        state.norms += result.grad_norm
+        for reason, count in dropped.items():
+            state.dropped[reason] = state.dropped.get(reason, 0) + count
+        return result
+
+    def _explain(self, error: NotFiniteError, batch: Batch) -> TrainingError:
+        """One line: the term, the step, the scenes, and what to do."""
+        terms = sorted({term for term, _ in error.blamed}) or ["none alone"]
+        scenes = sorted({int(batch.indices[image]) for _, image in error.blamed})
+        where = f"scenes {', '.join(map(str, scenes[:8]))} of stream train" if scenes else "no single scene"
+        kept = checkpoint.list_checkpoints(self.session.folder)
+        return TrainingError(
+            f"the {error.what} is not finite at step {self.state.step + 1}: term {', '.join(terms)}, {where}; "
+            f"no weight was changed, {f'the last checkpoint stays, {kept[0]}' if kept else 'nothing was saved'}; "
+            f"try a lower --optim.lr (now {self._config.optim.lr:g}) or --optim.clip-norm "
+            f"(now {self._config.optim.clip_norm:g})"
+        )
+
+    def _step_event(self, result: StepResult) -> Step:
+        state = self.state
+        terms = {
+            name: self.session.task.weights[name] * total / max(count, 1.0)
+            for name, total, count in zip(self.session.task.terms, result.sums, result.counts, strict=True)
+        }
+        return Step(
+            state.epoch + 1,
+            state.step,
+            state.images,
+            result.loss,
+            terms,
+            state.schedule.lr(state.step - 1),
+            result.grad_norm,
+            result.clipped,
+            self._config.batch_size * len(self._speeds) / sum(self._speeds),
+        )
+
+    # What happens between steps.
+
+    def _obey(self, session: Session) -> Generator[Event, None, Stopped | None]:
+        """Obeys waiting commands and the clock."""
+        state = self.state
+        stop = False
+        save: SaveReason | None = None
+        while not self.commands.empty():
+            command = self.commands.get()
+            stop = stop or command is Command.STOP
+            save = "signal" if command is Command.STOP else save or "asked"
+        if agree(time.monotonic() - self._saved_at >= 60 * self._config.save_minutes > 0):
+            save = save or "minutes"
+        if save is not None and state.step_in_epoch > 0:
+            yield self._save(self._path_now(), save)
+        if agree(stop):
+            place = "" if self._config.runs_dir == Config().runs_dir else f" --runs-dir {self._config.runs_dir}"
+            return self._stopped(
+                "signal",
+                f"stopped by a signal; go on with: python -m yolo_proc train --resume {session.folder.name}{place}",
+            )
+        over_time = self._config.max_time is not None and self._seconds() >= 60 * self._config.max_time
+        if agree(over_time) and state.step_in_epoch > 0:
+            return (yield from self._end_inside_epoch(session))
+        return None
+
+    def _end_inside_epoch(self, session: Session) -> Generator[Event, None, Stopped]:
+        """Ends the run because its time is over."""
+        validation = measure_loss(self.state.ema.model, session.task, session.validation, session.device)
+        stop = self._budget_ended("max-time")
+        self.state.finished = stop.reason
+        yield from self._ship(session, validation, stop)
+        yield self._save(self._path_now(), "epoch")
+        return stop
+
+    def _end_epoch(self, session: Session) -> Generator[Event, None, Stopped | None]:
+        """Judges the epoch, decides, saves; returns `Stopped` where the run ends by itself."""
+        state = self.state
+        training = state.window.estimate([session.task.weights[term] for term in session.task.terms])
+        validation = measure_loss(state.ema.model, session.task, session.validation, session.device)
+        state.epoch += 1
+        event = self._epoch_event(session, training, validation)
+        state.history.append(metrics_row(event))
+        state.clipped, state.norms, state.dropped = 0, 0.0, {}
+        yield event
+        impatient = state.patience.add(training.upper())
+        tried = self._try_target(session, training)
+        if tried is not None:
+            yield tried
+        stop = self._verdict(tried, impatient)
+        if stop is None:
+            yield from self._pace(session, validation)
+        else:
+            state.finished = stop.reason
+        yield from self._ship(session, validation, stop)
+        yield self._save(self._path_now(), "epoch")
+        write_metrics(session.folder, state.history)
+        return stop
+
+    def _epoch_event(self, session: Session, training: Estimate, validation: Estimate) -> EpochEnd:
+        state = self.state
+        return EpochEnd(
+            epoch=state.epoch,
+            step=state.step,
+            images=state.images,
+            seconds=self._seconds(),
+            loss=training.mean,
+            terms=weighted_terms(session.task, state.window.means()),
+            loss_upper=training.upper(),
+            lr=state.schedule.lr(state.step - 1),
+            val_loss=validation.mean,
+            grad_norm=state.norms / state.steps_per_epoch,
+            clipped_share=state.clipped / state.steps_per_epoch,
+            images_per_second=(state.step - self._first_step) * self._config.batch_size / self._seconds(),
+            dropped=dict(state.dropped),
+        )
+
+    def _try_target(self, session: Session, training: Estimate) -> TargetTried | None:
+        """Judges the weights that would be shipped, on images that no try had before."""
+        rule, target = self.state.rule, self._config.target_loss
+        if target is None or not agree(rule.worth_a_try(training)):
+            return None
+        rule.tries += 1
+        fresh = session.batches("target", (rule.tries - 1) * TARGET_IMAGES, TARGET_IMAGES)
+        shipped = measure_loss(self.state.ema.model, session.task, fresh, session.device)
+        return TargetTried(
+            k=rule.tries,
+            level=rule.level,
+            train_upper=training.upper(),
+            ema_mean=shipped.mean,
+            ema_upper=shipped.upper(rule.level),
+            target=target,
+            reached=agree(rule.judge(shipped)),
+        )
+
+    def _verdict(self, tried: TargetTried | None, impatient: bool) -> Stopped | None:
+        """Whether the run ends with this epoch, and why."""
+        config, state = self._config, self.state
+        if tried is not None and tried.reached:
+            return self._stopped("target", "Target loss reached, stopping training")
+        budgets = {
+            "epochs": config.epochs is not None and state.epoch >= config.epochs,
+            "max-time": config.max_time is not None and self._seconds() >= 60 * config.max_time,
+        }
+        ended = [name for name, over in budgets.items() if agree(over)]
+        if ended:
+            return self._budget_ended(ended[0])
+        if agree(impatient):
+            term, hint = dominant_term(weighted_terms(self.session.task, state.window.means()))
+            return self._stopped(
+                "plateau",
+                f"the loss has not fallen by 1 % in {config.patience} epochs; its largest term is {term}: {hint}",
+            )
+        return None
+
+    def _budget_ended(self, name: str) -> Stopped:
+        target = self._config.target_loss
+        if target is None:
+            return self._stopped("done", f"the budget {name} ended")
+        return self._stopped("budget", f"the budget {name} ended before the target loss {target:g}")
+
+    def _pace(self, session: Session, validation: Estimate) -> Iterator[Event]:
+        """Begins or ends the learning rate's decay where it is time to; the state before a decay is kept."""
+        config, state = self._config, self.state
+        decay = state.schedule.decay
+        if decay is not None:
+            if state.schedule.decayed(state.step) and decay.reason != BUDGET_ENDS:
+                state.schedule.restart(state.step)
+                yield Note("the decay has ended: the learning rate rises again")
+            return
+        pace = Pace(
+            step=state.step,
+            since=state.schedule.since,
+            steps_per_epoch=state.steps_per_epoch,
+            val_loss=validation.mean,
+            target=config.target_loss,
+            epochs=config.epochs,
+            seconds=self._seconds(),
+            steps=state.step - self._first_step,
+            max_seconds=None if config.max_time is None else 60 * config.max_time,
+            waited=state.patience.waited,
+            patience=config.patience,
+        )
+        decay = agree(decay_to_begin(pace, config.optim.decay_steps))
+        if decay is not None:
+            checkpoint.save(session.folder / BEFORE_DECAY, state.state_dict())
+            yield CheckpointSaved(session.folder / BEFORE_DECAY, "decay")
+            state.schedule.begin_decay(decay)
+            yield Note(f"{decay.reason}: the learning rate decays over {decay.steps} steps")
+
+    def _ship(self, session: Session, validation: Estimate, stop: Stopped | None) -> Iterator[Event]:
+        """Keeps the weights that evaluate, predict and export take; calibrates them when the run ends.
+
+        They are the ones with the lowest loss on the validation stream, or those that were judged to meet the target.
+        """
+        state, best = self.state, session.folder / checkpoint.BEST
+        judged = stop is not None and stop.reason == "target"
+        better = judged or validation.mean < state.best_loss or not best.exists()
+        if better:
+            state.best_loss = validation.mean
+        if stop is not None:
+            yield Note(f"calibrating the confidence on {CALIBRATION_IMAGES} fresh images")
+            if not better:
+                try:
+                    shipped = checkpoint.load(best)
+                except CheckpointError as error:
+                    yield Note(f"{error}; the newest weights are shipped instead")
+                    better = True
+            if better:
+                shipped = state.state_dict()
+            shipped["calibration"] = None
+            model = model_from_checkpoint(shipped).to(session.device)
+            calibration = fit_calibration(
+                model,
+                session.batches("calibration", 0, CALIBRATION_IMAGES),
+                session.config.labels,
+                device=session.device,
+            )
+            shipped["calibration"] = calibration
+            if better:
+                state.calibration = calibration
+            checkpoint.save(best, shipped)
+            model.calibrate(*calibration)
+            write_predictions(session, model)
+        elif better:
+            checkpoint.save(best, state.state_dict())
+
+    def _path_now(self) -> Path:
+        return checkpoint.checkpoint_path(self.session.folder, self.state.epoch, self.state.step_in_epoch)
+
+    def _save(self, path: Path, reason: SaveReason) -> CheckpointSaved:
+        """Writes a numbered checkpoint; removes the old ones, and moves away what a run begun earlier left."""
+        checkpoint.save(path, self.state.state_dict())
+        if self._position is not None:
+            checkpoint.set_aside(self.session.folder, self._position, path)
+            self._position = None
+        checkpoint.prune(self.session.folder, self._config.keep)
+        self._saved_at = time.monotonic()
+        return CheckpointSaved(path, reason)
+
+    def _stopped(self, reason: StopReason, message: str) -> Stopped:
+        state = self.state
+        return Stopped(reason, EXIT_CODES[reason], message, self._seconds(), state.epoch, state.images)
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self._start

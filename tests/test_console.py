@@ -1,0 +1,206 @@
+"""What a run prints, its exit codes, and the signals."""
+
+import io
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from yolo_proc.config import Config
+from yolo_proc.console import Console, Interrupt, elapsed_text, epoch_line, run_training, signals_to
+from yolo_proc.errors import TrainingError
+from yolo_proc.events import (
+    EXIT_CODES,
+    CheckpointSaved,
+    EpochEnd,
+    Event,
+    Note,
+    RunStarted,
+    Step,
+    Stopped,
+    StopReason,
+    TargetTried,
+)
+
+TERMS = {"class": 0.003, "obj_f": 0.004, "obj_t": 0.031, "wh": 0.009, "xy": 0.014}
+LINE = (
+    "Epoch: 12  Loss:  0.061  Loss_class:  0.003  Loss_obj_f:  0.004  Loss_obj_t:  0.031  Loss_wh:  0.009"
+    "  Loss_xy:  0.014"
+)
+
+
+def started() -> RunStarted:
+    config = Config(batch_size=30, epoch_images=100)
+    return RunStarted(Path("checkpoints/a"), config, "cpu", "float32", 760_008, 256, ("a note",))
+
+
+def step(number: int, epoch: int = 1) -> Step:
+    return Step(epoch, number, 30 * number, 0.5, TERMS, 0.004, 1.0, False, 100.0)
+
+
+def epoch_end(epoch: int = 12) -> EpochEnd:
+    return EpochEnd(epoch, 4, 120, 1.0, 0.061, TERMS, 0.07, 0.004, 0.06, 1.0, 0.0)
+
+
+def stopped(reason: StopReason, message: str = "why") -> Stopped:
+    return Stopped(reason, EXIT_CODES[reason], message, 177.4, 12, 49152)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_line_of_an_epoch() -> None:
+    assert epoch_line(epoch_end()) == LINE
+
+
+def test_elapsed_time() -> None:
+    assert [elapsed_text(seconds) for seconds in (0, 9.94, 177.4, 3725)] == ["0.0 s", "9.9 s", "0:02:57", "1:02:05"]
+
+
+def test_what_a_run_prints_without_a_terminal() -> None:
+    out, bar = io.StringIO(), io.StringIO()
+    console = Console(out, bar)
+    events: list[Event] = [
+        started(),
+        step(1),
+        epoch_end(),
+        CheckpointSaved(Path("000012.pt"), "epoch"),
+        TargetTried(1, 0.025, 0.0499, 0.048, 0.0492, 0.05, True),
+        Note("a line"),
+        stopped("target"),
+    ]
+    for event in events:
+        console.show(event)
+    assert bar.getvalue() == ""
+    assert out.getvalue().splitlines() == [
+        "Run: checkpoints/a  Generator: glyphs  Device: cpu, float32  Parameters: 760,008  Slots: 256",
+        "a note",
+        LINE,
+        "Target 0.05 reached: training loss at most 0.0499 (95 %), averaged weights on fresh images 0.0480, "
+        "at most 0.0492 (try 1, 97.5 %)",
+        "a line",
+        stopped("target").message,
+        "Elapsed time: 0:02:57  Epochs: 12  Images: 49152",
+    ]
+
+
+def test_without_a_terminal_there_is_a_sign_of_life_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.StringIO()
+    console = Console(out, io.StringIO())
+    console.show(step(1))
+    assert out.getvalue() == ""
+    monkeypatch.setattr("yolo_proc.console.SECONDS_BETWEEN_LINES", 0.0)
+    console.show(step(2))
+    assert out.getvalue().startswith("Epoch ")
+    assert "images/s, loss" in out.getvalue()
+
+
+def test_other_ends_print_their_message() -> None:
+    out = io.StringIO()
+    Console(out).show(stopped("plateau", "the dominant term is xy"))
+    assert out.getvalue().startswith("the dominant term is xy\n")
+
+
+def test_the_bar_of_a_terminal_counts_the_epoch() -> None:
+    out, bar = Terminal(), Terminal()
+    console = Console(out, bar)
+    console.show(started())
+    for number in range(1, 5):
+        console.show(step(number))
+    assert console._bar is not None
+    assert (console._bar.n, console._bar.total) == (120, 120)  # whole batches, so more than 100
+    console.show(epoch_end(1))
+    console.show(step(5, epoch=2))
+    assert console._bar is not None
+    assert console._bar.n == 30
+    console.close()
+    console.close()
+    assert "Epoch 1" in bar.getvalue()
+    assert "loss 0.500" in bar.getvalue()
+    assert "img/s" in bar.getvalue()
+
+
+class Script:
+    """A trainer that yields what it is told; an int is a signal that it gets."""
+
+    def __init__(self, *steps: Event | int | Exception) -> None:
+        self.steps = steps
+        self.asked = 0
+        self.closed = False
+
+    def run(self) -> Iterator[Event]:
+        try:
+            for one in self.steps:
+                if isinstance(one, int):
+                    os.kill(os.getpid(), one)
+                elif isinstance(one, Exception):
+                    raise one
+                else:
+                    yield one
+        finally:
+            self.closed = True
+
+    def stop(self) -> None:
+        self.asked += 1
+
+
+@pytest.mark.parametrize(("reason", "code"), [("target", 0), ("done", 0), ("failed", 1), ("plateau", 3), ("budget", 4)])
+def test_exit_codes(reason: StopReason, code: int) -> None:
+    script = Script(started(), stopped(reason))
+    assert run_training(script, script.stop) == code
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_first_signal_asks_and_the_second_stops_at_once(
+    number: int, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = Script(started(), int(number), CheckpointSaved(Path("a/000001+00007.pt"), "signal"), stopped("signal"))
+    assert run_training(script, script.stop) == code
+    assert script.asked == 1
+    assert "Saved a/000001+00007.pt" in capsys.readouterr().out
+    script = Script(started(), int(number), int(signal.SIGINT), Note("never shown"))
+    assert run_training(script, script.stop) == code
+    assert script.asked == 1
+    assert script.closed
+    printed = capsys.readouterr().out
+    assert "never shown" not in printed
+    assert "the last saved checkpoint stands" in printed
+
+
+def test_a_signal_that_comes_with_the_end_does_not_change_it() -> None:
+    script = Script(started(), int(signal.SIGTERM), stopped("target"))
+    assert run_training(script, script.stop) == 0
+
+
+def test_before_anything_was_trained_the_first_signal_stops_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    script = Script(int(signal.SIGTERM), Note("never shown"))
+    assert run_training(script, script.stop) == 143
+    assert (script.asked, script.closed) == (0, True)
+    assert capsys.readouterr().out.splitlines()[1:] == ["Stopped at once, before the first step"]
+
+
+def test_handlers_come_back() -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    asked: list[int] = []
+
+    def ask() -> bool:
+        asked.append(1)
+        return True
+
+    def two_signals() -> None:
+        with signals_to(ask):
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Interrupt):
+        two_signals()
+    assert asked == [1]
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+    script = Script(TrainingError("not finite"))
+    with pytest.raises(TrainingError):
+        run_training(script, script.stop)
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before

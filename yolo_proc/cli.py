@@ -1,0 +1,85 @@
+"""The command line: `python -m yolo_proc COMMAND [options]`. Thin: it finds the command, and prints what went wrong.
+
+Nothing here or in `commands.py` imports torch or OpenCV before a command needs it, so that `--help` answers at once.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from yolo_proc import commands
+from yolo_proc.errors import ConfigError, YoloProcError
+from yolo_proc.flags import FlagParser
+from yolo_proc.options import nearest
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """One command: a line for the list of commands, its parser, and what it does."""
+
+    about: str
+    parser: Callable[[], FlagParser]
+    run: Callable[[FlagParser, Sequence[str]], int]
+
+
+COMMANDS = {
+    "train": CommandLine("train a detector on generated scenes", commands.train_parser, commands.train),
+    "evaluate": CommandLine("judge a detector on fresh scenes", commands.evaluate_parser, commands.evaluate),
+    "preview": CommandLine("draw scenes with their labels on a sheet", commands.preview_parser, commands.preview),
+    "describe": CommandLine(
+        "layers, parameters, operations, receptive field, slots", commands.describe_parser, commands.describe
+    ),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command line and returns the exit code; a user's mistake is one line on stderr."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    name = words[0] if words else ""
+    if name in ("-h", "--help"):
+        print(_overview())
+        return 0
+    if name == "--version":
+        print(_version())
+        return 0
+    try:
+        if name not in COMMANDS:
+            found = f"{name}: no such command{nearest(name, COMMANDS)}" if name else "no command given"
+            name = ""
+            raise ConfigError(f"{found}; expected one of {', '.join(COMMANDS)}, or --help")
+        return COMMANDS[name].run(COMMANDS[name].parser(), words[1:])
+    except YoloProcError as error:
+        line = re.sub(r"\s*\n\s*", " ", str(error))
+        print(f"{f'yolo_proc {name}'.rstrip()}: {line}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `yolo_proc describe | head`
+        sys.stderr.close()
+        return 141
+    except SystemExit as end:  # argparse, after --help
+        return int(end.code or 0)
+
+
+def entry() -> NoReturn:
+    """The installed `yolo_proc` and `python -m yolo_proc`."""
+    sys.exit(main())
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {command.about}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        ["usage: yolo_proc COMMAND [options]", "", *lines, "", "yolo_proc COMMAND --help lists its options."]
+    )
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return f"yolo_proc {version('yolo-proc')}"
+    except PackageNotFoundError:
+        return "yolo_proc, not installed"

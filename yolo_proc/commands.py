@@ -1,0 +1,316 @@
+"""The commands: each has its flags, reads them, calls, and prints.
+
+Imports of torch and OpenCV stand inside of functions: `--help` needs neither.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from yolo_proc.config import Config
+from yolo_proc.configfile import (
+    Given,
+    as_given,
+    config_from_values,
+    config_options,
+    read_config_file,
+    resumed_config,
+)
+from yolo_proc.errors import CheckpointError, ConfigError
+from yolo_proc.flags import FlagParser, Parsed, build_own
+from yolo_proc.options import nearest, option
+
+if TYPE_CHECKING:
+    from yolo_proc.describe import Description
+    from yolo_proc.evaluate import Evaluation
+
+_RUN_HELP = "name of a run, its folder, or one of its checkpoints; none: the newest run"
+
+
+def _names(*wanted: str) -> list[str]:
+    """Flat names of options: `*` for all, `model.` for a whole section."""
+    known = config_options()
+    if wanted == ("*",):
+        return list(known)
+    return [flat for flat in known if flat in wanted or f"{flat.partition('.')[0]}." in wanted]
+
+
+def _config_of(parsed: Parsed, file: str | None) -> dict[str, Given]:
+    """What the file gives and, stronger, what the flags give."""
+    return {**(read_config_file(Path(file)) if file is not None else {}), **parsed.given}
+
+
+# ------------------------------------------------------------------------------------------------ train
+
+
+@dataclass(frozen=True)
+class TrainFlags:
+    """Options of `train` that are no part of a run's configuration."""
+
+    config: str | None = option(None, help="TOML file with options; flags are stronger")
+    resume: str | None = option(
+        None, help="go on from the newest checkpoint: of the newest run, or of this run, folder or checkpoint"
+    )
+    accept_changed_data: bool = option(False, help="resume although the scenes are not the same any more")
+
+
+def train_parser() -> FlagParser:
+    """Flags of `train`."""
+    about = "Trains a detector on generated scenes until a target loss is reached, or a budget ends."
+    return FlagParser("train", about, TrainFlags, _names("*"), parameters=True, bare={"resume": ""})
+
+
+def train(parser: FlagParser, argv: Sequence[str]) -> int:
+    """Trains a new run, or goes on with one; returns the exit code of how it ended."""
+    parsed = parser.read(argv)
+    flags = build_own(TrainFlags, parsed.own)
+    given = _config_of(parsed, flags.config)
+    if flags.resume is None:
+        if flags.accept_changed_data:
+            raise ConfigError("--accept-changed-data: only a resumed run has data that can have changed; add --resume")
+        config, place = config_from_values(given), None
+    else:
+        place, config = _resume(flags.resume, given)
+    from yolo_proc.console import run_training
+    from yolo_proc.trainer import Command, Trainer
+
+    trainer = Trainer(config, resume_from=place, accept_changed_data=flags.accept_changed_data)
+    return run_training(trainer, lambda: trainer.commands.put(Command.STOP))
+
+
+def _resume(run: str, given: dict[str, Given]) -> tuple[Path, Config]:
+    """Where a run goes on from, and its configuration with what is given now."""
+    named = given.pop("run", None)
+    if named is not None:
+        if run not in ("", named.value):
+            raise ConfigError(f"{named.where}: names the run {named.value}, but --resume names {run}; give one of them")
+        run = str(named.value)
+    runs_dir = str(given["runs-dir"].value) if "runs-dir" in given else Config().runs_dir
+    place = run_place(run, runs_dir)
+    from yolo_proc import checkpoint
+
+    path, state, _ = checkpoint.newest_valid(place) if place.is_dir() else (place, checkpoint.load(place), ())
+    old = config_from_values(as_given(state["config"], f"{path}: "))
+    return place, resumed_config(old, given)
+
+
+def run_place(run: str, runs_dir: str) -> Path:
+    """The folder or checkpoint that a user means by `run`; an empty one is the newest run.
+
+    Raises:
+        CheckpointError: there is none of that name; the message has the nearest one.
+    """
+    if not run:
+        from yolo_proc import checkpoint
+
+        return checkpoint.newest_run(runs_dir)
+    for place in (Path(runs_dir) / run, Path(run)):
+        if place.exists():
+            return place
+    folder = Path(runs_dir)
+    known = sorted(one.name for one in folder.iterdir() if one.is_dir()) if folder.is_dir() else []
+    listed = f"; there are: {', '.join(known)}" if known else "; it has no runs"
+    raise CheckpointError(f"{run}: no such run in {runs_dir}{nearest(run, known)}{listed}")
+
+
+# --------------------------------------------------------------------------------------------- evaluate
+
+
+@dataclass(frozen=True)
+class EvaluateFlags:
+    """Options of `evaluate`."""
+
+    run: str | None = option(None, help=_RUN_HELP)
+    checkpoint: str | None = option(None, help="a checkpoint file, instead of --run")
+    images: int = option(1000, help="fresh images to judge on", low=1, high=10_000_000)
+    weights: str = option("ema", help="averaged, raw, or both", choices=("ema", "raw", "both"))
+    picture_size: str | None = option(
+        None, help="WxH: larger pictures that go through the letterbox; none: the network's"
+    )
+    json: bool = option(False, help="print JSON")
+
+
+def evaluate_parser() -> FlagParser:
+    """Flags of `evaluate`."""
+    about = "Judges a detector on scenes of the test stream: mAP, precision, recall, calibration."
+    names = _names("runs-dir", "device", "threads", "workers", "batch-size")
+    return FlagParser("evaluate", about, EvaluateFlags, names)
+
+
+def evaluate(parser: FlagParser, argv: Sequence[str]) -> int:
+    """Prints the figures of a run's detector."""
+    parsed = parser.read(argv)
+    flags = build_own(EvaluateFlags, parsed.own)
+    size = _picture_size(flags.picture_size)
+    if flags.run is not None and flags.checkpoint is not None:
+        raise ConfigError("--run and --checkpoint: both say what to judge; give one of them")
+    ours = config_from_values(parsed.given)
+    place = Path(flags.checkpoint) if flags.checkpoint is not None else run_place(flags.run or "", ours.runs_dir)
+    results = _evaluate(place, ours, flags, size)
+    if flags.json:
+        plain = {name: found.to_dict() for name, found in results.items()}
+        print(json.dumps(plain if flags.weights == "both" else plain[flags.weights]))
+        return 0
+    for name, found in results.items():
+        print(f"{'averaged' if name == 'ema' else 'raw'} weights")
+        print(found.table())
+    return 0
+
+
+def _evaluate(
+    place: Path, ours: Config, flags: EvaluateFlags, size: tuple[int, int] | None
+) -> "Mapping[str, Evaluation]":
+    """The evaluation of each kind of weights that is asked for; its notes and its progress go to stderr."""
+    import torch
+    from tqdm import tqdm
+
+    from yolo_proc import checkpoint
+    from yolo_proc.evaluate import evaluate as judge
+    from yolo_proc.predict import Detector
+    from yolo_proc.runtime import processors
+    from yolo_proc.stream import Stream
+
+    path, state, notes = checkpoint.shipped(place)
+    _print_notes(notes)
+    run = config_from_values(as_given(state["config"], f"{path}: "))
+    kinds: list[Literal["ema", "raw"]] = [kind for kind in ("ema", "raw") if flags.weights in (kind, "both")]
+    detectors = {kind: Detector.load(path, weights=kind, device=ours.device) for kind in kinds}
+    torch.set_num_threads(ours.threads or processors())
+    print(f"{path}: {flags.images} scenes of generator {run.generator.name}", file=sys.stderr)
+    with tqdm(total=flags.images, unit="img", leave=False, disable=not sys.stderr.isatty()) as bar:
+
+        def show(done: int) -> None:
+            bar.update(done - bar.n)
+
+        return judge(
+            {kind: detector.model for kind, detector in detectors.items()},
+            Stream.from_config(run, "test", picture_size=size),
+            flags.images,
+            run.labels,
+            batch_size=ours.batch_size,
+            workers=processors() if ours.workers < 0 else ours.workers,
+            device=next(iter(detectors.values())).device,
+            on_images=show,
+        )
+
+
+def _picture_size(text: str | None) -> tuple[int, int] | None:
+    """Width and height from `1920x1080`."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    width, height = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not (16 <= width <= 16384 and 16 <= height <= 16384):
+        raise ConfigError(f"--picture-size: expected WIDTHxHEIGHT from 16 to 16384 such as 1920x1080, found {text!r}")
+    return width, height
+
+
+# ---------------------------------------------------------------------------------------------- preview
+
+
+@dataclass(frozen=True)
+class PreviewFlags:
+    """Options of `preview`."""
+
+    config: str | None = option(None, help="TOML file with options; flags are stronger")
+    count: int = option(16, help="how many scenes", low=1, high=1000)
+    out: str = option("preview.png", help="file to write, PNG")
+    augment: bool = option(True, help="augment, or show the scenes as they are drawn")
+    stream: str = option("train", help="which stream", choices=("train", "validation", "target", "calibration", "test"))
+
+
+def preview_parser() -> FlagParser:
+    """Flags of `preview`."""
+    about = "Draws scenes of a generator with their labels on one sheet."
+    names = _names("seed", "image-size", "generator.name", "labels.", "augment.")
+    return FlagParser("preview", about, PreviewFlags, names, parameters=True)
+
+
+def preview(parser: FlagParser, argv: Sequence[str]) -> int:
+    """Writes a sheet of scenes."""
+    parsed = parser.read(argv)
+    flags = build_own(PreviewFlags, parsed.own)
+    given = _config_of(parsed, flags.config)
+    if "augment" in parsed.own:
+        given["augment.enabled"] = parsed.own["augment"]
+    config = config_from_values(given)
+    from yolo_proc.preview import preview_sheet, write_png
+    from yolo_proc.stream import Stream
+
+    stream = Stream.from_config(config, flags.stream)
+    scenes = [stream[index] for index in range(flags.count)]
+    write_png(flags.out, preview_sheet(scenes, stream.classes, limits=config.labels))
+    labels = sum(len(scene.objects) for scene in scenes)
+    print(f"{flags.out}: {flags.count} scenes of generator {config.generator.name} with {labels} objects")
+    return 0
+
+
+# --------------------------------------------------------------------------------------------- describe
+
+
+@dataclass(frozen=True)
+class DescribeFlags:
+    """Options of `describe`."""
+
+    run: str | None = option(None, help=f"describe the network of a run: {_RUN_HELP}")
+    config: str | None = option(None, help="TOML file with options; flags are stronger")
+    json: bool = option(False, help="print JSON")
+
+
+def describe_parser() -> FlagParser:
+    """Flags of `describe`."""
+    about = "Shows a network's layers, shapes, parameters, operations, receptive field and slots."
+    names = _names("runs-dir", "image-size", "generator.name", "model.")
+    return FlagParser("describe", about, DescribeFlags, names, parameters=True, bare={"run": ""})
+
+
+def describe(parser: FlagParser, argv: Sequence[str]) -> int:
+    """Prints what a network consists of."""
+    parsed = parser.read(argv)
+    flags = build_own(DescribeFlags, parsed.own)
+    given = _config_of(parsed, flags.config)
+    config = config_from_values(given)
+    if flags.run is not None:
+        description = _describe_run(run_place(flags.run, config.runs_dir))
+    else:
+        description = _describe_config(config)
+    print(json.dumps(description.as_dict()) if flags.json else description.text())
+    return 0
+
+
+def _describe_run(place: Path) -> "Description":
+    from yolo_proc import checkpoint
+    from yolo_proc import describe as room
+    from yolo_proc.model import model_from_checkpoint
+
+    _, state, notes = checkpoint.shipped(place)
+    _print_notes(notes)
+    model = model_from_checkpoint(state)
+    return room.describe(model, model.codec)
+
+
+def _describe_config(config: Config) -> "Description":
+    from yolo_proc import describe as room
+    from yolo_proc.codec import LabelCodec
+    from yolo_proc.configfile import parse_anchors
+    from yolo_proc.generator import load_generator
+    from yolo_proc.grids import grids_for
+    from yolo_proc.model import Yolo
+
+    classes = load_generator(config.generator.name, config.generator.parameters).classes
+    size, strides = config.image_size, config.model.strides
+    # `auto` anchors are found from scenes when a run starts; here only their number matters.
+    sizes = parse_anchors(config.model.anchors) or [
+        (2.0 * stride, 2.0 * stride) for stride in strides for _ in range(config.model.anchors_per_grid)
+    ]
+    codec = LabelCodec(grids_for(size, size, strides, sizes), len(classes))
+    return room.describe(Yolo(config.model, codec), codec)
+
+
+def _print_notes(notes: Sequence[str]) -> None:
+    for note in notes:
+        print(note, file=sys.stderr)

@@ -104,8 +104,9 @@ def test_no_scenes_give_an_empty_sheet() -> None:
 def test_a_degenerate_box_is_drawn_without_a_fuss() -> None:
     scene = scene_of(100, [((200, 200, 200, 200), 0), ((0, 5, 0, 9), 1)], size=(200, 200), ignore=[(3, 3, 3, 3)])
     nothing = Detections(np.array([[200.0, 0, 200, 0]]), np.array([0.5]), np.array([1]), np.array([0]))
-    preview_sheet([scene], CLASSES, limits=LabelConfig(min_box_px=0))
-    predictions_sheet([scene], [nothing], CLASSES)
+    drawn = preview_sheet([scene], CLASSES, limits=LabelConfig(min_box_px=0))
+    assert drawn.shape == predictions_sheet([scene], [nothing], CLASSES).shape
+    assert (drawn != preview_sheet([scene_of(100, [], size=(200, 200))], CLASSES)).any()
 
 
 def test_colours_of_classes_differ() -> None:

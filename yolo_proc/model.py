@@ -56,8 +56,8 @@ class Residual(nn.Module):
 class SmallBody(nn.Module):
     """One stage a stride; gives a feature map for each grid, coarse features added to finer ones.
 
-    The stem has two layers at high resolution: with a 4 x 4 patch that costs as much, the same loss takes half as
-    many images again (docs/log.md).
+    The stem has two thin layers at high resolution: they learn more from an image than a 4 x 4 patch, and run quicker
+    (docs/log.md).
 
     Args:
         strides: of the grids, ascending powers of two from 4 to 64.

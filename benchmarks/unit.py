@@ -41,7 +41,7 @@ class Candidate:
             self.model.to(memory_format=torch.contiguous_format)
             # The same pictures, but planes in memory: what a loader of CHW tensors gives.
             self.images = self.images.permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1)
-        self.optimizer = build_optimizer(self.model, OptimConfig())
+        self.optimizer = build_optimizer(self.model, OptimConfig(name="adamw"))
         self.targets, _ = self.task.targets(batch, device)
         self.autocast = autocast_dtype(precision)
         self.seconds: list[float] = []

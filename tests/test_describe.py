@@ -109,8 +109,8 @@ def test_the_original() -> None:
 def test_the_default_network() -> None:
     model, codec = yolo(ModelConfig(), 256)
     found = describe(model, codec)
-    # 3 x 3 throughout. Strides 2, 4, 8: 3, 7, 15; a block at 8: + 4 * 8; stride 16: + 2 * 8; two blocks: + 8 * 16.
-    assert found.grids[0].receptive_field == (191, 191)
+    # 3 x 3 throughout. Stride 4, folded: 6; stride 8: + 2 * 4; a block: + 4 * 8; stride 16: + 2 * 8; two: + 8 * 16.
+    assert found.grids[0].receptive_field == (190, 190)
     assert not found.grids[0].whole_picture
     assert found.parameters == sum(parameter.numel() for parameter in model.parameters())
     assert sum(layer.parameters for layer in found.layers) == found.parameters

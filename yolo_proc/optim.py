@@ -13,17 +13,34 @@ from torch import nn
 
 from yolo_proc.config import OptimConfig
 from yolo_proc.model import Yolo
+from yolo_proc.muon import ADAM_BETAS, Muon
 
 # What is left of the learning rate when a decay has ended.
 FLOOR = 0.01
+# The rate of AdamW beside Muon, as a share of Muon's.
+ADAM_SHARE = 0.1
 
 
 def build_optimizer(model: Yolo, config: OptimConfig) -> torch.optim.Optimizer:
     """The optimizer over the model's own parameter groups."""
     groups = model.parameter_groups(config.weight_decay)
+    lr = config.peak_lr
     if config.name == "sgd":
-        return torch.optim.SGD(groups, lr=config.lr, momentum=0.9, nesterov=True)
-    return torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.99), fused=True)
+        return torch.optim.SGD(groups, lr=lr, momentum=0.9, nesterov=True)
+    if config.name == "adamw":
+        return torch.optim.AdamW(groups, lr=lr, betas=ADAM_BETAS, fused=True)
+    # The output layer's rows mean different things, so no rotation of them is natural: AdamW trains it.
+    output = {id(parameter) for parameter in model.output.parameters()}
+    filters = [p for p in groups[0]["params"] if id(p) not in output]
+    others = [([p for p in groups[0]["params"] if id(p) in output], config.weight_decay), (groups[1]["params"], 0.0)]
+    return Muon(filters, others, lr=lr, adam_lr=lr * ADAM_SHARE, weight_decay=config.weight_decay)
+
+
+def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Sets the rate of the coming update; what AdamW trains beside Muon has its own share of it."""
+    beside = isinstance(optimizer, Muon)
+    for group in optimizer.param_groups:
+        group["lr"] = lr * ADAM_SHARE if beside and not group["orthogonal"] else lr
 
 
 @dataclass(frozen=True)
@@ -50,7 +67,7 @@ class Schedule:
 
     def lr(self, step: int) -> float:
         """The rate of update `step`, counted from 0."""
-        rate = self.config.lr * min(1.0, (step - self.since + 1) / (self.config.warmup_steps + 1))
+        rate = self.config.peak_lr * min(1.0, (step - self.since + 1) / (self.config.warmup_steps + 1))
         if self.decay is None or step < self.decay.start:
             return rate
         passed = min(1.0, (step - self.decay.start + 1) / self.decay.steps)

@@ -34,6 +34,7 @@ from yolo_proc.events import (
 )
 from yolo_proc.judge import measure_loss
 from yolo_proc.model import model_from_checkpoint
+from yolo_proc.optim import set_lr
 from yolo_proc.pacing import BUDGET_ENDS, Pace, decay_to_begin
 from yolo_proc.report import dominant_term, metrics_row, weighted_terms
 from yolo_proc.runs import write_metrics
@@ -136,8 +137,7 @@ class Trainer:
 
     def _step(self, session: Session, batch: Batch) -> StepResult:
         config, state = self._config, self.state
-        for group in state.optimizer.param_groups:
-            group["lr"] = state.schedule.lr(state.step)
+        set_lr(state.optimizer, state.schedule.lr(state.step))
         targets, dropped = session.task.targets(batch, session.device)
         images = batch.images.to(session.device, non_blocking=True)
         try:
@@ -170,7 +170,7 @@ class Trainer:
         return TrainingError(
             f"the {error.what} is not finite at step {self.state.step + 1}: term {', '.join(terms)}, {where}; "
             f"no weight was changed, {f'the last checkpoint stays, {kept[0]}' if kept else 'nothing was saved'}; "
-            f"try a lower --optim.lr (now {self._config.optim.lr:g}) or --optim.clip-norm "
+            f"try a lower --optim.lr (now {self._config.optim.peak_lr:g}) or --optim.clip-norm "
             f"(now {self._config.optim.clip_norm:g})"
         )
 

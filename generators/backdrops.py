@@ -3,17 +3,16 @@
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from yolo_proc.canvas import Canvas, Texture, gradient
-from yolo_proc.errors import GeneratorError
+from yolo_proc.errors import DataError, GeneratorError
+from yolo_proc.pictures import MAX_PIXELS, SUFFIXES, read_picture
 
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
-_LARGEST_PIXELS = 100_000_000  # a small file can unpack to gigabytes
+_LARGEST_PIXELS = MAX_PIXELS
 _KEPT_SIDE = 640  # pixels of the shorter side, which is what memory holds
 _CELLS = 8  # cells of a texture, each way, at most
 _SPREAD = 56  # how far a texture's cells stray from its colour, grey levels
@@ -116,9 +115,9 @@ def find_photos(folder: str) -> tuple[Path, ...]:
         raise GeneratorError(
             f"backgrounds {folder}: expected a folder of pictures, found no folder (from {Path.cwd()})"
         )
-    found = sorted(path for path in root.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
+    found = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     if not found:
-        raise GeneratorError(f"backgrounds {folder}: expected pictures ({', '.join(sorted(_SUFFIXES))}), found none")
+        raise GeneratorError(f"backgrounds {folder}: expected pictures ({', '.join(sorted(SUFFIXES))}), found none")
     return tuple(found)
 
 
@@ -130,19 +129,9 @@ def read_photo(path: str) -> tuple[NDArray[np.uint8], Samples]:
         GeneratorError: not a picture, or one that is too large; the header is looked at before decoding.
     """
     try:
-        with Image.open(path) as file:
-            width, height = file.size
-            if width * height > _LARGEST_PIXELS:
-                raise GeneratorError(
-                    f"background {path}: expected at most {_LARGEST_PIXELS / 1e6:g} megapixels, "
-                    f"found {width} x {height}; make it smaller"
-                )
-            scale = _KEPT_SIDE / min(width, height)
-            if scale < 1:
-                file.draft("RGB", (round(width * scale), round(height * scale)))  # decodes JPEG at a fraction
-            upright: Any = ImageOps.exif_transpose(file).convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise GeneratorError(f"background {path}: cannot be read as a picture: {error}") from error
+        upright = Image.fromarray(read_picture(path, max_pixels=_LARGEST_PIXELS))
+    except DataError as error:
+        raise GeneratorError(f"background cannot be read: {error}") from error
     scale = _KEPT_SIDE / min(upright.size)
     if scale < 1:
         upright = upright.resize((round(upright.width * scale), round(upright.height * scale)), Image.Resampling.BOX)

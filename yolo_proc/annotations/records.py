@@ -1,0 +1,220 @@
+"""The one form that annotations have in memory, whatever file they came from.
+
+    DataSet      a root folder, class names, and for each split its pictures
+    Annotation   one picture: its file, its upright size, its items
+    Item         one annotated thing: a rectangle, and what only some formats can say besides
+
+A reader turns files into a `DataSet`, a format's layout turns it into files again; neither knows the others.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from yolo_proc.errors import DataError
+
+Kind = Literal["rectangle", "mask", "point", "polygon", "text"]
+Box = tuple[float, float, float, float]
+
+SPLITS = ("train", "val")  # the names of the parts of a data set, in order
+# Files round their coordinates: a box this far outside of its picture is clipped, not refused. Pixels.
+TOLERANCE = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One annotated thing.
+
+    Attributes:
+        xyxy: half-open float pixels of the upright picture; of a polygon its bounds, of a point the point twice.
+        category: index into the data set's classes; None where the file says none (`class_id` is 0 then).
+        kind: only rectangles are labels of a detector; the others survive a round trip through formats that have them.
+        points: corners of a polygon, the place of a point, or the outline of a rectangle, pixels; mostly empty.
+        open: a polygon that does not close.
+        text: of a text.
+        confidence: 0 to 1; None where the file says nothing.
+        rotation: degrees, -90 to 90, as the file says; the box is upright all the same.
+        anchor: index of an anchor, as the file says.
+        visible, in_frame: shares, 0 to 1; None where the file says nothing.
+        ignore: a region of which no loss term and no metric speaks (COCO `iscrowd`, VOC `difficult`).
+    """
+
+    xyxy: Box
+    category: int | None = None
+    kind: Kind = "rectangle"
+    points: tuple[tuple[float, float], ...] = ()
+    open: bool = False
+    text: str | None = None
+    confidence: float | None = None
+    rotation: float | None = None
+    anchor: int | None = None
+    visible: float | None = None
+    in_frame: float | None = None
+    ignore: bool = False
+
+    @property
+    def class_id(self) -> int:
+        """The category, 0 where the file says none."""
+        return self.category or 0
+
+    @property
+    def is_label(self) -> bool:
+        """Whether a detector learns it."""
+        return self.kind == "rectangle" and not self.ignore
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """One picture with its items.
+
+    Attributes:
+        name: of the picture's file, without folders: `image_00001.jpg`.
+        width, height: pixels of the upright picture.
+        items: in the file's order.
+        path: where the picture lies; None where it has no file of its own (binary sets).
+        record: which record of a binary set it is; None elsewhere.
+        extra: what only the scredit format has (`usage`, `metadata`, ...), kept for the way back.
+    """
+
+    name: str
+    width: int
+    height: int
+    items: tuple[Item, ...] = ()
+    path: Path | None = None
+    record: int | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def stem(self) -> str:
+        """The name without its last suffix."""
+        return self.name.rpartition(".")[0] or self.name
+
+
+class AnnotationError(DataError):
+    """A file that does not say what its format demands.
+
+    Attributes:
+        reason: one word for counting: "syntax", "missing-image", "outside", "degenerate", "not-finite", "swapped",
+            "class", "duplicate-name", "name", "escape", "bomb", "picture", "size", "value".
+        path: the file.
+        place: where in it: "line 3", "items[2].bounds", "object 1"; empty for the whole file.
+    """
+
+    def __init__(self, path: Path | str, place: str, expected: str, found: str, *, reason: str) -> None:
+        self.reason = reason
+        self.path = Path(path)
+        self.place = place
+        where = f"{path}: {place}" if place else f"{path}"
+        super().__init__(f"{where}: expected {expected}, found {found}")
+
+
+@dataclass
+class Problems:
+    """What to do with a picture whose annotation is bad: stop at the first, or go on without the picture and count.
+
+    A picture is skipped as a whole: without one of its objects the rest would teach that the object is background.
+
+    Attributes:
+        skip: go on.
+        errors: those met so far.
+    """
+
+    skip: bool = False
+    errors: list[AnnotationError] = field(default_factory=list)
+
+    def met(self, error: AnnotationError) -> None:
+        """Raises the error, or counts it."""
+        if not self.skip:
+            raise error
+        self.errors.append(error)
+
+    @property
+    def by_reason(self) -> Counter[str]:
+        """How many errors of each reason were skipped."""
+        return Counter(error.reason for error in self.errors)
+
+
+@dataclass(frozen=True)
+class BinaryLayout:
+    """What a binary set's files do not say.
+
+    Attributes:
+        width, height: pixels of its pictures.
+        stride: of its one grid, pixels.
+        anchors: (w, h) pixels.
+        value_type: of its pictures.
+    """
+
+    width: int
+    height: int
+    stride: int
+    anchors: tuple[tuple[float, float], ...]
+    value_type: Literal["unsigned_byte", "float32"] = "unsigned_byte"
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How files are read.
+
+    Attributes:
+        classes: names given by the user; None: what the data set says.
+        problems: what to do with a bad picture.
+        voc_from_zero: the writer of VOC files counted pixels from 0.
+        binary: of a binary set.
+        max_pixels: a picture that claims more is refused by its header.
+    """
+
+    classes: tuple[str, ...] | None = None
+    problems: Problems = field(default_factory=Problems)
+    voc_from_zero: bool = False
+    binary: BinaryLayout | None = None
+    max_pixels: int = 100_000_000
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Annotated pictures.
+
+    Attributes:
+        root: the folder.
+        format: "scredit", "yolo", "coco", "voc" or "binary".
+        classes: names by class index.
+        splits: by name, in the order of `SPLITS`; a data set without a split has "train" alone.
+        notes: lines for the user, for example that class names were made up.
+    """
+
+    root: Path
+    format: str
+    classes: tuple[str, ...]
+    splits: Mapping[str, tuple[Annotation, ...]]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def annotations(self) -> tuple[Annotation, ...]:
+        """Of all splits, in order."""
+        return tuple(one for part in self.splits.values() for one in part)
+
+
+def checked_box(xyxy: Box, width: int, height: int, path: Path | str, place: str) -> Box:
+    """The box clipped to its picture, if it is one.
+
+    Raises:
+        AnnotationError: not finite, swapped corners, no area, or outside by more than `TOLERANCE` pixels.
+    """
+    x0, y0, x1, y1 = xyxy
+    shown = f"x0, y0, x1, y1 = {x0:g}, {y0:g}, {x1:g}, {y1:g}"
+    if not all(math.isfinite(value) for value in xyxy):
+        raise AnnotationError(path, place, "finite coordinates", shown, reason="not-finite")
+    if x1 < x0 or y1 < y0:
+        raise AnnotationError(path, place, "x0 < x1 and y0 < y1", shown, reason="swapped")
+    if x1 == x0 or y1 == y0:
+        raise AnnotationError(path, place, "a box with an area", shown, reason="degenerate")
+    if x0 < -TOLERANCE or y0 < -TOLERANCE or x1 > width + TOLERANCE or y1 > height + TOLERANCE:
+        raise AnnotationError(path, place, f"a box inside the {width} x {height} picture", shown, reason="outside")
+    clipped = (max(x0, 0.0), max(y0, 0.0), min(x1, float(width)), min(y1, float(height)))
+    if clipped[0] >= clipped[2] or clipped[1] >= clipped[3]:
+        raise AnnotationError(path, place, f"a box inside the {width} x {height} picture", shown, reason="outside")
+    return clipped

@@ -1,0 +1,220 @@
+"""The one reader of picture files; nobody else decodes.
+
+A picture is upright RGB of 8 bits, whatever its file holds: EXIF orientation is applied, grey becomes three equal
+channels, 16 bits v become v >> 8, alpha is dropped and not composited, colour profiles are ignored, of an animation the
+first frame counts. CMYK, damaged and truncated files are refused, and so is a header that promises too many pixels,
+before anything is decoded. What a file is says its content, not its suffix.
+
+OpenCV decodes JPEG and PNG, Pillow the rest. Headers are read here: both libraries look at more than is meant
+(profiles, text, XMP), and at different things in different versions.
+"""
+
+import io
+import stat
+import struct
+import zlib
+from pathlib import Path
+from typing import BinaryIO
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import BmpImagePlugin, Image, ImageFile, TiffImagePlugin, WebPImagePlugin
+
+from yolo_proc.annotations.records import AnnotationError
+from yolo_proc.picture_headers import (
+    ORIENTATION,
+    PNG_SIGNATURE,
+    Header,
+    WrongFileError,
+    ifd0,
+    jpeg_segments,
+    read_header,
+)
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})  # in lower case
+MAX_PIXELS = 100_000_000  # a small file can unpack to gigabytes
+
+Pixels = NDArray[np.uint8]  # (H, W, 3)
+
+# What Pillow's plugins let through when a file is damaged; warnings, where they are errors.
+_PILLOW_ERRORS = (
+    *(OSError, SyntaxError, ValueError, EOFError, TypeError, LookupError, ArithmeticError, AttributeError),
+    *(RuntimeError, struct.error, zlib.error, Image.DecompressionBombError, Warning),
+)
+
+
+def picture_size(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """The size (w, h) of the upright picture, from its header alone. Damage behind the header is not seen.
+
+    Raises:
+        AnnotationError: no such file ("missing-image"), more than `max_pixels` ("bomb"), not a picture ("picture").
+    """
+    try:
+        with _open(Path(path)) as stream:
+            return read_header(stream, max_pixels).upright_size
+    except (WrongFileError, OSError) as error:
+        raise _told(path, error) from error
+
+
+def read_picture(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """The upright picture (H, W, 3), uint8 RGB, writable, of a file or of a file's bytes.
+
+    Raises:
+        AnnotationError: no such file ("missing-image"), more than `max_pixels` ("bomb"), not a picture, a damaged or
+            truncated one, or one of a kind that is not read ("picture").
+    """
+    try:
+        if isinstance(source, bytes):
+            data = source
+        else:
+            with _open(Path(source)) as stream:
+                data = stream.read()
+        header = read_header(io.BytesIO(data), max_pixels)
+        if header.format == "JPEG":
+            stored = _decode_with_opencv(_checked_jpeg(data), header)
+        elif header.format == "PNG":
+            stored = _decode_with_opencv(_essential_png(data), header)
+        else:
+            stored = _decode_with_pillow(data, header)
+        return _upright(stored, header.orientation)
+    except (WrongFileError, OSError) as error:
+        raise _told("(bytes)" if isinstance(source, bytes) else source, error) from error
+
+
+def _told(path: Path | str, error: WrongFileError | OSError) -> AnnotationError:
+    if isinstance(error, OSError):
+        return AnnotationError(path, "", "a readable file", error.strerror or str(error), reason="picture")
+    return AnnotationError(path, "", error.expected, error.found, reason=error.reason)
+
+
+def _open(path: Path) -> BinaryIO:
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):  # opening a pipe would wait for ever
+            raise WrongFileError("a picture", "a folder" if stat.S_ISDIR(mode) else "no regular file")
+        return path.open("rb")
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a name that no file can have
+        raise WrongFileError("a picture", "no such file", "missing-image") from error
+
+
+# Decoding
+
+
+def _checked_jpeg(data: bytes) -> bytes:
+    """The file, if it is whole. Some decoders fill with grey what is missing and say nothing."""
+    stream = io.BytesIO(data)
+    at = 2
+    for _, length in jpeg_segments(stream):
+        at = stream.tell() + length
+    # The end marker cannot occur inside a scan; the one of a thumbnail stands in front of it.
+    if data.find(b"\xff\xd9", at) < 0:
+        raise WrongFileError("a whole JPEG", "one that ends early")
+    return data
+
+
+def _essential_png(data: bytes) -> bytes:
+    """The chunks that make the pixels, and no others: profiles, animations and text cannot change or spoil them."""
+    parts, at, kind = [PNG_SIGNATURE], 8, b""
+    view = memoryview(data)
+    while kind != b"IEND":
+        if at + 12 > len(data) or at + 12 + int.from_bytes(view[at : at + 4], "big") > len(data):
+            raise WrongFileError("a whole PNG", "one that ends early")
+        length, kind = struct.unpack_from(">I4s", data, at)
+        end = at + 12 + length
+        if not kind[0] & 0x20:  # a critical chunk, by the standard
+            if kind not in (b"IHDR", b"PLTE", b"IDAT", b"IEND") or (kind == b"IHDR" and at > 8):
+                raise WrongFileError("a PNG of the standard's chunks", f"{kind!r} at byte {at}")
+            if zlib.crc32(view[at + 4 : end - 4]).to_bytes(4, "big") != view[end - 4 : end]:
+                raise WrongFileError("a PNG that is not damaged", f"a wrong checksum of {kind!r} at byte {at}")
+            parts.append(data[at:end])
+        at = end
+    return b"".join(parts)
+
+
+def _decode_with_opencv(data: bytes, header: Header) -> Pixels:
+    try:
+        # Colour drops alpha, cuts 16 bits to their upper 8 and repeats grey; the orientation is ours to apply.
+        found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error as error:
+        raise WrongFileError(f"a readable {header.format}", f"what OpenCV refuses: {_one_line(error.err)}") from error
+    if found is None:
+        raise WrongFileError(f"a readable {header.format}", "damaged content")
+    _check_size(found.shape[1], found.shape[0], header)
+    pixels: Pixels = cv2.cvtColor(found, cv2.COLOR_BGR2RGB)
+    return pixels
+
+
+def _decode_with_pillow(data: bytes, header: Header) -> Pixels:
+    """BMP, WebP and TIFF; by their plugins, as `Image.open` has limits of its own for the whole process."""
+    plugins: dict[str, type[ImageFile.ImageFile]] = {
+        "BMP": BmpImagePlugin.BmpImageFile,
+        "WEBP": WebPImagePlugin.WebPImageFile,
+        "TIFF": TiffImagePlugin.TiffImageFile,
+    }
+    if header.format == "WEBP" and len(data) < 8 + int.from_bytes(data[4:8], "little"):
+        raise WrongFileError("a whole WebP", "one that ends early")
+    if header.format == "TIFF":
+        data = _with_orientation_1(data)
+    try:
+        image = plugins[header.format](io.BytesIO(data))
+        size = image.size
+        if size == (header.width, header.height):
+            _check_tiff(image)
+            image.load()
+    except _PILLOW_ERRORS as error:
+        raise WrongFileError(f"a readable {header.format}", f"what Pillow refuses: {_one_line(error)}") from error
+    _check_size(*size, header)
+    return _pixels_of(image)
+
+
+def _one_line(text: object) -> str:
+    return " ".join(str(text).split())
+
+
+def _check_size(width: int, height: int, header: Header) -> None:
+    if (width, height) != (header.width, header.height):
+        raise WrongFileError(f"{header.width} x {header.height} pixels, as the header says", f"{width} x {height}")
+
+
+def _with_orientation_1(data: bytes) -> bytes:
+    """A TIFF that is stored upright: some versions of Pillow turn it on their own, others do not."""
+    changed = bytearray(data)
+    one = struct.pack("<HHIHH" if data[:1] == b"I" else ">HHIHH", ORIENTATION, 3, 1, 1, 0)
+    for tag, _, place in ifd0(io.BytesIO(data)):
+        if tag == ORIENTATION:
+            changed[place : place + 12] = one
+    return bytes(changed)
+
+
+def _check_tiff(image: ImageFile.ImageFile) -> None:
+    """Refuses what Pillow would give wrong pixels for."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return
+    bits = image.tag_v2.get(258, (1,))
+    if not set(bits) <= {1, 2, 4, 8, 16}:
+        raise WrongFileError("a TIFF of 1, 2, 4, 8 or 16 bits", f"one of {bits} bits")
+    if max(bits) > 8 and (image.tag_v2.get(284) == 2 or image.tag_v2.get(262) == 0):
+        raise WrongFileError("a TIFF of 16 bits in one plane with 0 for black", "another kind; convert it to PNG")
+
+
+def _pixels_of(image: Image.Image) -> Pixels:
+    if image.mode in ("P", "PA", "RGB", "RGBA", "RGBX"):
+        return np.array(image.convert("RGB"))
+    if image.mode.startswith("I;16"):
+        grey = (np.asarray(image) >> 8).astype(np.uint8)
+    elif image.mode in ("1", "L", "LA"):
+        grey = np.asarray(image.convert("L") if image.mode == "1" else image.getchannel(0))
+    else:
+        raise WrongFileError("a picture in grey or RGB", f"{image.mode}; convert it to RGB")
+    return np.repeat(grey[:, :, None], 3, axis=2)
+
+
+def _upright(pixels: Pixels, orientation: int) -> Pixels:
+    if orientation >= 5:
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels)

@@ -1,0 +1,380 @@
+"""The binary sets of the original: `images.bin`, `labels.bin` and `image_set_info.json`.
+
+Records stand one after another without headers. A picture is height x width x channels: as `unsigned_byte` BGR, as
+`float32` RGB / 255. A picture's labels are the slots of the network, float32 `[x | y | w | h | J | c_0 ... c_{C-1}]`:
+the training target of `codec.py`, except that J is 1 or 0 and never -1. All numbers are little-endian.
+
+The files say neither the pictures' size nor the grid, its anchors or the classes: a `BinaryLayout` does. A set without
+a split lies in the root, one with a split in `train/` and `val/`.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yolo_proc.annotations.checked_json import Entry, read_object
+from yolo_proc.annotations.classes import SET_FILE, known_classes, resolve_classes
+from yolo_proc.annotations.common import Folder, lost_details
+from yolo_proc.annotations.records import (
+    SPLITS,
+    Annotation,
+    AnnotationError,
+    BinaryLayout,
+    DataSet,
+    Item,
+    ReadOptions,
+    checked_box,
+)
+from yolo_proc.boxes import FloatArray, as_boxes, cxcywh_to_xyxy
+from yolo_proc.codec import CLASSES, SLOT_TAKEN, J, LabelCodec, W, X
+from yolo_proc.config import LabelConfig
+from yolo_proc.errors import ConfigError, DataError
+from yolo_proc.grids import Grid
+from yolo_proc.scene import Image
+
+if TYPE_CHECKING:
+    from yolo_proc.stream import Batch
+
+NAME = "binary"
+SET_INFO, IMAGES, LABELS = "image_set_info.json", "images.bin", "labels.bin"
+# The reasons of `encode_record` that speak of a whole item; the others speak of something that is said about one.
+LOST_ITEMS = frozenset({SLOT_TAKEN, "min_box_px", "ignore", "mask", "point", "polygon", "text"})
+
+_BYTES = {"unsigned_byte": 1, "float32": 4}  # of one channel of one pixel
+_NO_LIMITS = LabelConfig(min_visible=0.0, min_in_frame=0.0, min_box_px=0.0)
+_ALMOST = 1e-6  # how near to 0 or 1 a J or a one-hot class is
+_BELOW_ONE = np.nextafter(np.float32(1), np.float32(0))
+_OPTIONS = "set --binary.size, --binary.stride, --binary.anchors or --classes"
+
+Slots = NDArray[np.float32]  # (S, 5 + C)
+
+
+# ---- lengths
+
+
+@lru_cache(maxsize=8)
+def codec_of(layout: BinaryLayout, classes: int) -> LabelCodec:
+    """The slots of a set: one grid over its pictures.
+
+    Raises:
+        ConfigError: a size that is no multiple of the stride, an anchor that is not positive.
+    """
+    width, height, stride = layout.width, layout.height, layout.stride
+    if min(width, height, stride) < 1 or width % stride or height % stride:
+        raise ConfigError(f"--binary.size: expected multiples of the stride {stride}, found {width} x {height}")
+    return LabelCodec((Grid(stride, width // stride, height // stride, layout.anchors),), classes)
+
+
+def image_length(layout: BinaryLayout) -> int:
+    """Bytes of a picture.
+
+    Raises:
+        ConfigError: an unknown type.
+    """
+    if layout.value_type not in _BYTES:
+        raise ConfigError(f"--binary.type: expected one of {', '.join(_BYTES)}, found {layout.value_type}")
+    return layout.width * layout.height * 3 * _BYTES[layout.value_type]
+
+
+def label_length(layout: BinaryLayout, classes: int) -> int:
+    """Bytes of a picture's labels."""
+    codec = codec_of(layout, classes)
+    return codec.slots * codec.fields * 4
+
+
+def set_info(count: int, layout: BinaryLayout, classes: int) -> bytes:
+    """The bytes of `image_set_info.json` for a set of `count` pictures."""
+    info = {
+        "image_count": count,
+        "image_length_bytes": image_length(layout),
+        "label_length_bytes": label_length(layout, classes),
+    }
+    return (json.dumps(info) + "\n").encode("ascii")
+
+
+# ---- writing
+
+
+@dataclass(frozen=True)
+class _Offered:
+    """What `LabelCodec.assign` looks at in a batch, for one picture that may have no pixels."""
+
+    images: NDArray[np.uint8]  # (1, H, W, 3), its shape alone counts
+    box_xyxy: FloatArray
+    class_ids: NDArray[np.int64]
+    image_ids: NDArray[np.int64]
+    confidence: FloatArray
+    visible: FloatArray
+    in_frame: FloatArray
+    ignore_xyxy: FloatArray
+    ignore_image_ids: NDArray[np.int64]
+
+
+def encode_record(
+    annotation: Annotation, image: Image | None, layout: BinaryLayout, classes: int
+) -> tuple[bytes, bytes, Counter[str]]:
+    """One picture's two records.
+
+    Args:
+        image: (H, W, 3) uint8 RGB; None for a set of labels alone.
+
+    Returns:
+        (image bytes, label bytes, lost): empty image bytes without an image; `lost` counts by reason: whole items by
+        the words of `LOST_ITEMS`, and "confidence", "rotation", "visible", "in_frame", "outline", "anchor", "class".
+
+    Raises:
+        AnnotationError: a picture of another size than the layout's ("size").
+        ConfigError: a layout that no set can have.
+    """
+    codec = codec_of(layout, classes)
+    for width, height in [(annotation.width, annotation.height)] + ([] if image is None else [image.shape[1::-1]]):
+        if (width, height) != codec.frame:
+            expected = f"a picture of {layout.width} x {layout.height} (--binary.size)"
+            raise AnnotationError(
+                annotation.path or annotation.name, "", expected, f"{width} x {height}", reason="size"
+            )
+    offered = [item for item in annotation.items if item.is_label]
+    lost = Counter(word for item in annotation.items for word in losses(item))
+    ones = np.ones(len(offered))
+    targets = codec.assign(
+        cast(
+            "Batch",
+            _Offered(
+                images=np.broadcast_to(np.uint8(0), (1, layout.height, layout.width, 3)),
+                box_xyxy=as_boxes([item.xyxy for item in offered]),
+                class_ids=np.array([item.class_id for item in offered], dtype=np.int64),
+                image_ids=np.zeros(len(offered), dtype=np.int64),
+                confidence=np.array([1.0 if item.confidence is None else item.confidence for item in offered]),
+                visible=ones,
+                in_frame=ones,
+                ignore_xyxy=as_boxes([]),
+                ignore_image_ids=np.zeros(0, dtype=np.int64),
+            ),
+        ),
+        _NO_LIMITS,
+    )
+    lost.update({reason: count for reason, count in targets.dropped.items() if count})
+    slots = codec.dense(targets)[0]  # (S, 5 + C)
+    slots[:, J] = np.maximum(slots[:, J], 0)  # -1, ignored, is not known here
+    slots[:, X:W] = np.minimum(slots[:, X:W], _BELOW_ONE)  # float32 may have rounded up to the next cell
+    return b"" if image is None else _image_bytes(image, layout), slots.astype("<f4").tobytes(), lost
+
+
+def losses(item: Item) -> Sequence[str]:
+    """What of an item a binary set cannot say, whether or not it gets a slot."""
+    if not item.is_label:
+        return ("ignore" if item.kind == "rectangle" else item.kind,)
+    return lost_details(item)
+
+
+def _image_bytes(image: Image, layout: BinaryLayout) -> bytes:
+    if layout.value_type == "unsigned_byte":
+        return image[..., ::-1].tobytes()
+    return (image.astype("<f4") / np.float32(255)).astype("<f4").tobytes()
+
+
+# ---- reading
+
+
+def looks_like(root: Path) -> bool:
+    """Whether the folder, or its `train/` or `val/`, holds a binary set."""
+    return bool(_folders(root))
+
+
+def _folders(root: Path) -> dict[str, Path]:
+    """The folder of each part."""
+    if (root / SET_INFO).is_file():
+        return {"train": root}
+    return {split: root / split for split in SPLITS if (root / split / SET_INFO).is_file()}
+
+
+def read(root: Path, options: ReadOptions) -> DataSet:
+    """The binary set in `root`. Its pictures are named by their number, which is `Annotation.record`.
+
+    An object is a slot with J = 1. Sets of the original also hold slots with fractions, of boxes that only overlap an
+    object: they are passed over, and counted in a note.
+
+    Raises:
+        ConfigError: `options.binary` is missing or wrong.
+        AnnotationError: files that do not fit each other or the layout; with `options.problems` not skipping, a slot
+            that says no box too.
+        DataError: no binary set there.
+    """
+    if options.binary is None:
+        raise ConfigError(
+            f"{root}: a binary set says neither sizes nor classes; give --binary.size, --binary.stride and "
+            "--binary.anchors (and --classes for the names)"
+        )
+    folders = _folders(root)
+    if not folders:
+        raise DataError(f"{root}: expected {SET_INFO} with {IMAGES} and {LABELS} in it, or in train/ and val/")
+    border = Folder(root)
+    infos = {split: _Info.of(border, folder, options.binary) for split, folder in folders.items()}
+    counts = {info.classes for info in infos.values()}
+    if len(counts) > 1:
+        raise AnnotationError(root, "", "train and val of one number of classes", f"{sorted(counts)}", reason="class")
+    (classes,) = counts
+    known = known_classes(root, options, None)
+    if known is not None and len(known) != classes:
+        expected = f"labels for the {len(known)} classes of --classes or {SET_FILE}"
+        raise AnnotationError(root, "", expected, f"labels for {classes}; {_OPTIONS}", reason="class")
+    names, notes = resolve_classes(root, options, None, classes - 1)
+    fractions: Counter[str] = Counter()
+    splits = {split: tuple(_annotations(info, options, fractions)) for split, info in infos.items()}
+    splits = {"train": (), **splits}  # a set of val alone has an empty train
+    passed = fractions["slots"]
+    if passed:
+        notes = (*notes, f"{passed} slots with a J between 0 and 1, boxes beside an object, were passed over")
+    return DataSet(root, NAME, names, splits, notes)
+
+
+@dataclass(frozen=True)
+class _Info:
+    """What `image_set_info.json` says, checked against the layout and the files' sizes."""
+
+    folder: Path
+    count: int
+    classes: int
+
+    @classmethod
+    def of(cls, border: Folder, folder: Path, layout: BinaryLayout) -> "_Info":
+        codec = codec_of(layout, 1)
+        path = border.checked(folder / SET_INFO)
+        entry = Entry(path, "", read_object(path))
+        count = entry.whole("image_count", 0)
+        image_bytes, label_bytes = entry.whole("image_length_bytes", 1), entry.whole("label_length_bytes", 1)
+        if image_bytes != image_length(layout):
+            size = f"{layout.width} x {layout.height} x 3 of {layout.value_type}"
+            found = f"{image_bytes}; set --binary.size or --binary.type"
+            raise entry.error("image_length_bytes", f"{image_length(layout)} = {size}", "size", found)
+        fields, rest = divmod(label_bytes, 4 * codec.slots)
+        if rest or fields <= CLASSES:
+            slots = f"{codec.grids[0].columns} x {codec.grids[0].rows} x {len(layout.anchors)} slots"
+            found = f"{label_bytes}; set --binary.size, --binary.stride or --binary.anchors"
+            raise entry.error("label_length_bytes", f"4 x (5 + classes) bytes for each of {slots}", "size", found)
+        for name, length in ((IMAGES, image_bytes), (LABELS, label_bytes)):
+            _check_size(border.checked(folder / name), count, length)
+        return cls(folder, count, fields - CLASSES)
+
+
+def _check_size(path: Path, count: int, length: int) -> None:
+    if not path.is_file():
+        raise AnnotationError(path, "", "a file", "none", reason="missing-image" if path.name == IMAGES else "size")
+    size = path.stat().st_size
+    if size != count * length:
+        expected = f"{count * length} bytes, {count} records of {length}"
+        raise AnnotationError(path, "", expected, f"{size}", reason="size")
+
+
+def _annotations(info: _Info, options: ReadOptions, fractions: Counter[str]) -> Iterator[Annotation]:
+    """One picture after the other; the file is mapped, not loaded."""
+    layout = options.binary
+    assert layout is not None
+    if not info.count:
+        return  # no file of no bytes can be mapped
+    codec = codec_of(layout, info.classes)
+    path = info.folder / LABELS
+    try:
+        labels = np.memmap(path, dtype="<f4", mode="r", shape=(info.count, codec.slots, codec.fields))
+    except OSError as error:
+        found = (error.strerror or "an error").lower()
+        raise AnnotationError(path, "", "a file that can be read", found, reason="value") from None
+    digits = max(5, len(str(info.count - 1)))
+    for record in range(info.count):
+        slots = np.array(labels[record])
+        try:
+            items = _items(slots, codec, path, record)
+        except AnnotationError as error:
+            options.problems.met(error)
+            continue
+        fractions["slots"] += int(((slots[:, J] > _ALMOST) & (slots[:, J] < 1 - _ALMOST)).sum())
+        yield Annotation(f"image_{record:0{digits}d}.png", layout.width, layout.height, items, record=record)
+
+
+def _items(slots: Slots, codec: LabelCodec, path: Path, record: int) -> tuple[Item, ...]:
+    """The objects of one record, in the order of their slots.
+
+    Args:
+        slots: (S, 5 + C) float32.
+
+    Raises:
+        AnnotationError: a value that is not finite, or a slot that says no box or no class.
+    """
+
+    def check(held: NDArray[np.int64], good: NDArray[np.bool_] | np.bool_, expected: str, reason: str) -> None:
+        """Raises about the first of the slots (N,) that is not good, (N,)."""
+        if not good.all():
+            slot = int(held[good.argmin()])
+            found = " ".join(f"{value:g}" for value in slots[slot, : CLASSES + 8])
+            raise AnnotationError(
+                path, f"record {record}, slot {slot}", expected, f"x y w h J c = {found}", reason=reason
+            )
+
+    every = np.arange(len(slots))
+    check(every, np.isfinite(slots).all(axis=1), "finite numbers", "not-finite")
+    check(every, (slots[:, J] >= -_ALMOST) & (slots[:, J] <= 1 + _ALMOST), "a J from 0 to 1", "value")
+    held = np.flatnonzero(slots[:, J] >= 1 - _ALMOST)
+    values = slots[held].astype(np.float64)  # (N, 5 + C)
+    xy, wh, classes = values[:, X:W], values[:, W:J], values[:, CLASSES:]
+    # 1 itself is what float32 makes of a centre just before the next cell.
+    check(held, ((xy >= 0) & (xy <= 1)).all(axis=1), "a centre inside its cell, 0 to 1", "value")
+    check(held, (wh > 0).all(axis=1), "sides above 0", "degenerate")
+    class_ids = classes.argmax(axis=1)
+    one_hot = np.eye(codec.class_count)[class_ids]
+    check(held, (np.abs(classes - one_hot) <= _ALMOST).all(axis=1), "one class of 1, the others 0", "class")
+
+    grid = codec.grids[0]
+    cells, anchors = np.divmod(held, len(grid.anchors))
+    rows, columns = np.divmod(cells, grid.columns)
+    cxcy = (xy + np.stack([columns, rows], axis=1)) * grid.stride  # (N, 2) pixels
+    boxes_xyxy = cxcywh_to_xyxy(np.concatenate([cxcy, wh * codec.anchors_wh[anchors]], axis=1))
+    items = []
+    for slot, class_id, (x0, y0, x1, y1) in zip(held.tolist(), class_ids.tolist(), boxes_xyxy.tolist(), strict=True):
+        place = f"record {record}, slot {slot}"
+        items.append(Item(checked_box((x0, y0, x1, y1), *codec.frame, path, place), class_id))
+    return tuple(items)
+
+
+def record_folder(root: Path, split: str) -> Path:
+    """The folder that holds the files of a part: what `read_picture_record` wants."""
+    return _folders(root).get(split, root)
+
+
+def read_picture_record(root: Path, record: int, layout: BinaryLayout) -> Image:
+    """(H, W, 3) uint8 RGB of the picture with that number.
+
+    Args:
+        root: the folder with `images.bin`, see `record_folder`.
+
+    Raises:
+        AnnotationError: no such file or record, or float32 values that are no levels from 0 to 1.
+    """
+    path = Folder(root).checked(root / IMAGES)
+    length = image_length(layout)
+    place = f"record {record}"
+    try:
+        with path.open("rb") as file:
+            file.seek(record * length)
+            data = file.read(length)
+    except OSError as error:
+        found = (error.strerror or "an error").lower()
+        raise AnnotationError(path, place, "a file that can be read", found, reason="missing-image") from None
+    if len(data) != length:
+        raise AnnotationError(path, place, f"{length} bytes", f"{len(data)}", reason="size")
+    shape = (layout.height, layout.width, 3)
+    if layout.value_type == "unsigned_byte":
+        return np.ascontiguousarray(np.frombuffer(data, dtype=np.uint8).reshape(shape)[..., ::-1])
+    levels = np.frombuffer(data, dtype="<f4").reshape(shape).astype(np.float64) * 255
+    if not np.isfinite(levels).all():
+        raise AnnotationError(path, place, "finite numbers", "NaN or infinity", reason="not-finite")
+    if levels.min() < -0.5 or levels.max() > 255.5:
+        found = f"{levels.min() / 255:g} to {levels.max() / 255:g}"
+        raise AnnotationError(path, place, "levels from 0 to 1", found, reason="value")
+    return np.clip(np.rint(levels), 0, 255).astype(np.uint8)

@@ -1,0 +1,116 @@
+"""JSON files by others: every field is checked as it is asked for, and an error says where it stands."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from yolo_proc.annotations.records import AnnotationError
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The object that a JSON file holds; UTF-8, with or without a byte order mark.
+
+    `NaN` and `Infinity`, which are no JSON, come out as such: who asks for a number refuses them, and can say where.
+
+    Raises:
+        AnnotationError: a file that cannot be read ("value"), is not UTF-8, not JSON, or not an object ("syntax").
+    """
+    try:
+        value = json.loads(path.read_bytes().decode("utf-8-sig"))
+    except OSError as error:
+        found = (error.strerror or "an error").lower()
+        raise AnnotationError(path, "", "a file that can be read", found, reason="value") from None
+    except UnicodeDecodeError as error:
+        found = f"byte {error.object[error.start]:#04x} at offset {error.start}"
+        raise AnnotationError(path, "", "text in UTF-8", found, reason="syntax") from None
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise AnnotationError(path, place, "JSON", error.msg, reason="syntax") from None
+    except (RecursionError, ValueError) as error:  # brackets in brackets in brackets; a number of thousands of digits
+        raise AnnotationError(path, "", "JSON", str(error), reason="syntax") from None
+    if not isinstance(value, dict):
+        raise AnnotationError(path, "", "an object in braces", shown_value(value), reason="syntax")
+    return value
+
+
+def shown_value(value: Any) -> str:
+    """A value from a file as a message shows it: on one line, and short."""
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One object of a JSON file.
+
+    Attributes:
+        path: of the file.
+        place: in the file: "images[3]"; empty for the whole.
+        fields: as they stand there.
+    """
+
+    path: Path
+    place: str
+    fields: Mapping[str, Any]
+
+    def error(self, key: str, expected: str, reason: str, found: str | None = None) -> AnnotationError:
+        """What to raise about a field; `found` is the field's value unless given."""
+        found = found or (shown_value(self.fields[key]) if key in self.fields else "no such key")
+        return AnnotationError(self.path, f"{self.place}.{key}".lstrip("."), expected, found, reason=reason)
+
+    def whole(self, key: str, low: int | None = None) -> int:
+        """A whole number, at least `low`.
+
+        Raises:
+            AnnotationError: anything else ("value"), a string of digits too.
+        """
+        value = self.fields.get(key)
+        if not isinstance(value, int) or isinstance(value, bool) or (low is not None and value < low):
+            raise self.error(key, "a whole number" if low is None else f"a whole number from {low}", "value")
+        return value
+
+    def text(self, key: str) -> str:
+        """Text that is not empty.
+
+        Raises:
+            AnnotationError: anything else ("value").
+        """
+        value = self.fields.get(key)
+        if not isinstance(value, str) or not value:
+            raise self.error(key, "text", "value")
+        return value
+
+    def floats(self, key: str, values: Any) -> list[float]:
+        """`values`, which stand under `key`, as finite floats.
+
+        Raises:
+            AnnotationError: no list of numbers ("value"), or not finite ("not-finite").
+        """
+        numbers: list[Any] = values if isinstance(values, list) else [None]
+        if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in numbers):
+            raise self.error(key, "a list of numbers", "value")
+        try:
+            found = [float(value) for value in numbers]
+        except OverflowError:  # whole numbers of hundreds of digits
+            found = [math.inf]
+        if not all(map(math.isfinite, found)):
+            raise self.error(key, "finite numbers", "not-finite", shown_value(values))
+        return found
+
+    def objects(self, key: str) -> Iterator["Entry"]:
+        """The objects of a list.
+
+        Raises:
+            AnnotationError: no list, or something else in it ("syntax").
+        """
+        values = self.fields.get(key)
+        if not isinstance(values, list):
+            raise self.error(key, "a list", "syntax")
+        for number, value in enumerate(values):
+            place = f"{self.place}.{key}[{number}]".lstrip(".")
+            if not isinstance(value, dict):
+                raise AnnotationError(self.path, place, "an object in braces", shown_value(value), reason="syntax")
+            yield Entry(self.path, place, value)

@@ -1,0 +1,147 @@
+"""Where class names and their order come from.
+
+First found: the names that the user gives (`--classes FILE`), `yolo_proc.json` in the data set, the format's own list,
+`class_0 ...` with a line that says so.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from yolo_proc.annotations.records import AnnotationError, ReadOptions
+from yolo_proc.errors import ConfigError
+
+SET_FILE = "yolo_proc.json"
+MAX_CLASSES = 10_000  # made up at most: a damaged index must not make a billion names
+
+
+def resolve_classes(
+    root: Path, options: ReadOptions, own: Sequence[str] | None, highest: int
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The class names of a data set, and lines for the user.
+
+    Args:
+        root: the data set's folder.
+        options: `classes` are the names that the user gave.
+        own: what the format says itself; None where it has no names.
+        highest: the largest class index in the data set; -1 where there is none.
+
+    Returns:
+        (names, notes): names by class index, at least `highest + 1`; notes say that names were made up.
+
+    Raises:
+        ConfigError: the user gave too few names, or one twice.
+        AnnotationError: the data set has too few names ("class"), or its `yolo_proc.json` is damaged.
+    """
+    known = known_classes(root, options, own)
+    if known is None:
+        if highest >= MAX_CLASSES:
+            found = f"class {highest} and no names"
+            raise AnnotationError(root, "", f"class names, or indices below {MAX_CLASSES}", found, reason="class")
+        names = tuple(f"class_{index}" for index in range(highest + 1))
+        called = {0: "it has no objects either", 1: "its class is called class_0"}
+        called_so = called.get(len(names), f"its classes are called class_0 to class_{highest}")
+        return names, (f"{root}: no class names found, {called_so} (names are given by --classes FILE)",)
+    if len(known) <= highest:
+        found = f"{len(known)}"
+        expected = f"at least {highest + 1} class names, because class {highest} occurs"
+        if options.classes is not None:
+            raise ConfigError(f"--classes: expected {expected} in {root}, found {found}")
+        place = "classes" if names_of_set(root) is not None else "class names"
+        path = root / SET_FILE if place == "classes" else root
+        raise AnnotationError(path, place, expected, found, reason="class")
+    return known, ()
+
+
+def known_classes(root: Path, options: ReadOptions, own: Sequence[str] | None) -> tuple[str, ...] | None:
+    """The names that somebody gave, by the rule of this module; None where nobody did.
+
+    Raises:
+        ConfigError: the user gave a name twice, or an empty one.
+        AnnotationError: `yolo_proc.json` is damaged, or the data set has a name twice.
+    """
+    if options.classes is not None:
+        wrong = wrong_names(options.classes)
+        if wrong:
+            raise ConfigError(f"--classes: expected class names that differ, found {wrong}")
+        return options.classes
+    names = names_of_set(root)
+    if names is None and own is not None:
+        names = tuple(own)
+    wrong = wrong_names(names or ())
+    if wrong:
+        raise AnnotationError(root, "class names", "names that differ", wrong, reason="class")
+    return names
+
+
+def wrong_names(names: Sequence[str]) -> str:
+    """What is wrong with class names; empty where nothing is."""
+    seen: set[str] = set()
+    for name in names:
+        if not name.strip() or not name.isprintable():
+            return f"{name!r}"
+        if name in seen:
+            return f"{name!r} twice"
+        seen.add(name)
+    return ""
+
+
+def names_of_set(root: Path) -> tuple[str, ...] | None:
+    """The classes of `yolo_proc.json` in the folder; None without the file, or without the key.
+
+    Raises:
+        AnnotationError: the file is damaged, of another version, or lies outside of the folder ("escape").
+    """
+    path = root / SET_FILE
+    if not path.is_file():
+        return None
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise AnnotationError(path, "", "a file in the data set's folder", "a link that leads out", reason="escape")
+    try:
+        content: Any = json.loads(path.read_bytes().decode("utf-8-sig"))
+    except (ValueError, RecursionError, OSError) as error:
+        raise AnnotationError(path, "", "JSON in UTF-8", _one_line(error), reason="syntax") from None
+    if not isinstance(content, dict):
+        raise AnnotationError(path, "", "an object in braces", type(content).__name__, reason="value")
+    version = content.get("version")
+    if version != 1 or isinstance(version, bool):
+        raise AnnotationError(path, "version", "1", f"{version!r}"[:40], reason="value")
+    names = content.get("classes")
+    if names is None:
+        return None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise AnnotationError(path, "classes", "a list of names", f"{names!r}"[:40], reason="class")
+    return tuple(names)
+
+
+def read_class_file(path: Path) -> tuple[str, ...]:
+    """The class names of a text file in UTF-8, one a line, in the order of their indices.
+
+    Blanks around a name do not count, and neither do empty lines at the end.
+
+    Raises:
+        ConfigError: no such file, no names, an empty line between them, a name twice.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: expected class names, one a line, found {_one_line(error)}") from None
+    lines = [line.strip() for line in text.rstrip().split("\n")]
+    seen: dict[str, int] = {}
+    for number, name in enumerate(lines, start=1):
+        if wrong_names([name]):
+            found = repr(name) if name else "an empty line" if text.strip() else "an empty file"
+            raise ConfigError(f"{path}: line {number}: expected a class name, found {found}")
+        if name in seen:
+            raise ConfigError(f"{path}: line {number}: expected another name than {name!r}, that of line {seen[name]}")
+        seen[name] = number
+    return tuple(lines)
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return (error.strerror or type(error).__name__).lower()
+    if isinstance(error, RecursionError):
+        return "brackets nested too deep"
+    return " ".join(str(error).split())[:120]

@@ -1,0 +1,174 @@
+"""What formats with a text file for each picture share: reading text, the border of the folder, names, losses."""
+
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from yolo_proc.annotations.records import Annotation, AnnotationError, Item
+from yolo_proc.errors import DataError
+from yolo_proc.pictures import SUFFIXES
+
+MAX_TEXT_BYTES = 16 << 20  # of one picture's annotation, or of a list: more is an attack or another kind of file
+
+
+def read_text(path: Path, max_bytes: int = MAX_TEXT_BYTES) -> str:
+    """The text of a UTF-8 file, without a byte order mark and with "\\n" for every line end.
+
+    Raises:
+        AnnotationError: it cannot be read, is no regular file ("value"), is longer than `max_bytes` ("bomb"), or is
+            not UTF-8 ("syntax").
+    """
+    try:
+        info = path.stat()
+        if not stat.S_ISREG(info.st_mode):
+            raise AnnotationError(path, "", "a file", "something else", reason="value")
+        if info.st_size > max_bytes:
+            raise AnnotationError(path, "", f"at most {max_bytes} bytes", f"{info.st_size}", reason="bomb")
+        data = path.read_bytes()
+    except OSError as error:
+        raise AnnotationError(path, "", "a file that can be read", f"{error.strerror}", reason="value") from None
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        found = f"byte {data[error.start]:#04x} at offset {error.start}"
+        raise AnnotationError(path, "", "text in UTF-8", found, reason="syntax") from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+class Folder:
+    """A data set's folder: what lies in it, with all symbolic links followed.
+
+    Attributes:
+        path: as the user named it; every path that comes from here begins with it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._absolute = Path(os.path.abspath(path))  # noqa: PTH100 `..` is taken away, links are not followed
+        self._real = Path(os.path.realpath(path))
+        self._real_parents: dict[Path, bool] = {}
+
+    def holds(self, path: Path) -> bool:
+        """Whether the path lies inside, with symbolic links followed; it need not exist."""
+        if not path.is_symlink():
+            parent = path.parent
+            if parent not in self._real_parents:
+                self._real_parents[parent] = self._is_inside(parent)
+            if self._real_parents[parent]:
+                return True
+        return self._is_inside(path)
+
+    def checked(self, path: Path) -> Path:
+        """The path, which was found in the folder or below.
+
+        Raises:
+            AnnotationError: "escape": a symbolic link that leads out.
+        """
+        if not self.holds(path):
+            real = os.path.realpath(path)
+            raise AnnotationError(path, "", f"a place inside {self.path}", f"a link to {real}", reason="escape")
+        return path
+
+    def named(self, text: str, base: Path, file: Path, place: str) -> Path:
+        """The path that a file names, without `..`; it need not exist.
+
+        Args:
+            text: the name, absolute or relative to `base`.
+            base: a folder inside.
+            file, place: where it is named, for the message.
+
+        Raises:
+            AnnotationError: "escape": it leads out of the folder; "value": no path at all.
+        """
+        try:
+            normal = Path(os.path.normpath(Path(self._absolute, base.relative_to(self.path), text)))
+            for start in (self._absolute, self._real):
+                if normal.is_relative_to(start):
+                    found = self.path / normal.relative_to(start)
+                    if self.holds(found):
+                        found.lstat()
+                        return found
+        except (FileNotFoundError, NotADirectoryError):
+            return found
+        except (OSError, ValueError):
+            raise AnnotationError(file, place, "a path", shown(text), reason="value") from None
+        raise AnnotationError(file, place, f"a path inside {self.path}", shown(text), reason="escape")
+
+    def files(self, folder: Path) -> list[Path]:
+        """The files of a folder and of the folders in it, by name; hidden ones are left out.
+
+        Raises:
+            AnnotationError: "escape": a folder that is a link out of the data set; "value": one that cannot be read.
+        """
+        found: list[Path] = []
+        waiting, seen = [folder], set()
+        while waiting:
+            current = self.checked(waiting.pop())
+            real = os.path.realpath(current)
+            if real in seen:  # a link to a folder above would lead round and round
+                continue
+            seen.add(real)
+            try:
+                with os.scandir(current) as entries:
+                    for entry in entries:
+                        if not entry.name.startswith("."):
+                            (waiting if entry.is_dir() else found).append(current / entry.name)
+            except OSError as error:
+                raise AnnotationError(
+                    current, "", "a folder that can be read", f"{error.strerror}", reason="value"
+                ) from None
+        return sorted(found, key=lambda path: (path.name, path))
+
+    def _is_inside(self, path: Path) -> bool:
+        return Path(os.path.realpath(path)).is_relative_to(self._real)
+
+
+def shown(text: str, longest: int = 100) -> str:
+    """A text from a file as a message shows it: on one line, and short."""
+    return repr(text if len(text) <= longest else text[:longest] + "...")
+
+
+def checked_name(name: str) -> str:
+    """The name of a picture's file, if a file can have it and a reader finds it again.
+
+    Raises:
+        DataError: a folder in it, signs that are not printable, blanks at an end, no stem, or no suffix of a picture.
+    """
+    stem, _, suffix = name.rpartition(".")
+    plain = name.isprintable() and not set(name) & set("/\\")
+    if not (plain and stem.strip() == stem and not stem.startswith(".") and stem and f".{suffix.lower()}" in SUFFIXES):
+        expected = f"a file name with one of the suffixes {', '.join(sorted(SUFFIXES))}"
+        raise DataError(f"picture {name!r}: expected {expected}, found none (rename the picture)")
+    return name
+
+
+def check_stems(where: str, annotations: Iterable[Annotation]) -> None:
+    """Sees to it that no two pictures share a label file.
+
+    Args:
+        where: the place of the label files, for the message.
+
+    Raises:
+        DataError: two names that differ only in their suffix, or not at all.
+    """
+    seen: dict[str, str] = {}
+    for annotation in annotations:
+        other = seen.get(annotation.stem)
+        seen[annotation.stem] = annotation.name
+        if other is not None:
+            raise DataError(f"{where}: {other!r} and {annotation.name!r} share a base name (rename one of them)")
+
+
+def lost_details(item: Item) -> tuple[str, ...]:
+    """What a class and an upright box do not say of a rectangle; what holds anyway (a share of 1) is no loss."""
+    lost = {
+        "confidence": item.confidence not in (None, 1),
+        "rotation": item.rotation not in (None, 0),
+        "visible": item.visible not in (None, 1),
+        "in_frame": item.in_frame not in (None, 1),
+        "outline": bool(item.points),
+        "anchor": item.anchor is not None,
+        "class": item.category is None,
+    }
+    return tuple(word for word, is_lost in lost.items() if is_lost)

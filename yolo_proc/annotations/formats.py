@@ -1,0 +1,95 @@
+"""All annotation formats by name, and which of them a folder holds."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from yolo_proc.annotations import binary, coco, scredit, voc, yolo_txt
+from yolo_proc.annotations.about import binary_from_about, read_about
+from yolo_proc.annotations.layout import Layout
+from yolo_proc.annotations.records import DataSet, ReadOptions
+from yolo_proc.errors import ConfigError, DataError
+from yolo_proc.options import nearest
+
+
+class Format(NamedTuple):
+    """How a format is read and written.
+
+    Attributes:
+        read: a folder -> its data set.
+        looks_like: whether a folder holds such a set; cheap.
+        layout: how it is written; None for binary sets, whose pictures are no files.
+        signs: what a folder of this format has, for a message.
+        needs_items: whether the files of the whole set repeat what is in each picture.
+    """
+
+    read: Callable[[Path, ReadOptions], DataSet]
+    looks_like: Callable[[Path], bool]
+    layout: type[Layout] | None
+    signs: str
+    needs_items: bool = False
+
+
+FORMATS: Mapping[str, Format] = {
+    "scredit": Format(
+        scredit.read,
+        scredit.looks_like,
+        scredit.ScreditLayout,
+        "pictures beside a folder annotations with their scripts",
+    ),
+    "yolo": Format(yolo_txt.read, yolo_txt.looks_like, yolo_txt.YoloLayout, "data.yaml, or images/ and labels/"),
+    "coco": Format(
+        coco.read, coco.looks_like, coco.CocoLayout, "annotations/instances_train.json or the like", needs_items=True
+    ),
+    "voc": Format(voc.read, voc.looks_like, voc.VocLayout, "JPEGImages/ and Annotations/"),
+    "binary": Format(binary.read, binary.looks_like, None, "images.bin, labels.bin and image_set_info.json"),
+}
+
+
+def read_data_set(root: Path | str, options: ReadOptions, format: str | None = None) -> DataSet:  # noqa: A002
+    """The annotated pictures of a folder.
+
+    Args:
+        root: the folder; of a YOLO set also its `data.yaml`.
+        options: of a binary set of ours, `binary` may be left out.
+        format: one of `FORMATS`; None: what `yolo_proc.json` says, else what the folder looks like.
+
+    Raises:
+        DataError: no such folder, no format or more than one fits it.
+        AnnotationError: a bad picture that is not to be skipped, or a damaged file of the whole set.
+        ConfigError: an unknown format; options that the data set needs.
+    """
+    place = Path(root)
+    if not place.exists():
+        raise DataError(f"{place}: no such folder (looked in {Path.cwd()})")
+    name = find_format(place) if format is None else format
+    if name not in FORMATS:
+        raise ConfigError(f"format {name}: expected one of {', '.join(FORMATS)}{nearest(name, FORMATS)}")
+    about = read_about(place) or {}
+    if name == "binary" and options.binary is None:
+        options = replace(options, binary=binary_from_about(about, place))
+    found = FORMATS[name].read(place, options)
+    if about.get("complete") is False:
+        found = replace(
+            found, notes=(*found.notes, f"{place}: not complete, `generate` was interrupted while it wrote it")
+        )
+    return found
+
+
+def find_format(root: Path) -> str:
+    """The name of the format of a folder.
+
+    Raises:
+        DataError: none fits, or more than one.
+    """
+    said = (read_about(root) or {}).get("format")
+    if isinstance(said, str) and said in FORMATS:
+        return said
+    fitting = [name for name, one in FORMATS.items() if one.looks_like(root)]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        raise DataError(f"{root}: looks like {' and like '.join(fitting)}; the format must be given")
+    looked = "; ".join(f"{name}: {one.signs}" for name, one in FORMATS.items())
+    raise DataError(f"{root}: no data set found in it; looked for {looked}")

@@ -1,0 +1,215 @@
+"""`data.yaml` of a YOLO set: where the pictures are, and what the classes are called.
+
+Every scalar is read as text: YAML 1.1 makes False of a class called `no`. Nothing in the file is executed, downloaded,
+or followed out of the folder; aliases, with which a short file becomes a long one, are refused.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from yolo_proc.annotations.classes import MAX_CLASSES, SET_FILE
+from yolo_proc.annotations.common import Folder, read_text, shown
+from yolo_proc.annotations.records import SPLITS, AnnotationError
+
+MAX_YAML_BYTES = 1 << 20
+MAX_DEPTH = 20  # of brackets in brackets; 2 are needed
+NAMES = ("data.yaml", "data.yml")
+
+
+@dataclass(frozen=True)
+class Description:
+    """What `data.yaml` says.
+
+    Attributes:
+        base: the folder that paths in lists are relative to.
+        file: `data.yaml` itself; None in a set without it.
+        sources: for each split folders of pictures, or text files that list them.
+        names: by class index; None where there are none.
+        count: of the classes, where only that is said; else 0.
+        may_lack_folders: we wrote the set, and make no folder for a split without pictures.
+        notes: lines for the user.
+    """
+
+    base: Path
+    file: Path | None
+    sources: Mapping[str, tuple[Path, ...]]
+    names: tuple[str, ...] | None = None
+    count: int = 0
+    may_lack_folders: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def find_description(root: Path) -> Path | None:
+    """The `data.yaml` of a folder, or the file itself where the user named one; None where there is none."""
+    if root.suffix.lower() in (".yaml", ".yml") and root.is_file():
+        return root
+    return next((root / name for name in NAMES if (root / name).is_file()), None)
+
+
+def read_description(file: Path, folder: Folder) -> Description:
+    """What `data.yaml` says of the set in `folder`.
+
+    Raises:
+        AnnotationError: no YAML, not what a set needs, or paths that lead out of the folder ("escape").
+    """
+    values = load_yaml(read_text(folder.checked(file), MAX_YAML_BYTES), file)
+    if not isinstance(values, dict):
+        raise AnnotationError(file, "", "`train:`, `val:` and `names:`", shown(str(values)), reason="syntax")
+    base, refused = _base(values, file, folder)
+    notes = []
+    if refused is not None:
+        notes.append(f"{file}: path {shown(str(values['path']))} lies outside, {folder.path} is read in its place")
+    if values.get("test"):
+        notes.append(f"{file}: the pictures of `test` are not read")
+    sources = {split: _sources(values, split, base, file, folder) for split in SPLITS}
+    if refused is not None and not any(path.exists() for paths in sources.values() for path in paths):
+        raise refused
+    if not sources["train"]:
+        raise AnnotationError(file, "train", "a folder of pictures, or a list of them", "nothing", reason="value")
+    if sources["val"] in ((), sources["train"]):  # without a split, `val` says the same as `train`
+        del sources["val"]
+    names, count = _classes(values, file)
+    ours = (folder.path / SET_FILE).is_file()
+    return Description(base, file, sources, names, count, ours, tuple(notes))
+
+
+def description_to_yaml(train: str, val: str, classes: Sequence[str]) -> bytes:
+    """`data.yaml` in bytes. It has no `path`: readers resolve a relative one against folders of their own."""
+    content = {"train": train, "val": val, "names": dict(enumerate(classes))}
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=1 << 30).encode()
+
+
+def load_yaml(text: str, path: Path | str) -> Any:
+    """The dictionaries, lists and texts of a YAML file; all scalars are texts.
+
+    Raises:
+        AnnotationError: no YAML ("syntax"), aliases or deep nesting ("bomb").
+    """
+    try:
+        # Safer than `yaml.safe_load`: this loader makes no dates and no numbers either.
+        return yaml.load(text, Loader=_TextLoader)
+    except yaml.MarkedYAMLError as error:
+        place = f"line {error.problem_mark.line + 1}" if error.problem_mark is not None else ""
+        raise AnnotationError(path, place, "YAML", _one_line(error.problem), reason="syntax") from None
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # the last two: escapes beyond the last character
+        raise AnnotationError(path, "", "YAML", _one_line(error), reason="syntax") from None
+    except _BombError as error:
+        raise AnnotationError(path, f"line {error.line}", error.expected, error.found, reason="bomb") from None
+
+
+class _BombError(Exception):
+    def __init__(self, line: int, expected: str, found: str) -> None:
+        super().__init__(expected)
+        self.line, self.expected, self.found = line, expected, found
+
+
+class _TextLoader(yaml.BaseLoader):
+    """Knows text, lists and dictionaries; no tags, no aliases, no key twice."""
+
+    _depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        line = event.start_mark.line + 1
+        if getattr(event, "anchor", None) is not None:  # of an alias too: its anchor is the name that it repeats
+            raise _BombError(line, "no anchors and aliases", shown(event.anchor))
+        if self._depth == MAX_DEPTH:
+            raise _BombError(line, f"at most {MAX_DEPTH} levels", "more")
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
+        made: dict[Hashable, Any] = super().construct_mapping(node, deep=deep)
+        if len(made) != len(node.value):
+            raise yaml.constructor.ConstructorError(None, None, "a key that stands there twice", node.start_mark)
+        return made
+
+
+def _one_line(error: object) -> str:
+    return " ".join(str(error).split())[:120]
+
+
+def _base(values: Mapping[str, Any], file: Path, folder: Folder) -> tuple[Path, AnnotationError | None]:
+    """The folder that `train` and `val` are relative to, and why it is not the one of `path`.
+
+    `path` names the place that the set had on its writer's machine. Where that is no folder in the set, the set's own
+    folder stands for it.
+    """
+    text = values.get("path", "")
+    if not isinstance(text, str):
+        raise AnnotationError(file, "path", "a folder", shown(str(text)), reason="value")
+    try:
+        named = folder.named(text, folder.path, file, "path")
+    except AnnotationError as error:
+        if error.reason != "escape":
+            raise
+        return folder.path, error
+    return (named if named.is_dir() else folder.path), None
+
+
+def _sources(values: Mapping[str, Any], split: str, base: Path, file: Path, folder: Folder) -> tuple[Path, ...]:
+    given = values.get(split, "")
+    entries = given if isinstance(given, list) else [given] if given else []
+    found = []
+    for number, entry in enumerate(entries):
+        place = f"{split}[{number}]" if isinstance(given, list) else split
+        if not isinstance(entry, str) or not entry:
+            raise AnnotationError(
+                file, place, "a folder of pictures, or a list of them", shown(str(entry)), reason="value"
+            )
+        found.append(_source(entry.replace("\\", "/"), place, base, file, folder))
+    return tuple(found)
+
+
+def _source(entry: str, place: str, base: Path, file: Path, folder: Folder) -> Path:
+    try:
+        return folder.named(entry, base, file, place)
+    except AnnotationError:
+        # A well-known exporter writes `../train/images` for `train/images`, and its readers know that.
+        inner = entry
+        while inner.startswith("../"):
+            inner = inner[3:]
+        if inner == entry:
+            raise
+        found = folder.named(inner, base, file, place)
+        if not found.exists():
+            raise
+        return found
+
+
+def _classes(values: Mapping[str, Any], file: Path) -> tuple[tuple[str, ...] | None, int]:
+    """The names and, where there are none, the number of the classes."""
+    count = _count(values.get("nc", ""), file)
+    given = values.get("names", "")
+    if given == "":
+        return None, count or 0
+    if isinstance(given, dict):
+        given = _names_in_order(given, file)
+    if not isinstance(given, list) or not all(isinstance(name, str) for name in given):
+        raise AnnotationError(file, "names", "class names, as a list or by index", shown(str(given)), reason="class")
+    if count is not None and count != len(given):
+        raise AnnotationError(file, "names", f"{count} names, as `nc` says", f"{len(given)}", reason="class")
+    return tuple(given), 0
+
+
+def _count(given: Any, file: Path) -> int | None:
+    if given == "":
+        return None
+    if isinstance(given, str) and given.isascii() and given.isdigit() and len(given) < 9 and int(given) <= MAX_CLASSES:
+        return int(given)
+    raise AnnotationError(file, "nc", f"a number from 0 to {MAX_CLASSES}", shown(str(given)), reason="value")
+
+
+def _names_in_order(given: Mapping[Hashable, Any], file: Path) -> list[Any]:
+    expected = [str(index) for index in range(len(given))]
+    if set(given) != set(expected):
+        wrong = next(key for key in given if key not in expected)
+        between = f"the indices 0 to {len(given) - 1} before the names"
+        raise AnnotationError(file, "names", between, shown(str(wrong)), reason="class")
+    return [given[index] for index in expected]

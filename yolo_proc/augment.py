@@ -117,15 +117,35 @@ class Augmenter:
         self._python = random.Random()
         self._transform_draws = Addresses(seed, stream)
 
-    def plan(self, index: int, side: int, picture_size: tuple[int, int] | None = None) -> Plan:
+    @property
+    def acts(self) -> bool:
+        """Whether any part may act on a scene."""
+        return any(self._shares.values())
+
+    def plan(
+        self,
+        index: int,
+        side: int,
+        picture_size: tuple[int, int] | None = None,
+        flips: tuple[float, float] | None = None,
+    ) -> Plan:
         """The plan of scene `index` for a network of `side` x `side` pixels.
 
         Args:
             picture_size: (w, h): draw at this size and do not letterbox.
+            flips: this scene's shares across and upside down, where they are not the generator's; those of the
+                configuration come first all the same.
         """
         config = self.config
         width, height = picture_size or (side, side)
-        values: dict[str, Any] = {"flip_x": self._acts("flip_x", index), "flip_y": self._acts("flip_y", index)}
+        across, below = (self._shares["flip_x"], self._shares["flip_y"])
+        if flips is not None and config.enabled:
+            across = flips[0] if config.flip_x is None else across
+            below = flips[1] if config.flip_y is None else below
+        values: dict[str, Any] = {
+            "flip_x": self._acts("flip_x", index, across),
+            "flip_y": self._acts("flip_y", index, below),
+        }
         if self._acts("translate", index):
             x, y = self._draws.uniform(-config.translate, config.translate, 2).tolist()
             values["translate"] = (x, y)
@@ -143,9 +163,9 @@ class Augmenter:
         pixels = tuple((part, int(self._draws.integers(2**63))) for part in PIXELS if self._acts(part, index))
         return Plan(width, height, pixels=pixels, **values)
 
-    def _acts(self, part: str, index: int) -> bool:
+    def _acts(self, part: str, index: int, share: float | None = None) -> bool:
         """Whether a part acts on a scene; if it does, `self._draws` is left behind the decision."""
-        share = self._shares[part]
+        share = self._shares[part] if share is None else share
         if share == 0.0:
             return False
         self._draws = self._addresses.at(index, part)

@@ -59,6 +59,7 @@ class Canvas:
         self.width = float(width)
         self.height = float(height)
         self._background: Colour | Texture | Bytes = (0, 0, 0)
+        self._beyond: Colour | None = None
         self._items: list[Item | list[Stroke]] = []
         self._ignored: list[Shape] = []
 
@@ -82,21 +83,28 @@ class Canvas:
         if not 0 <= number < len(places):
             raise GeneratorError(f"without({number}): expected an object from 0 to {len(places) - 1}")
         copy = Canvas(self.width, self.height)
-        copy._background = self._background
+        copy._background, copy._beyond = self._background, self._beyond
         copy._items = self._items[: places[number]] + self._items[places[number] + 1 :]
         copy._ignored = list(self._ignored)
         return copy
 
-    def background(self, fill: ArrayLike | Texture) -> None:
+    def background(self, fill: ArrayLike | Texture, *, beyond: ArrayLike | None = None) -> None:
         """What lies behind everything; the last call counts, and without one it is black.
 
         Args:
             fill: a colour (3,), a uint8 RGB picture (h, w, 3), or `gradient(...)` or `Texture(...)`. A picture
                 covers the canvas and moves with the matrix, mirrored beyond its edges; the others fill the frame.
+            beyond: the colour beyond the edges of a picture, for one with objects on it: mirrored, they would have
+                no label. Such a picture is stretched over the canvas; of the frame's size and unmoved it shows
+                exactly its pixels.
 
         Raises:
             GeneratorError: anything else.
         """
+        is_picture = isinstance(fill, np.ndarray) and fill.ndim == 3
+        if beyond is not None and not is_picture:
+            raise GeneratorError(f"background: expected a picture where `beyond` is given, found {fill!r}")
+        self._beyond = None if beyond is None else _checked_colour(beyond, "background")
         if isinstance(fill, Texture):
             self._background = fill
         elif isinstance(fill, np.ndarray) and fill.ndim == 3:
@@ -123,7 +131,9 @@ class Canvas:
             raise GeneratorError(f"draw: expected a Shape (circle, polygon, text, ...), found {shape!r}")
         if not math.isfinite(shape.points.sum()):
             raise GeneratorError("draw: the shape has coordinates that are not finite")
-        item = Item(_checked_label(label, "draw"), shape, _checked_colour(colour, "draw"), _checked_share(opacity))
+        item = Item(
+            _checked_label(label, "draw"), shape, _checked_colour(colour, "draw"), _checked_share(opacity, "draw")
+        )
         self._items.append(item)
 
     def strokes(self, ends: ArrayLike, widths: ArrayLike, colours: ArrayLike) -> None:
@@ -190,13 +200,25 @@ class Canvas:
         painted = raster.premultiply(rgba)
         self._items.append(Item(label, shape, rgba=painted, place=place, outlined=outline is not None))
 
-    def annotate(self, box_xyxy_or_polygon: ArrayLike, label: Label) -> None:
+    def annotate(
+        self,
+        box_xyxy_or_polygon: ArrayLike,
+        label: Label,
+        *,
+        confidence: float = 1.0,
+        visible: float = 1.0,
+        in_frame: float = 1.0,
+    ) -> None:
         """Labels what other means have painted (a background picture, a renderer): a box (4,) or a polygon (K, 2).
 
         It paints and covers nothing.
 
+        Args:
+            confidence: how sure the label is, 0 to 1.
+            visible, in_frame: the shares that are to be seen before anything is drawn over it or moves it.
+
         Raises:
-            GeneratorError: neither a box nor a polygon, or no label.
+            GeneratorError: neither a box nor a polygon, no label, or a share out of range.
         """
         try:
             array = np.asarray(box_xyxy_or_polygon, dtype=np.float64)
@@ -206,7 +228,18 @@ class Canvas:
             raise GeneratorError("annotate: expected a label, found None")
         is_box = array.shape == (4,)
         shape = rectangle(*_checked_box(array, "annotate")) if is_box else polygon(array)
-        self._items.append(Item(_checked_label(label, "annotate"), shape, outlined=not is_box))
+        shares = (_checked_share(share, "annotate", "shares") for share in (confidence, visible, in_frame))
+        self._items.append(Item(_checked_label(label, "annotate"), shape, None, 1.0, None, None, not is_box, *shares))
+
+    def name_labels(self, classes: Sequence[str]) -> None:
+        """Replaces labels that are indices by the names they mean, so that the canvas suits a longer list of classes.
+
+        Raises:
+            GeneratorError: a label that is not in `classes`.
+        """
+        for item in self._items:
+            if isinstance(item, Item) and item.label is not None:
+                item.label = classes[_class_id(item.label, classes)]
 
     def ignore(self, box_xyxy: ArrayLike) -> None:
         """Marks a region of which no loss term and no metric speaks.
@@ -247,6 +280,9 @@ class Canvas:
             return raster.texture_background(fill, width, height)
         if isinstance(fill, tuple):
             return raster.plain_background(fill, width, height)
+        if self._beyond is not None:
+            place = np.array([[self.width / fill.shape[1], 0, 0], [0, self.height / fill.shape[0], 0]])
+            return raster.framed_background(fill, raster.compose(to_px, place), (width, height), self._beyond)
         return raster.picture_background(fill, to_px, (self.width, self.height), (width, height))
 
 
@@ -277,10 +313,10 @@ def _checked_label(label: Label | None, where: str) -> Label | None:
     raise GeneratorError(f"{where}: expected a class name or index as label, found {label!r}")
 
 
-def _checked_share(opacity: float) -> float:
-    if isinstance(opacity, int | float | np.number) and 0 <= opacity <= 1:
-        return float(opacity)
-    raise GeneratorError(f"draw: expected an opacity from 0 to 1, found {opacity!r}")
+def _checked_share(share: float, where: str, what: str = "an opacity") -> float:
+    if isinstance(share, int | float | np.number) and 0 <= share <= 1:
+        return float(share)
+    raise GeneratorError(f"{where}: expected {what} from 0 to 1, found {share!r}")
 
 
 def _checked_box(box_xyxy: ArrayLike, where: str) -> tuple[float, float, float, float]:

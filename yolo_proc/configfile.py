@@ -134,6 +134,8 @@ def _check_parameters(given: Mapping[str, Given], spec: str) -> dict[str, Any]:
         where = given[flat].where
         if flat not in known:
             listed = ", ".join(name.removeprefix("generator.") for name in known) or "none"
+            if spec.startswith("mix:"):
+                listed = "none, and those of its members keep their defaults"
             hint = _nearest_name(flat, where, [*known, "generator.name"])
             raise ConfigError(f"{where}: generator {spec} has no such parameter{hint}; it has: {listed}")
         parameters[known[flat].name] = check_value(known[flat], given[flat].value, where)

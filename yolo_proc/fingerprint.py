@@ -9,7 +9,7 @@ from typing import Any
 
 from yolo_proc.config import Config
 from yolo_proc.errors import GeneratorError
-from yolo_proc.generator import find_generator_class
+from yolo_proc.generator import Generator, Source, find_generator_class
 from yolo_proc.scene import Scene
 from yolo_proc.stream import Stream
 
@@ -18,9 +18,9 @@ LIBRARIES = ("numpy", "opencv-python-headless", "albumentations", "pillow", "fon
 
 
 def fingerprint(config: Config) -> dict[str, str]:
-    """The data's identity by part: generator, its source and parameters, libraries, 16 probe scenes.
+    """The data's identity by part: generator, its source and parameters, the data it draws, libraries, 16 probe scenes.
 
-    The probes are drawn from a stream that nothing else uses, so they are never trained on.
+    The probes are drawn from a stream that nothing else uses, so of a generator they are never trained on.
 
     Raises:
         GeneratorError: the generator is not a function of its address.
@@ -33,6 +33,7 @@ def fingerprint(config: Config) -> dict[str, str]:
         "generator parameters": repr(sorted(config.generator.parameters.items())),
         "classes": ", ".join(probes.classes),
     }
+    parts |= _source_parts(probes.generator)
     parts |= {f"library {name}": version(name) for name in LIBRARIES}
     first, again = (scene_digest(Stream.from_config(config, "probe")[0]) for _ in range(2))
     if first != again:
@@ -42,6 +43,15 @@ def fingerprint(config: Config) -> dict[str, str]:
         )
     parts["probe scenes"] = _sha256(b"".join(scene_digest(probes[index]) for index in range(PROBES)))
     return parts
+
+
+def _source_parts(generator: Generator) -> dict[str, str]:
+    """The data of a source, and how its members draw."""
+    if not isinstance(generator, Source):
+        return {}
+    members = generator.members().items()
+    parts = {f"generator source of {name}": _sha256(_source(type(member))) for name, member in members}
+    return {**parts, **{f"data: {what}": digest for what, digest in generator.contents().items()}}
 
 
 def changed_parts(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

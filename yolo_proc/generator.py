@@ -8,18 +8,21 @@
             canvas.draw(circle(*rng.uniform(0.2, 0.8, 2), 0.1), rng.integers(0, 256, 3), "dot")
 
 A generator is known by its spec, a string: `glyphs` (the entry-point group `yolo_proc.generators`),
-`module:Name`, or `path/to/file.py:Name`. Worker processes get the spec and the parameters, never an object: a class
-from a file does not unpickle where processes are spawned.
+`module:Name`, `path/to/file.py:Name`, or a source: `folder:PATH` (annotated pictures) and `mix:A=0.8,B=0.2`. Worker
+processes get the spec and the parameters, never an object: a class from a file does not unpickle where processes are
+spawned.
 """
 
 import hashlib
 import importlib
 import importlib.util
 import inspect
+import re
 import sys
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -32,6 +35,10 @@ from yolo_proc.errors import ConfigError, GeneratorError
 from yolo_proc.options import build, nearest
 
 ENTRY_POINT_GROUP = "yolo_proc.generators"
+# What a spec may begin with, and the `Source` that is meant. They are built of generators, so they are found by name.
+SOURCES: Mapping[str, str] = {"folder": "yolo_proc.folder:Folder", "mix": "yolo_proc.mix:Mix"}
+_EXPECTED = "module:Name or file.py:Name; or folder:PATH, or mix:NAME=WEIGHT,NAME=WEIGHT"
+_LONGEST_STEM = 60
 
 
 class Generator(ABC):
@@ -55,6 +62,87 @@ class Generator(ABC):
         """Draws one scene. Every draw of chance comes from `rng`, so that the scene is a function of its index."""
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The address of a scene.
+
+    Attributes:
+        seed, stream: of the stream.
+        index: of the scene in it, from 0.
+    """
+
+    seed: int
+    stream: str
+    index: int
+
+
+@dataclass(frozen=True)
+class Source(Generator):
+    """A generator whose scenes depend on their address in other ways than by chance alone; its spec is a scheme
+    and an argument: `folder:data/letters`.
+
+    Attributes:
+        argument: what follows the scheme.
+    """
+
+    argument: str
+
+    @abstractmethod
+    def draw_at(self, canvas: Canvas, place: Place, size: tuple[int, int]) -> None:
+        """Draws one scene.
+
+        Args:
+            size: (width, height) of the canvas in pixels, as it will be rendered.
+        """
+
+    def draw(self, canvas: Canvas, rng: np.random.Generator) -> None:  # noqa: ARG002
+        """Not for a source: a scene of it needs an address.
+
+        Raises:
+            GeneratorError: always.
+        """
+        raise GeneratorError("a source draws scenes by their address: use Stream(spec, seed, stream)[index]")
+
+    def check(self, stream: str, augmented: bool) -> None:
+        """Asked when a stream is opened.
+
+        Args:
+            augmented: whether the stream augments.
+
+        Raises:
+            GeneratorError: there is nothing to draw in this stream, or it must not be augmented.
+        """
+
+    def count(self, stream: str) -> int | None:  # noqa: ARG002
+        """How many different scenes a stream has before they repeat; None: without end."""
+        return None
+
+    def flips(self, place: Place) -> tuple[float, float]:  # noqa: ARG002
+        """The share of scenes like this one that augmentation may mirror: across, upside down."""
+        return self.flip_x, self.flip_y
+
+    def title(self, place: Place) -> str:  # noqa: ARG002
+        """What a person would call that scene, for messages: a picture's path; empty where there is nothing."""
+        return ""
+
+    def members(self) -> Mapping[str, Generator]:
+        """The generators that this one draws from, by spec."""
+        return {}
+
+    def contents(self) -> Mapping[str, str]:
+        """Digests of the data that are drawn, by what they are: "pictures", "labels". They define the scenes."""
+        return {}
+
+    def notes(self) -> tuple[str, ...]:
+        """Lines for the user: what there is, and what was assumed."""
+        return ()
+
+    @classmethod
+    def stem(cls, argument: str) -> str:
+        """A short name for the files and folders of a run; see `file_stem`."""
+        return argument
+
+
 def load_generator(spec: str, parameters: Mapping[str, Any] | None = None) -> Generator:
     """The generator that `spec` names, made with `parameters` (checked against its declaration).
 
@@ -63,8 +151,9 @@ def load_generator(spec: str, parameters: Mapping[str, Any] | None = None) -> Ge
         ConfigError: a parameter that is not declared or out of range.
     """
     cls = find_generator_class(spec)
+    given = {"argument": spec.partition(":")[2]} if issubclass(cls, Source) else {}
     try:
-        generator = build(cls, parameters or {}, where=f"generator {spec}: ")
+        generator = build(cls, parameters or {}, where=f"generator {spec}: ", **given)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"generator {spec}: {error}") from error
     names: object = generator.classes
@@ -81,12 +170,30 @@ def generator_names() -> list[str]:
     return sorted({entry.name for entry in entry_points(group=ENTRY_POINT_GROUP)})
 
 
+def file_stem(spec: str) -> str:
+    """A name for files, short and without signs that a file system could mind: `folder:data/letters` -> `letters`.
+
+    Raises:
+        GeneratorError: see `load_generator`.
+    """
+    scheme, _, rest = spec.partition(":")
+    if scheme in SOURCES:
+        cls = find_generator_class(spec)
+        assert issubclass(cls, Source)
+        stem = cls.stem(rest)
+    else:
+        stem = spec.rpartition(":")[2]
+    return re.sub(r"[^\w.-]+", "-", stem).strip("-.")[:_LONGEST_STEM] or scheme
+
+
 def find_generator_class(spec: str) -> type[Generator]:
     """The class that a spec names.
 
     Raises:
         GeneratorError: see `load_generator`.
     """
+    if spec.partition(":")[0] in SOURCES and ":" in spec:
+        spec = SOURCES[spec.partition(":")[0]]
     if ":" not in spec:
         found: Any = _load_entry_point(spec)
     else:
@@ -107,7 +214,7 @@ def find_generator_class(spec: str) -> type[Generator]:
 
 
 def _is_generator_class(value: Any) -> bool:
-    return inspect.isclass(value) and issubclass(value, Generator) and value is not Generator
+    return inspect.isclass(value) and issubclass(value, Generator) and value not in (Generator, Source)
 
 
 def _load_entry_point(name: str) -> Any:
@@ -117,8 +224,7 @@ def _load_entry_point(name: str) -> Any:
     if not matches:
         known = generator_names()
         raise GeneratorError(
-            f"generator {name}: no such name{nearest(name, known)}; expected {', '.join(known)}, "
-            "module:Name or file.py:Name"
+            f"generator {name}: no such name{nearest(name, known)}; expected {', '.join(known)}, {_EXPECTED}"
         )
     try:
         return matches[0].load()
@@ -128,7 +234,7 @@ def _load_entry_point(name: str) -> Any:
 
 def _load_module(spec: str, name: str) -> ModuleType:
     if not all(part.isidentifier() for part in name.split(".")):
-        raise GeneratorError(f"generator {spec}: expected a name, module:Name or file.py:Name")
+        raise GeneratorError(f"generator {spec}: expected a name, {_EXPECTED}")
     try:
         return importlib.import_module(name)
     except Exception as error:

@@ -21,6 +21,7 @@ from yolo_proc.errors import ConfigError
 
 OnResume = Literal["free", "inexact", "refused"]
 T = TypeVar("T")
+SWITCH_WORDS = {"true": True, "on": True, "yes": True, "false": False, "off": False, "no": False}
 
 
 @dataclass(frozen=True)
@@ -161,9 +162,8 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
 def _to_bool(value: Any, where: str) -> bool:
     if isinstance(value, bool):
         return value
-    words = {"true": True, "on": True, "yes": True, "false": False, "off": False, "no": False}
-    if isinstance(value, str) and value.lower() in words:
-        return words[value.lower()]
+    if isinstance(value, str) and value.lower() in SWITCH_WORDS:
+        return SWITCH_WORDS[value.lower()]
     raise ConfigError(f"{where}: expected on or off, found {value!r}")
 
 
@@ -182,8 +182,11 @@ def _to_number(kind: Any, value: Any, where: str) -> Any:
     return number
 
 
-def build(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
+def build(cls: type[T], values: Mapping[str, Any], where: str = "", **given: Any) -> T:
     """An instance of the dataclass `cls` from checked values; the keys are snake or kebab case.
+
+    Args:
+        given: fields that are no options, as they are.
 
     Raises:
         ConfigError: an unknown key (with the nearest known one), a wrong type, a value out of range.
@@ -197,4 +200,4 @@ def build(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
             listed = f"; known: {', '.join(spellings)}" if spellings else "; there are none to set"
             raise ConfigError(f"{where}{key}: no such option{nearest(key, spellings)}{listed}")
         arguments[name] = check_value(known[name], value, f"{where}{key}")
-    return cls(**arguments)
+    return cls(**given, **arguments)

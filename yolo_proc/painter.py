@@ -28,6 +28,7 @@ class Item:
         colour: None where the item fills no shape.
         rgba, place: a premultiplied picture, and the (2, 3) matrix from its pixels to units.
         outlined: the shape is the thing's own outline, not just a box around it.
+        confidence, visible, in_frame: what its source says of it, shares; how it lies in the scene comes on top.
     """
 
     label: Label | None
@@ -37,6 +38,9 @@ class Item:
     rgba: Bytes | None = None
     place: FloatArray | None = None
     outlined: bool = True
+    confidence: float = 1.0
+    visible: float = 1.0
+    in_frame: float = 1.0
 
 
 @dataclass(slots=True)
@@ -44,11 +48,13 @@ class _Seen:
     """What is known of an object that is in the frame.
 
     Attributes:
+        item: of the display list.
         region: where it may have pixels.
         left: mask over the region; once something has met it, 255 where it is still to be seen and 0 elsewhere.
         total: its pixels before anything covered them; -1 until something has met it.
     """
 
+    item: Item
     class_id: int
     box: Box
     outline: FloatArray | None
@@ -77,6 +83,11 @@ class _Seen:
     def visible(self) -> float:
         return cv2.countNonZero(self.left) / self.total if self.total > 0 else 1.0
 
+    def as_object(self) -> SceneObject:
+        item = self.item
+        visible, in_frame = self.visible * item.visible, self.in_frame * item.in_frame
+        return SceneObject(self.box, self.class_id, self.outline, visible, in_frame, item.confidence)
+
 
 class Painter:
     """Paints items on a background that is there already.
@@ -94,7 +105,7 @@ class Painter:
 
     def objects(self) -> tuple[SceneObject, ...]:
         """The labelled things in the frame, in drawn order."""
-        return tuple(SceneObject(it.box, it.class_id, it.outline, it.visible, it.in_frame) for it in self._seen)
+        return tuple(thing.as_object() for thing in self._seen)
 
     def clipped_box(self, shape: Shape) -> Box:
         """The tight box of the moved shape, xyxy pixels, clipped; of no size where it is outside."""
@@ -142,7 +153,7 @@ class Painter:
         if x0 < x1 and y0 < y1:
             outline = points[item.shape.outline_index] if item.outlined else None
             where, pixels = painted or (shared, mask)
-            self._seen.append(_Seen(class_id, clipped, outline, in_frame, where, pixels))
+            self._seen.append(_Seen(item, class_id, clipped, outline, in_frame, where, pixels))
 
     def _mask(self, points: FloatArray, splits: tuple[int, ...], region: Region, shared: Region) -> tuple[Bytes, float]:
         """The mask of a shape over the part of its region in the frame, and the share of its area there."""

@@ -118,6 +118,19 @@ def picture_background(picture: Bytes, to_px: FloatArray, units: tuple[float, fl
     )
 
 
+def framed_background(picture: Bytes, to_px: FloatArray, size: tuple[int, int], beyond: Colour) -> Bytes:
+    """A picture moved by a matrix, with one colour beyond its edges; unmoved, exactly its pixels.
+
+    Args:
+        picture: (h, w, 3) uint8 RGB.
+        to_px: (2, 3) the picture's pixel corners -> pixels of the frame.
+        size: width, height of the frame, pixels.
+    """
+    if picture.shape[1::-1] == size and np.allclose(to_px, np.eye(2, 3), rtol=0, atol=1e-9):
+        return picture.copy()
+    return _warp(picture, to_px, (0, 0, *size), beyond)
+
+
 def compose(second: FloatArray, first: FloatArray) -> FloatArray:
     """(2, 3): `first`, then `second`."""
     out = second[:, :2] @ first
@@ -225,18 +238,26 @@ def premultiply(rgba: Bytes) -> Bytes:
 
 def warp_rgba(rgba: Bytes, to_px: FloatArray, region: Region) -> Bytes:
     """A premultiplied picture moved into a region; (2, 3) maps its pixel corners to the frame's. Nothing around it."""
-    height, width = rgba.shape[:2]
+    return _warp(rgba, to_px, region, (0, 0, 0, 0))
+
+
+def _warp(picture: Bytes, to_px: FloatArray, region: Region, beyond: Sequence[int]) -> Bytes:
+    """A picture moved into a region of the frame, one colour beyond its edges."""
+    height, width = picture.shape[:2]
     shrink = np.hypot(to_px[0, :2], to_px[1, :2])  # frame pixels a picture pixel, along x and y
     if shrink.min() < 0.5:
         small = (max(round(width * min(shrink[0], 1)), 1), max(round(height * min(shrink[1], 1)), 1))
         if small != (width, height):
-            resized = cv2.resize(rgba, small, interpolation=cv2.INTER_AREA)
+            resized = cv2.resize(picture, small, interpolation=cv2.INTER_AREA)
             stretch = np.array([[width / small[0], 0, 0], [0, height / small[1], 0]])
-            return warp_rgba(np.asarray(resized, dtype=np.uint8), compose(to_px, stretch), region)
+            return _warp(np.asarray(resized, dtype=np.uint8), compose(to_px, stretch), region, beyond)
     matrix = compose(to_px, np.array([[1, 0, 0.5], [0, 1, 0.5]]))
     matrix[:, 2] -= np.array(region[:2]) + 0.5
     size = (region[2] - region[0], region[3] - region[1])
-    return np.asarray(cv2.warpAffine(rgba, matrix, size, flags=cv2.INTER_LINEAR), dtype=np.uint8)
+    moved = cv2.warpAffine(
+        picture, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=tuple(beyond)
+    )
+    return np.asarray(moved, dtype=np.uint8)
 
 
 # ---------------------------------------------------------------------------------------------------------------

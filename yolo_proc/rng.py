@@ -5,7 +5,8 @@ the counter are the address, so any scene's draws can be made alone, in any orde
 The address is never a sum: seed + index would give (0, 1) and (1, 0) the same scene.
 """
 
-from functools import cache
+import struct
+from functools import cache, lru_cache
 from hashlib import blake2b
 
 import numpy as np
@@ -53,3 +54,41 @@ class Addresses:
         self._counter[:] = (0, 0, index, name_key(op))
         self._philox.state = self._state
         return self._generator
+
+
+def shuffled(place: int, count: int, *address: int | str) -> int:
+    """Where `place` goes when `range(count)` is shuffled; each address is a shuffle of its own.
+
+    A keyed permutation in constant time and memory: a Feistel network (Luby and Rackoff, "How to construct
+    pseudorandom permutations from pseudorandom functions", 1988) on the smallest 4^k >= count, gone through again
+    while the result is not below `count` (Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002),
+    which takes less than four turns on average. Four rounds are enough for large counts; with eight the shuffles of
+    a handful are as good as even too.
+
+    Args:
+        place: 0 <= place < count.
+        address: for example (seed, stream, pass).
+    """
+    assert 0 <= place < count, (place, count)
+    half = ((count - 1).bit_length() + 1) // 2
+    mask = (1 << half) - 1
+    keys = _round_keys(address)
+    while True:
+        left, right = place >> half, place & mask
+        for key in keys:
+            # The finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), of which the highest bits are taken.
+            mixed = (right ^ key) * 0xBF58476D1CE4E5B9 & _WORD
+            mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB & _WORD
+            left, right = right, left ^ (((mixed ^ mixed >> 31) >> 33) & mask)
+        place = left << half | right
+        if place < count:
+            return place
+
+
+_WORD = (1 << 64) - 1
+
+
+@lru_cache(maxsize=64)
+def _round_keys(address: tuple[int | str, ...]) -> tuple[int, ...]:
+    """Eight numbers of 64 bits."""
+    return struct.unpack("<8Q", blake2b(repr(address).encode()).digest())

@@ -10,6 +10,7 @@ from yolo_proc.checkpoint import list_checkpoints
 from yolo_proc.config import Config
 from yolo_proc.configfile import config_to_toml
 from yolo_proc.errors import ConfigError, DataError
+from yolo_proc.generator import file_stem
 
 METRICS = "metrics.csv"
 CONFIG = "config.toml"
@@ -32,7 +33,7 @@ def new_run_folder(config: Config) -> Path:
                 )
             folder.mkdir(parents=True, exist_ok=True)
             return folder
-        stem = config.generator.name.rpartition(":")[2]
+        stem = file_stem(config.generator.name)
         runs_dir.mkdir(parents=True, exist_ok=True)
         number = 1
         while True:

@@ -16,6 +16,7 @@ from yolo_proc.configfile import as_given, compare_on_resume, config_from_values
 from yolo_proc.errors import CheckpointError, ConfigError, GeneratorError
 from yolo_proc.events import StopReason
 from yolo_proc.fingerprint import changed_parts, fingerprint
+from yolo_proc.generator import Source
 from yolo_proc.grids import Grid, grids_for, kmeans_anchors
 from yolo_proc.judge import JUDGE_BATCH
 from yolo_proc.model import Yolo, constant_object_logit
@@ -93,6 +94,7 @@ def _new_session(config: Config, device: torch.device) -> Session:
     workers = worker_count(config)
     threads = _use_threads(config.threads)
     stream = Stream.from_config(config, "train")
+    notes = _check_source(stream, config)
     folder = new_run_folder(config)  # what can fail at once comes before what takes seconds
     config = replace(config, run=folder.name)
     grids = grids_for(config.image_size, config.image_size, config.model.strides, _anchors(config, workers))
@@ -103,7 +105,16 @@ def _new_session(config: Config, device: torch.device) -> Session:
     precision, why = pick_precision(config.precision, model, task, lambda: _timing_batch(config, task, device))
     state = _state(config, model, stream, precision, threads, device)
     write_config(folder, config)
-    return Session(config, folder, device, task, state, workers, [why])
+    return Session(config, folder, device, task, state, workers, [*notes, why])
+
+
+def _check_source(stream: Stream, config: Config) -> tuple[str, ...]:
+    """A source's lines for the user; a run that will need a stream in which it has nothing fails now, not then."""
+    if not isinstance(stream.generator, Source):
+        return ()
+    for name in ("validation", "calibration", *(["target"] if config.target_loss is not None else [])):
+        stream.generator.check(name, augmented=False)
+    return stream.generator.notes()
 
 
 def _resumed_session(config: Config, device: torch.device, resume_from: Path, accept_changed_data: bool) -> Session:

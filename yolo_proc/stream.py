@@ -22,7 +22,7 @@ from yolo_proc.boxes import FloatArray, as_boxes
 from yolo_proc.canvas import Canvas
 from yolo_proc.config import AugmentConfig, Config
 from yolo_proc.errors import ConfigError, GeneratorError, YoloProcError
-from yolo_proc.generator import Generator, load_generator
+from yolo_proc.generator import Generator, Place, Source, load_generator
 from yolo_proc.letterbox import Letterbox
 from yolo_proc.rng import Addresses
 from yolo_proc.scene import Scene
@@ -38,7 +38,7 @@ class Stream:
     """The scenes of one stream, by index: `Stream("glyphs", 0, "train")[17]` is a `Scene`.
 
     Args:
-        generator: spec of the generator: built-in name, module:Name or file.py:Name.
+        generator: spec of the generator: built-in name, module:Name, file.py:Name, folder:PATH or mix:A=0.8,B=0.2.
         seed, stream: the address of the scenes; "train", "validation", "target", "calibration", "test" or any name.
         parameters: of the generator.
         image_size: side of the scenes in pixels.
@@ -46,7 +46,8 @@ class Stream:
         picture_size: (width, height): draw every scene at this size instead and letterbox none.
 
     Raises:
-        GeneratorError, ConfigError: the generator or its parameters, as in `load_generator`.
+        GeneratorError, ConfigError: the generator or its parameters, as in `load_generator`; a source that has nothing
+            to draw in this stream.
     """
 
     def __init__(
@@ -92,6 +93,8 @@ class Stream:
         self._augmenter = Augmenter(
             self.augment, self.seed, self.stream, flip_x=self.generator.flip_x, flip_y=self.generator.flip_y
         )
+        if isinstance(self.generator, Source):
+            self.generator.check(self.stream, self._augmenter.acts)
 
     def __getstate__(self) -> dict[str, Any]:
         # A class from a file does not unpickle in another process, so the other process loads it from the spec.
@@ -114,10 +117,12 @@ class Stream:
         """
         if index < 0:
             raise IndexError(f"stream {self.stream}: scenes count from 0, found {index}")
-        plan = self._augmenter.plan(index, self.image_size, self.picture_size)
+        source = self.generator if isinstance(self.generator, Source) else None
+        flips = source.flips(Place(self.seed, self.stream, index)) if source is not None else None
+        plan = self._augmenter.plan(index, self.image_size, self.picture_size, flips)
         shorter = min(plan.width, plan.height)
         canvas = Canvas(plan.width / shorter, plan.height / shorter)
-        self._draw(canvas, index)
+        self._draw(canvas, index, (plan.width, plan.height))
         matrix = plan.matrix(loose=canvas.has_loose_boxes and not self.augment.loose_boxes)
         try:
             scene = canvas.render(plan.width, plan.height, matrix, self.classes)
@@ -125,13 +130,17 @@ class Stream:
             raise self._named(error, index) from error
         if plan.pixels:
             scene = Scene(self._augmenter.change_pixels(scene.image, plan), scene.objects, scene.ignore)
-        if plan.letterboxed:
-            scene = letterboxed(scene, self.image_size, self.image_size)
-        return scene
+        return self._letterbox(scene) if plan.letterboxed else scene
 
-    def _draw(self, canvas: Canvas, index: int) -> None:
+    def _letterbox(self, scene: Scene) -> Scene:
+        return letterboxed(scene, self.image_size, self.image_size)
+
+    def _draw(self, canvas: Canvas, index: int, size: tuple[int, int]) -> None:
         try:
-            self.generator.draw(canvas, self._addresses.at(index, "draw"))
+            if isinstance(self.generator, Source):
+                self.generator.draw_at(canvas, Place(self.seed, self.stream, index), size)
+            else:
+                self.generator.draw(canvas, self._addresses.at(index, "draw"))
         except YoloProcError as error:
             raise self._named(error, index) from error
         except Exception as error:
@@ -141,7 +150,10 @@ class Stream:
             raise self._named(told, index) from error
 
     def _named(self, error: YoloProcError, index: int) -> YoloProcError:
-        return portable_class(error)(f"generator {self.spec} failed on scene {index} of stream {self.stream}: {error}")
+        where = f"generator {self.spec} failed on scene {index} of stream {self.stream}"
+        if isinstance(self.generator, Source):
+            where += f" ({self.generator.title(Place(self.seed, self.stream, index))})"
+        return portable_class(error)(f"{where}: {error}")
 
 
 def _place(error: BaseException) -> str:

@@ -14,17 +14,35 @@ PACKAGE = ROOT / "yolo_proc"
 
 # From above to below.
 ORDER = """
-    errors options config rng boxes letterbox scene outlines typefaces raster painter canvas generator configfile events
-    augment workers stream fingerprint grids nms codec matching cocomap
-    model loss task step stopping optim pacing checkpoint
+    errors options config rng boxes annotations.records picture_headers pictures letterbox scene
+    outlines typefaces raster painter canvas generator configfile events
+    augment workers pool stream fingerprint grids nms codec matching cocomap
+    annotations.layout annotations.checked_json annotations.classes annotations.common annotations.about
+    annotations.script_json annotations.script annotations.scredit annotations.yolo_yaml annotations.yolo_txt
+    annotations.voc annotations.coco annotations.binary annotations.formats
+    folder mix scenefiles setwriter chunks generate convert
+    duplicates inspect_measure inspect_outliers inspect_encoding inspect_data inspect_sources inspect_report
+    model loss task step stopping muon optim pacing checkpoint
     runtime judge report runs state describe predict evaluate calibrate preview setup sheets trainer
-    flags console commands cli __main__
+    charts inspect_pictures
+    flags console commands data_commands inspect_command cli __main__
 """
 ROOMS = ORDER.split()
+SUBPACKAGES = ("annotations",)  # their rooms are called as in `annotations.coco`
+PACKAGES = ("yolo_proc", *(f"yolo_proc.{name}" for name in SUBPACKAGES))
 TORCH_FREE = (
-    "errors options config rng boxes letterbox scene outlines typefaces raster painter canvas generator augment grids"
+    "errors options config rng boxes pictures letterbox scene outlines typefaces raster painter canvas generator"
 )
-TORCH_FREE += " nms configfile events flags commands cli"
+TORCH_FREE += " augment grids nms configfile events flags commands cli"
+
+
+def room_of(path: Path) -> str:
+    """The name of a file of the package: `codec`, `annotations.coco`."""
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+
+
+def files_of_rooms() -> list[Path]:
+    return sorted(path for path in PACKAGE.rglob("*.py") if path.stem != "__init__")
 
 
 def imported(path: Path) -> Iterator[tuple[int, str]]:
@@ -45,8 +63,8 @@ def imported(path: Path) -> Iterator[tuple[int, str]]:
             assert node.level == 0 or path.parent.name == "generators", f"{path}:{node.lineno}: import by full name"
             module = node.module or ""
             yield node.lineno, module
-            if module == "yolo_proc":
-                yield from ((node.lineno, f"yolo_proc.{alias.name}") for alias in node.names)
+            if module in PACKAGES:
+                yield from ((node.lineno, f"{module}.{alias.name}") for alias in node.names)
 
 
 def floors() -> dict[str, int]:
@@ -56,21 +74,34 @@ def floors() -> dict[str, int]:
 def lines_that_point_up(path: Path, room: str) -> list[str]:
     """The imports of a file that do not come from a room above `room`."""
     floor = floors()
-    assert room in floor, f"yolo_proc/{room}.py is not in ROOMS: say where it belongs"
+    assert room in floor, f"yolo_proc.{room} is not in ROOMS: say where it belongs"
     wrong = []
     for line, module in imported(path):
-        parts = module.split(".")
-        if parts[0] != "yolo_proc" or len(parts) == 1:
+        other = imported_room(module)
+        if other is None:
             continue
-        assert parts[1] in floor, f"{path.name}:{line}: {module} is not in ROOMS"
-        if floor[parts[1]] >= floor[room]:
-            wrong.append(f"{path.name}:{line} imports {parts[1]}, which is not above {room}")
+        assert other in floor, f"{path.name}:{line}: {module} is not in ROOMS"
+        if floor[other] >= floor[room]:
+            wrong.append(f"{path.name}:{line} imports {other}, which is not above {room}")
     return wrong
 
 
-@pytest.mark.parametrize("room", sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__"))
-def test_a_room_imports_only_from_above(room: str) -> None:
-    assert lines_that_point_up(PACKAGE / f"{room}.py", room) == []
+def imported_room(module: str) -> str | None:
+    """The room of a module's full name; None where it is not of the package, or a package alone."""
+    top, *parts = module.split(".")
+    if top != "yolo_proc" or module in PACKAGES:
+        return None
+    return ".".join(parts[:2] if parts[0] in SUBPACKAGES else parts[:1])
+
+
+@pytest.mark.parametrize("path", files_of_rooms(), ids=room_of)
+def test_a_room_imports_only_from_above(path: Path) -> None:
+    assert lines_that_point_up(path, room_of(path)) == []
+
+
+def test_importing_a_subpackage_imports_nothing_else() -> None:
+    for name in SUBPACKAGES:
+        assert list(imported(PACKAGE / name / "__init__.py")) == []
 
 
 def test_a_line_that_points_up_is_found(tmp_path: Path) -> None:
@@ -82,13 +113,22 @@ def test_a_line_that_points_up_is_found(tmp_path: Path) -> None:
         "boxes.py:2 imports cli, which is not above boxes",
         "boxes.py:6 imports codec, which is not above boxes",
     ]
+    path = tmp_path / "layout.py"
+    path.write_text(
+        "from yolo_proc.annotations.records import Item\nfrom yolo_proc.annotations import coco\n"
+        "import yolo_proc.annotations.voc\nfrom yolo_proc.annotations.layout import Layout\n"
+    )
+    assert lines_that_point_up(path, "annotations.layout") == [
+        f"layout.py:{line} imports annotations.{room}, which is not above annotations.layout"
+        for line, room in ((2, "coco"), (3, "voc"), (4, "layout"))
+    ]
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "generators").glob("*.py")), ids=lambda path: path.stem)
 def test_built_in_generators_use_what_any_generator_may(path: Path) -> None:
     allowed = floors()["generator"]
     for line, module in imported(path):
-        room = module.removeprefix("yolo_proc.") if module.startswith("yolo_proc.") else None
+        room = imported_room(module)
         assert room is None or floors()[room] <= allowed, f"{path.name}:{line}: {module}"
 
 
@@ -106,9 +146,10 @@ def in_a_fresh_process(code: str) -> str:
 
 
 def test_torch_free_rooms_stay_torch_free() -> None:
+    rooms = TORCH_FREE.split() + [room_of(path) for path in files_of_rooms() if path.parent.name == "annotations"]
     code = f"""
 import importlib, sys
-for room in {TORCH_FREE.split()!r}:
+for room in {rooms!r}:
     importlib.import_module("yolo_proc." + room)
     if "torch" in sys.modules:
         sys.exit("yolo_proc." + room + " imports torch")

@@ -1,6 +1,7 @@
 """The command line: `python -m yolo_proc COMMAND [options]`. Thin: it finds the command, and prints what went wrong.
 
-Nothing here or in `commands.py` imports torch or OpenCV before a command needs it, so that `--help` answers at once.
+Nothing here or in the commands' modules imports torch or OpenCV before a command needs it, so that `--help` answers
+at once.
 """
 
 import re
@@ -9,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from yolo_proc import commands
+from yolo_proc import commands, data_commands, inspect_command
 from yolo_proc.errors import ConfigError, YoloProcError
 from yolo_proc.flags import FlagParser
 from yolo_proc.options import nearest
@@ -30,6 +31,17 @@ COMMANDS = {
     "preview": CommandLine("draw scenes with their labels on a sheet", commands.preview_parser, commands.preview),
     "describe": CommandLine(
         "layers, parameters, operations, receptive field, slots", commands.describe_parser, commands.describe
+    ),
+    "generate": CommandLine(
+        "write scenes as a data set on disk", data_commands.generate_parser, data_commands.generate
+    ),
+    "convert": CommandLine(
+        "write a data set in another annotation format", data_commands.convert_parser, data_commands.convert
+    ),
+    "inspect": CommandLine(
+        "show what is in a data set, or in what a generator draws",
+        inspect_command.inspect_parser,
+        inspect_command.inspect,
     ),
 }
 

@@ -157,12 +157,15 @@ class Interrupt(KeyboardInterrupt):
 
 
 @contextmanager
-def signals_to(stop: Callable[[], bool]) -> Iterator[Callable[[], int | None]]:
+def signals_to(
+    stop: Callable[[], bool], promise: str = "saves a checkpoint and stops; once more stops at once"
+) -> Iterator[Callable[[], int | None]]:
     """While inside, the first SIGINT or SIGTERM calls `stop`, a second one raises `Interrupt`.
 
     A `stop` that gives False has nothing to wait for: then the first one raises too.
 
-    `stop` runs in the handler, in the midst of anything: it may take no lock that the interrupted code could hold.
+    `promise` is printed at the first one. `stop` runs in the handler, in the midst of anything: it may take no lock
+    that the interrupted code could hold.
 
     Yields a function that gives the number of the signal that came first, or None. The handlers that were there
     before come back at the end. Only the main thread may enter.
@@ -177,9 +180,7 @@ def signals_to(stop: Callable[[], bool]) -> Iterator[Callable[[], int | None]]:
                 signal.signal(one, signal.SIG_DFL)
             raise Interrupt
         # Not print: a buffered stream that is being written to cannot be entered again.
-        os.write(
-            2, f"\n{signal.Signals(number).name}: saves a checkpoint and stops; once more stops at once\n".encode()
-        )
+        os.write(2, f"\n{signal.Signals(number).name}: {promise}\n".encode())
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -5,6 +5,7 @@ from Python are checked by the same lines.
 """
 
 import argparse
+import itertools
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +14,7 @@ from typing import Any, NoReturn, TypeVar
 
 from yolo_proc.configfile import SHORTHANDS, Given, config_options, sections, value_text
 from yolo_proc.errors import ConfigError
-from yolo_proc.options import Declared, check_value, declared_options, nearest
+from yolo_proc.options import SWITCH_WORDS, Declared, check_value, declared_options, nearest
 
 T = TypeVar("T")
 GENERATOR_PREFIX = "--generator."
@@ -46,6 +47,7 @@ class FlagParser(argparse.ArgumentParser):
         names: flat names of the options of a `Config` that it takes.
         parameters: whether the generator's parameters are taken too.
         bare: by flat name, the value of a flag that stands alone; `on` for every bool.
+        positional: name and help of a word without dashes that the command takes, as `own[name]`; it may be left out.
     """
 
     def __init__(
@@ -57,10 +59,15 @@ class FlagParser(argparse.ArgumentParser):
         *,
         parameters: bool = False,
         bare: Mapping[str, str] | None = None,
+        positional: tuple[str, str] | None = None,
     ) -> None:
+        place = ""
+        if positional is not None:
+            place = f" [{positional[0].upper()}]"
+            about = f"{about} {positional[0].upper()}: {positional[1]}."
         super().__init__(
             prog=f"yolo_proc {command}",
-            usage=f"yolo_proc {command} [options]",
+            usage=f"yolo_proc {command}{place} [options]",
             description=about,
             allow_abbrev=False,
             add_help=False,
@@ -71,6 +78,7 @@ class FlagParser(argparse.ArgumentParser):
         self.names = list(names)
         self.parameters = parameters
         self.bare = bare or {}
+        self.positional = positional
         self._fill()
 
     def _fill(self) -> None:
@@ -112,14 +120,38 @@ class FlagParser(argparse.ArgumentParser):
         rest, parameters = self._split_parameters(argv)
         if self.parameters and {"-h", "--help"} & set(rest):
             self._show_parameters(rest)
+        if self.positional is not None:
+            rest = self._switches_alone(rest)
         namespace, unknown = self.parse_known_args(rest, argparse.Namespace(given={}))
-        if unknown:
-            raise ConfigError(self._unknown_line(unknown[0].partition("=")[0]))
+        places = self._places(unknown)
         given: dict[str, Given] = {**namespace.given, **parameters}
         return Parsed(
             given={flat: one for flat, one in given.items() if flat not in self.own},
-            own={flat: one for flat, one in given.items() if flat in self.own},
+            own={flat: one for flat, one in given.items() if flat in self.own} | places,
         )
+
+    def _places(self, unknown: Sequence[str]) -> dict[str, Given]:
+        """The positional among the words that belong to no flag.
+
+        Raises:
+            ConfigError: an unknown flag, or a word too many.
+        """
+        allowed = 0 if self.positional is None else 1
+        # A word behind an unknown flag may be its value, so the flag is told first.
+        wrong = [word for word in unknown if word.startswith("-") and word != "-"] or unknown[allowed:]
+        if wrong:
+            raise ConfigError(self._unknown_line(wrong[0].partition("=")[0]))
+        if self.positional is None or not unknown:
+            return {}
+        return {self.positional[0]: Given(unknown[0], self.positional[0])}
+
+    def _switches_alone(self, words: Sequence[str]) -> list[str]:
+        """`--json data` as `--json=on data`: a switch takes only a word that means on or off."""
+        switches = {f"--{flat}" for flat, one in {**config_options(), **self.own}.items() if one.type is bool}
+        return [
+            f"{word}=on" if word in switches and after.lower() not in SWITCH_WORDS else word
+            for word, after in itertools.pairwise([*words, ""])
+        ]
 
     def _split_parameters(self, argv: Sequence[str]) -> tuple[list[str], dict[str, Given]]:
         """The generator's parameters apart from the flags that are declared; they are not known before it is."""
@@ -156,6 +188,8 @@ class FlagParser(argparse.ArgumentParser):
 
     def _unknown_line(self, word: str) -> str:
         if not word.startswith("-"):
+            if self.positional is not None:
+                return f"{word}: expected one {self.positional[0]} at most; an option starts with --"
             return f"{word}: expected an option, which starts with --"
         known = [flag for action in self._actions for flag in action.option_strings]
         return f"{word}: no such option{nearest(word, known)}; --help lists them"

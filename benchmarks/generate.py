@@ -1,0 +1,113 @@
+"""What writing a data set costs beside drawing and encoding its pictures, and what a second process gains.
+
+    python benchmarks/generate.py [--scenes 96] [--rounds 4] [--image-size 416] [--format yolo] [--wall-scenes 400]
+
+The first ratio: a chunk as `generate` writes it, against the stream and `cv2.imencode` of the same scenes, in turns, in
+CPU time of this thread; of each chunk's rounds the quickest counts, so other programs on the machine disturb little.
+Goal: at most 1.15. The second: the whole command with one process and with two, in wall time, in turns, the quickest
+of the rounds; it needs two idle processors. Goal: at least 1.7. Nothing is measured of a disk: give --out a folder
+on the one that you mean.
+"""
+
+import argparse
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from yolo_proc.annotations.records import BinaryLayout
+from yolo_proc.chunks import CHUNK, Order, WriteChunk
+from yolo_proc.config import AugmentConfig, Config
+from yolo_proc.generate import generate
+from yolo_proc.stream import Stream
+
+
+def in_turns(sides: dict[str, Callable[[int], object]], pieces: int, rounds: int) -> dict[str, float]:
+    """Milliseconds a scene of each side: the mean over the chunks of the quickest round."""
+    for call in sides.values():
+        call(0)  # tables, folders
+    spent = {name: np.full(pieces, np.inf) for name in sides}
+    for _ in range(rounds):
+        for piece in range(pieces):
+            for name, call in sides.items():
+                start = time.thread_time()
+                call(piece)
+                spent[name][piece] = min(spent[name][piece], time.thread_time() - start)
+    return {name: 1000 * float(times.mean()) / CHUNK for name, times in spent.items()}
+
+
+def one_core(order: Order, rounds: int) -> float:
+    """CPU time of writing chunks against drawing and encoding."""
+    stream = Stream.from_config(order.config, order.stream)
+    task = WriteChunk(order, stream)
+    quality = [cv2.IMWRITE_JPEG_QUALITY, order.quality] if order.picture_type == "jpg" else []
+
+    def draw_and_encode(chunk: int) -> None:
+        for index in task.indices(chunk):
+            image = stream[index].image
+            cv2.imencode(f".{order.picture_type}", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)
+
+    spent = in_turns({"drawn and encoded": draw_and_encode, "written": task}, order.chunks, rounds)
+    for name, milliseconds in spent.items():
+        print(f"  {name:18s} {milliseconds:7.3f} ms a scene")
+    return spent["written"] / spent["drawn and encoded"]
+
+
+def two_processes(make: Callable[[Path, int], Order], folder: Path, rounds: int) -> float:
+    """Wall time of the command with one process against two."""
+    spent = {1: np.inf, 2: np.inf}
+    for _ in range(rounds):
+        for workers in spent:
+            order = make(folder / f"of-{workers}", workers)
+            start = time.perf_counter()
+            generate(order)
+            spent[workers] = min(spent[workers], time.perf_counter() - start)
+            shutil.rmtree(order.out)
+    for workers, seconds in spent.items():
+        print(f"  {workers} process{'es' if workers > 1 else '  '}        {seconds:7.2f} s")
+    return spent[1] / spent[2]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="generate against stream and encoding")
+    parser.add_argument("--scenes", type=int, default=96)
+    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--image-size", type=int, default=416)
+    parser.add_argument("--format", default="yolo")
+    parser.add_argument("--picture-type", choices=("jpg", "png"), default="jpg")
+    parser.add_argument("--wall-scenes", type=int, default=400)
+    parser.add_argument("--wall-rounds", type=int, default=2)
+    parser.add_argument("--out", default=None)
+    arguments = parser.parse_args()
+    cv2.setNumThreads(0)
+    size = arguments.image_size
+    config = Config(image_size=size, augment=AugmentConfig(enabled=False))
+    layout = BinaryLayout(size, size, 32, ((100.0, 100.0),)) if arguments.format == "binary" else None
+    with tempfile.TemporaryDirectory(dir=arguments.out) as name:
+
+        def make(out: Path, workers: int, count: int = arguments.wall_scenes) -> Order:
+            return Order(
+                config=config,
+                count=count,
+                format=arguments.format,
+                out=out,
+                picture_type=arguments.picture_type,
+                binary=layout,
+                workers=workers,
+            )
+
+        shown = f"{arguments.picture_type} in the format {arguments.format}"
+        print(f"glyphs at {size} x {size}, not augmented, {shown}")
+        ratio = one_core(make(Path(name) / "one", 0, arguments.scenes), arguments.rounds)
+        print(f"ratio written / (drawn and encoded): {ratio:.3f} (goal: at most 1.15)")
+        if arguments.wall_scenes:
+            gain = two_processes(make, Path(name), arguments.wall_rounds)
+            print(f"two processes against one: {gain:.2f} x (goal: at least 1.7)")
+
+
+if __name__ == "__main__":
+    main()

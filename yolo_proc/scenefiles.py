@@ -1,0 +1,107 @@
+"""A scene as what a data set's files say: items, and the bytes of its picture."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+
+from yolo_proc.annotations.records import Item
+from yolo_proc.boxes import FloatArray
+from yolo_proc.config import LabelConfig
+from yolo_proc.scene import LABELLED, Image, SceneObject, label_verdicts
+
+Points = tuple[tuple[float, float], ...]
+
+
+class Drawn(NamedTuple):
+    """What is in a scene, without its pixels."""
+
+    objects: Sequence[SceneObject]
+    ignore: FloatArray
+
+
+def items_of(
+    drawn: Sequence[Drawn], size: tuple[int, int], limits: LabelConfig
+) -> tuple[list[list[Item]], Counter[str]]:
+    """What files say of some scenes: their labels, then what is to be ignored.
+
+    An object of which nothing is in the picture is not there. Outlines are rounded to a thousandth of a pixel.
+
+    Args:
+        drawn: one after another, because the verdict on many objects costs as much as that on one.
+        size: (width, height) pixels of every scene.
+
+    Returns:
+        (items of each scene, how many objects are below a limit of what is a label, by the limit)
+    """
+    verdicts = iter(label_verdicts([thing for scene in drawn for thing in scene.objects], limits))
+    below: Counter[str] = Counter()
+    said = []
+    for scene in drawn:
+        labels: list[Item] = []
+        ignored: list[Item] = []
+        for thing, verdict in zip(scene.objects, verdicts, strict=False):
+            item = _item(thing, size, ignore=verdict != LABELLED)
+            if item is None:
+                continue
+            (ignored if item.ignore else labels).append(item)
+            if item.ignore:
+                below[verdict] += 1
+        regions = [
+            Item((x0, y0, x1, y1), ignore=True) for x0, y0, x1, y1 in scene.ignore.tolist() if x0 < x1 and y0 < y1
+        ]
+        said.append([*labels, *ignored, *regions])
+    return said, below
+
+
+def _item(thing: SceneObject, size: tuple[int, int], *, ignore: bool) -> Item | None:
+    x0, y0, x1, y1 = map(float, thing.box)
+    if x0 >= x1 or y0 >= y1:
+        return None
+    points: Points = ()
+    if thing.outline is not None:
+        points = tuple(map(tuple, thing.outline.round(3).tolist()))
+        if not (x0 > 0 and y0 > 0 and x1 < size[0] and y1 < size[1]):
+            points = clipped_polygon(points, *size)
+    return Item(
+        (x0, y0, x1, y1),
+        thing.class_id,
+        points=points,
+        # What is sure, or whole, needs no word: that is what a file without one means.
+        confidence=float(thing.confidence) if thing.confidence < 1 else None,
+        visible=float(thing.visible) if thing.visible < 1 else None,
+        in_frame=float(thing.in_frame) if thing.in_frame < 1 else None,
+        ignore=ignore,
+    )
+
+
+def clipped_polygon(points: Sequence[tuple[float, float]], width: float, height: float) -> Points:
+    """The part of a closed polygon that is inside of [0, width] x [0, height]; empty if it has no area.
+
+    Sutherland and Hodgman, "Reentrant polygon clipping", CACM 1974: cut along one border after another. Of a polygon
+    that is not convex parts may stay joined along the border; the area is right all the same.
+    """
+    for axis, limit, sign in ((0, 0.0, 1.0), (0, float(width), -1.0), (1, 0.0, 1.0), (1, float(height), -1.0)):
+        inside = [sign * (point[axis] - limit) >= 0 for point in points]
+        if all(inside):
+            continue
+        cut = []
+        for number, point in enumerate(points):
+            before = points[number - 1]
+            if inside[number] != inside[number - 1]:
+                share = (limit - before[axis]) / (point[axis] - before[axis])
+                other = before[1 - axis] + share * (point[1 - axis] - before[1 - axis])
+                cut.append((limit, other) if axis == 0 else (other, limit))
+            if inside[number]:
+                cut.append(point)
+        points = cut
+    return tuple(points) if len(points) >= 3 else ()
+
+
+def encode_picture(image: Image, picture_type: str, quality: int) -> bytes:
+    """The bytes of `cv2.imencode` of a (H, W, 3) uint8 RGB image as "png" or "jpg"."""
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality] if picture_type == "jpg" else []
+    encoded, content = cv2.imencode(f".{picture_type}", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
+    assert encoded, f"OpenCV encodes {image.shape} as {picture_type}"
+    return content.tobytes()

@@ -1,0 +1,212 @@
+"""Puts a data set in place: each file whole or not at all."""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from yolo_proc.annotations import binary
+from yolo_proc.annotations.layout import Layout
+from yolo_proc.annotations.records import Annotation, BinaryLayout
+from yolo_proc.errors import DataError
+from yolo_proc.scene import Image
+
+# A file that is being written. Always the same name, so that what a killed process leaves is written over.
+PART = ".{}.part"
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0)
+
+
+class WriteError(DataError):
+    """The disk is full, read-only, gone, or denies: a file was not written."""
+
+
+def write_whole(path: Path | str, content: bytes) -> None:
+    """Writes a file under another name beside it and renames it; makes its folder.
+
+    Raises:
+        WriteError: the system refuses.
+    """
+
+    def save(part: str) -> None:
+        file = os.open(part, _NEW_FILE | os.O_TRUNC, 0o666)
+        try:
+            left = memoryview(content)
+            while left:
+                left = left[os.write(file, left) :]
+        finally:
+            os.close(file)
+
+    save_whole(path, save)
+
+
+def save_whole(path: Path | str, save: Callable[[str], None]) -> None:
+    """As `write_whole`, of what `save` puts under the name that it is given.
+
+    Raises:
+        WriteError: the system refuses.
+    """
+    # Texts and no paths: this is done for every picture, and the system's part of it takes a tenth of a millisecond.
+    folder, name = os.path.split(path)
+    part = os.path.join(folder, PART.format(name))  # noqa: PTH118
+    try:
+        try:
+            save(part)
+        except FileNotFoundError:
+            os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+            save(part)
+        os.replace(part, path)  # noqa: PTH105
+    except OSError as error:
+        raise write_error(path, error) from error
+
+
+def write_error(path: Path | str, error: OSError) -> WriteError:
+    """The system's refusal as one line."""
+    return WriteError(f"{path}: cannot be written: {error.strerror or error}")
+
+
+def has_files(root: Path) -> bool:
+    """Whether a folder has anything in it but what a killed process left half-written.
+
+    Raises:
+        DataError: it is no folder, or cannot be read.
+    """
+    try:
+        names = os.listdir(root)  # noqa: PTH208 the names alone
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise DataError(f"{root}: expected a folder to write to: {error.strerror}") from error
+    return any(not (name.startswith(".") and name.endswith(".part")) for name in names)
+
+
+def loss_lines(format_name: str, lost: Mapping[str, int]) -> list[str]:
+    """For a terminal: how many objects of a binary set are lost, by reason, and what the format could not say."""
+    objects = {word: count for word, count in lost.items() if word in binary.LOST_ITEMS and format_name == binary.NAME}
+    words = {word: count for word, count in lost.items() if word not in objects}
+    lines = [f"Lost: {counted(objects)}"] if objects else []
+    return lines + ([f"What {format_name} cannot say: {counted(words)}"] if words else [])
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """`outline 7, visible 1`."""
+    return ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))
+
+
+# ------------------------------------------------------------------------------------------ the set's files
+
+
+class FileSet:
+    """A set whose pictures and labels are files of their own.
+
+    Args:
+        layout: of the format.
+    """
+
+    def __init__(self, root: Path, layout: Layout) -> None:
+        self.root = root
+        self.layout = layout
+        self._start = f"{root}{os.sep}"
+
+    def put(self, split: str, annotation: Annotation, picture: bytes | Callable[[str], None] | None) -> Counter[str]:
+        """Writes one picture's labels, then its picture: a picture never lies there without its labels.
+
+        Args:
+            picture: the file's bytes, or what puts it under the name that it is given; None: it is not written.
+
+        Returns:
+            What the format cannot say of it.
+        """
+        file = self.layout.label_file(split, annotation)
+        if file is not None:
+            write_whole(f"{self._start}{file[0]}", file[1])
+        if picture is not None:
+            path = f"{self._start}{self.layout.picture_file(split, annotation.name)}"
+            if isinstance(picture, bytes):
+                write_whole(path, picture)
+            else:
+                save_whole(path, picture)
+        lost: Counter[str] = Counter()
+        for item in annotation.items:
+            for word in self.layout.losses(item):
+                lost[word] += 1
+        return lost
+
+    def finish(self, splits: Mapping[str, Sequence[Annotation]]) -> None:
+        """Makes every folder, of empty splits too, and writes the files of the whole set."""
+        blank = Annotation("blank.jpg", 1, 1)
+        for split in splits:
+            label = self.layout.label_file(split, blank)
+            for place in (self.layout.picture_file(split, blank.name), *([label[0]] if label is not None else [])):
+                folder = (self.root / place).parent
+                try:
+                    folder.mkdir(parents=True, exist_ok=True)
+                except OSError as error:
+                    raise write_error(folder, error) from error
+        for path, content in self.layout.set_files(splits).items():
+            write_whole(self.root / path, content)
+
+
+class BinarySet:
+    """A binary set: each record at its place in two files that get their names when all are there.
+
+    Args:
+        counts: records of each split.
+        classes: how many there are.
+    """
+
+    def __init__(self, root: Path, layout: BinaryLayout, counts: Mapping[str, int], classes: int) -> None:
+        self.layout = layout
+        self.counts = dict(counts)
+        self.classes = classes
+        # Without a split the root itself is the set.
+        self.folders = {split: root / split if len(counts) > 1 else root for split in counts}
+
+    def check(self) -> None:
+        """Raises `ConfigError` for a layout that no set can have."""
+        binary.set_info(0, self.layout, self.classes)
+
+    def put(self, split: str, number: int, annotation: Annotation, image: Image) -> Counter[str]:
+        """Writes record `number` of a split.
+
+        Returns:
+            What was lost, by reason.
+
+        Raises:
+            AnnotationError: a picture of another size.
+            WriteError: the system refuses.
+        """
+        pixels, labels, lost = binary.encode_record(annotation, image, self.layout, self.classes)
+        for name, content in ((binary.IMAGES, pixels), (binary.LABELS, labels)):
+            path = self.folders[split] / name
+            try:
+                with _open_part(path) as file:
+                    file.seek(number * len(content))
+                    file.write(content)
+            except OSError as error:
+                raise write_error(path, error) from error
+        return lost
+
+    def finish(self) -> None:
+        """Gives the files their names; the one that says that there is a set comes last."""
+        for split, folder in self.folders.items():
+            for name in (binary.IMAGES, binary.LABELS):
+                path = folder / name
+                try:
+                    if self.counts[split] == 0:
+                        _open_part(path).close()
+                    part = path.with_name(PART.format(name))
+                    # A run that was killed right here has renamed it before.
+                    if part.exists() or not path.exists():
+                        part.replace(path)
+                except OSError as error:
+                    raise write_error(path, error) from error
+            info = binary.set_info(self.counts[split], self.layout, self.classes)
+            write_whole(folder / binary.SET_INFO, info)
+
+
+def _open_part(path: Path) -> BinaryIO:
+    """The unfinished file, made if it is not there and left as it is if it is: other processes write to it too."""
+    part = path.with_name(PART.format(path.name))
+    part.parent.mkdir(parents=True, exist_ok=True)
+    return os.fdopen(os.open(part, _NEW_FILE, 0o666), "wb")

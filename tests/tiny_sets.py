@@ -15,6 +15,7 @@ from yolo_proc.chunks import Order
 from yolo_proc.config import AugmentConfig, Config, GeneratorConfig
 from yolo_proc.scenefiles import encode_picture
 from yolo_proc.setwriter import BinarySet, FileSet
+from yolo_proc.stream import Stream
 
 # Discs and bars; in every scene a bar of which a part is outside, on every fourth an ignore region.
 GENERATOR = """
@@ -64,6 +65,11 @@ def tiny_order(spec: str, out: Path, format_name: str, **changes: Any) -> Order:
     return replace(base, **changes)
 
 
+def stream_of(order: Order) -> Stream:
+    """The scenes that an order writes."""
+    return Stream.from_config(order.config, order.stream, picture_size=order.picture_size)
+
+
 def tree(root: Path) -> dict[str, bytes]:
     """Every file of a folder with its bytes."""
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
@@ -92,7 +98,7 @@ def write_set(
         for split, part in splits.items():
             for number, one in enumerate(part):
                 content = encode_picture(noise(one.width, one.height, number), one.name.rpartition(".")[2], 95)
-                files.put(split, one, lambda path, content=content: path.write_bytes(content))
+                files.put([(split, one, content)])
         files.finish(splits)
     if classes is not None:
         (root / "yolo_proc.json").write_text(json.dumps({"version": 1, "classes": list(classes)}))

@@ -4,6 +4,7 @@ Whoever draws a chunk writes its pictures and labels, and at last its record; th
 so a run that was ended in any way goes on with the chunks that have none.
 """
 
+import base64
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +15,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from yolo_proc.annotations.about import binary_to_about
 from yolo_proc.annotations.formats import FORMATS
 from yolo_proc.annotations.layout import Layout
@@ -22,7 +25,7 @@ from yolo_proc.config import Config
 from yolo_proc.configfile import config_values, generator_options, value_text
 from yolo_proc.errors import ConfigError, DataError
 from yolo_proc.scene import Image
-from yolo_proc.scenefiles import Drawn, encode_picture, items_of
+from yolo_proc.scenefiles import Drawn, Said, encode_picture, items_of
 from yolo_proc.setwriter import BinarySet, FileSet, WriteError, write_whole
 from yolo_proc.stream import Stream
 
@@ -153,8 +156,14 @@ class WriteChunk:
     @property
     def says_ignore(self) -> bool:
         """Whether the format has ignore regions."""
-        region = Item((0.0, 0.0, 1.0, 1.0), 0, ignore=True)
-        return self._layout is not None and "ignore" not in self._layout.losses(region)
+        return self._says(Item((0.0, 0.0, 1.0, 1.0), 0, ignore=True))
+
+    @cached_property
+    def _says_outlines(self) -> bool:
+        return self._says(Item((0.0, 0.0, 1.0, 1.0), 0, points=((0.0, 0.0), (1.0, 0.0), (1.0, 1.0))))
+
+    def _says(self, item: Item) -> bool:
+        return self._layout is not None and not self._layout.losses(item)
 
     def check(self) -> None:
         """Raises `ConfigError` for a layout that no set can have, before anything is written."""
@@ -168,45 +177,46 @@ class WriteChunk:
     def __call__(self, chunk: int, /) -> int:
         """Raises `DataError` if the disk refuses."""
         indices = self.indices(chunk)
-        pictures, drawn = [], []
+        order = self.order
+        images: list[Image] = []  # of a binary set
+        contents: list[bytes] = []  # of any other
+        drawn = []
         for index in indices:
             scene = self.stream[index]
             drawn.append(Drawn(scene.objects, scene.ignore))
-            pictures.append(self._picture(scene.image))
-        said, below = items_of(drawn, self.order.size, self.order.config.labels)
-        objects = Counter(item.class_id for items in said for item in items if item.is_label)
-        lost: Counter[str] = Counter()
+            if self._files is None:
+                images.append(scene.image)
+            else:
+                contents.append(encode_picture(scene.image, order.picture_type, order.quality))
+        said = items_of(drawn, order.size, order.config.labels, outlines=self._says_outlines)
+        annotations = [self._annotation(index, items) for index, items in zip(indices, said.items, strict=True)]
+        places = [order.place(index) for index in indices]
         with resumable():
-            for index, items, picture in zip(indices, said, pictures, strict=True):
-                lost.update(self._put(index, self._annotation(index, items), picture))
-            keep = FORMATS[self.order.format].needs_items
-            record = {
-                "pictures": [
-                    [index, _to_json(items) if keep else []] for index, items in zip(indices, said, strict=True)
-                ],
-                "objects": [list(pair) for pair in sorted(objects.items())],
-                "below": below,
-                "lost": lost,
-            }
-            write_whole(self._record_path(chunk), json.dumps(record, separators=(",", ":")).encode())
+            lost = Counter(outline=said.outlines_left)
+            if self._files is None:
+                for (split, number), annotation, image in zip(places, annotations, images, strict=True):
+                    lost += self._binary.put(split, number, annotation, image)
+            else:
+                splits = [split for split, _ in places]
+                lost += self._files.put(zip(splits, annotations, contents, strict=True))
+            self._write_record(chunk, said, +lost)
         return len(indices)
+
+    def _write_record(self, chunk: int, said: Said, lost: Counter[str]) -> None:
+        keep = FORMATS[self.order.format].needs_items
+        items_by_scene = zip(self.indices(chunk), said.items, strict=True)
+        objects = Counter(item.class_id for items in said.items for item in items if item.is_label)
+        record = {
+            "pictures": [[index, _to_json(items) if keep else []] for index, items in items_by_scene],
+            "objects": [list(pair) for pair in sorted(objects.items())],
+            "below": said.below,
+            "lost": lost,
+        }
+        write_whole(self._record_path(chunk), json.dumps(record, separators=(",", ":")).encode())
 
     def _annotation(self, index: int, items: Sequence[Item]) -> Annotation:
         width, height = self.order.size
         return Annotation(self.order.name(index), width, height, tuple(items))
-
-    def _picture(self, image: Image) -> bytes | Image:
-        """What is kept of a picture until it is written: a binary set needs its pixels."""
-        if self._files is None:
-            return image
-        return encode_picture(image, self.order.picture_type, self.order.quality)
-
-    def _put(self, index: int, annotation: Annotation, picture: bytes | Image) -> Counter[str]:
-        split, number = self.order.place(index)
-        if isinstance(picture, bytes):
-            assert self._files is not None, "a picture that is encoded becomes a file"
-            return self._files.put(split, annotation, picture)
-        return self._binary.put(split, number, annotation, picture)
 
     def _record_path(self, chunk: int) -> Path:
         return self.order.out / RECORDS / f"chunk_{chunk:07d}.json"
@@ -247,11 +257,19 @@ _DEFAULTS = {one.name: one.default for one in fields(Item)}
 
 
 def _to_json(items: Sequence[Item]) -> list[dict[str, Any]]:
-    return [{name: value for name in _DEFAULTS if (value := getattr(item, name)) != _DEFAULTS[name]} for item in items]
+    said = []
+    for item in items:
+        one = {name: value for name in _DEFAULTS if (value := getattr(item, name)) != _DEFAULTS[name]}
+        if item.points:  # as text they would cost more than all the rest of a record
+            one["points"] = base64.b64encode(np.array(item.points, dtype="<f8").tobytes()).decode()
+        said.append(one)
+    return said
 
 
 def _from_json(items: Sequence[Mapping[str, Any]]) -> list[Item]:
-    return [
-        Item(**{**item, "xyxy": tuple(item["xyxy"]), "points": tuple(map(tuple, item.get("points", ())))})
-        for item in items
-    ]
+    found = []
+    for one in items:
+        flat = np.frombuffer(base64.b64decode(one.get("points", "")), dtype="<f8").tolist()
+        points = tuple(zip(flat[::2], flat[1::2], strict=True))
+        found.append(Item(**{**one, "xyxy": tuple(one["xyxy"]), "points": points}))
+    return found

@@ -257,10 +257,10 @@ class _FileTarget:
     def put(self, split: str, number: int, annotation: Annotation, picture: _Picture) -> Counter[str]:  # noqa: ARG002
         """Writes one picture with its labels."""
         if self.images == "none":
-            return self.files.put(split, annotation, None)
+            return self.files.put([(split, annotation, None)])
         if self.images == "link":
-            return self.files.put(split, annotation, picture.link)
-        return self.files.put(split, annotation, picture.content())
+            return self.files.put([(split, annotation, picture.link)])
+        return self.files.put([(split, annotation, picture.content())])
 
     def finish(self) -> None:
         """Writes the files of the whole set."""

@@ -96,7 +96,7 @@ def generate(
     for pictures in unordered(task, missing, order.workers, stop=stop):
         done += pictures
         on_pictures(done)
-    summary, splits = _gathered(task)
+    summary, splits = gathered(task)
     if done == order.count:
         with resumable():
             task.finish(splits)
@@ -175,7 +175,7 @@ def _changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _gathered(task: WriteChunk) -> tuple[Summary, dict[str, list[Annotation]]]:
+def gathered(task: WriteChunk) -> tuple[Summary, dict[str, list[Annotation]]]:
     """The sum of all records."""
     summary = Summary(task.order, below_written=task.says_ignore)
     classes = task.stream.classes

@@ -21,46 +21,60 @@ class Drawn(NamedTuple):
     ignore: FloatArray
 
 
-def items_of(
-    drawn: Sequence[Drawn], size: tuple[int, int], limits: LabelConfig
-) -> tuple[list[list[Item]], Counter[str]]:
+class Said(NamedTuple):
+    """What files say of some scenes.
+
+    Attributes:
+        items: of each scene.
+        below: how many objects are below a limit of what is a label, by the limit.
+        outlines_left: of how many labels an outline is known that was not asked for.
+    """
+
+    items: list[list[Item]]
+    below: Counter[str]
+    outlines_left: int
+
+
+def items_of(drawn: Sequence[Drawn], size: tuple[int, int], limits: LabelConfig, *, outlines: bool = True) -> Said:
     """What files say of some scenes: their labels, then what is to be ignored.
 
     An object of which nothing is in the picture is not there. Outlines are rounded to a thousandth of a pixel.
 
     Args:
-        drawn: one after another, because the verdict on many objects costs as much as that on one.
+        drawn: several, because the verdict on many objects costs as much as that on one.
         size: (width, height) pixels of every scene.
-
-    Returns:
-        (items of each scene, how many objects are below a limit of what is a label, by the limit)
+        outlines: whether items have them.
     """
     verdicts = iter(label_verdicts([thing for scene in drawn for thing in scene.objects], limits))
-    below: Counter[str] = Counter()
-    said = []
+    said = Said([], Counter(), 0)
+    left = 0
     for scene in drawn:
         labels: list[Item] = []
         ignored: list[Item] = []
-        for thing, verdict in zip(scene.objects, verdicts, strict=False):
-            item = _item(thing, size, ignore=verdict != LABELLED)
+        for thing in scene.objects:
+            verdict = next(verdicts)
+            item = _item(thing, size, outlines, ignore=verdict != LABELLED)
             if item is None:
                 continue
-            (ignored if item.ignore else labels).append(item)
             if item.ignore:
-                below[verdict] += 1
+                ignored.append(item)
+                said.below[verdict] += 1
+            else:
+                labels.append(item)
+                left += thing.outline is not None and not outlines
         regions = [
             Item((x0, y0, x1, y1), ignore=True) for x0, y0, x1, y1 in scene.ignore.tolist() if x0 < x1 and y0 < y1
         ]
-        said.append([*labels, *ignored, *regions])
-    return said, below
+        said.items.append([*labels, *ignored, *regions])
+    return said._replace(outlines_left=left)
 
 
-def _item(thing: SceneObject, size: tuple[int, int], *, ignore: bool) -> Item | None:
+def _item(thing: SceneObject, size: tuple[int, int], outlines: bool, *, ignore: bool) -> Item | None:
     x0, y0, x1, y1 = map(float, thing.box)
     if x0 >= x1 or y0 >= y1:
         return None
     points: Points = ()
-    if thing.outline is not None:
+    if outlines and thing.outline is not None:
         points = tuple(map(tuple, thing.outline.round(3).tolist()))
         if not (x0 > 0 and y0 > 0 and x1 < size[0] and y1 < size[1]):
             points = clipped_polygon(points, *size)

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -108,28 +108,37 @@ class FileSet:
         self.layout = layout
         self._start = f"{root}{os.sep}"
 
-    def put(self, split: str, annotation: Annotation, picture: bytes | Callable[[str], None] | None) -> Counter[str]:
-        """Writes one picture's labels, then its picture: a picture never lies there without its labels.
+    def put(self, pictures: Iterable[tuple[str, Annotation, bytes | Callable[[str], None] | None]]) -> Counter[str]:
+        """Writes some pictures, each after its labels: it never lies there without them.
+
+        One step is done for all of them, then the next: what a step needs is then at hand in the processor's caches.
 
         Args:
-            picture: the file's bytes, or what puts it under the name that it is given; None: it is not written.
+            pictures: for each its split, its annotation, and the file's bytes, or what puts it under the name that it
+                is given; None: it is not written.
 
         Returns:
-            What the format cannot say of it.
+            What the format cannot say of them.
+
+        Raises:
+            WriteError: the system refuses.
         """
-        file = self.layout.label_file(split, annotation)
-        if file is not None:
-            write_whole(f"{self._start}{file[0]}", file[1])
-        if picture is not None:
-            path = f"{self._start}{self.layout.picture_file(split, annotation.name)}"
-            if isinstance(picture, bytes):
-                write_whole(path, picture)
-            else:
-                save_whole(path, picture)
         lost: Counter[str] = Counter()
-        for item in annotation.items:
-            for word in self.layout.losses(item):
-                lost[word] += 1
+        files: list[tuple[str, bytes | Callable[[str], None]]] = []
+        for split, annotation, picture in pictures:
+            label = self.layout.label_file(split, annotation)
+            if label is not None:
+                files.append((f"{self._start}{label[0]}", label[1]))
+            if picture is not None:
+                files.append((f"{self._start}{self.layout.picture_file(split, annotation.name)}", picture))
+            for item in annotation.items:
+                for word in self.layout.losses(item):
+                    lost[word] += 1
+        for path, content in files:
+            if isinstance(content, bytes):
+                write_whole(path, content)
+            else:
+                save_whole(path, content)
         return lost
 
     def finish(self, splits: Mapping[str, Sequence[Annotation]]) -> None:

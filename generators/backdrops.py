@@ -92,11 +92,11 @@ class NoiseLines:
 
     @classmethod
     def of(cls, canvas: Canvas, rng: np.random.Generator, most: int) -> "NoiseLines":
-        """0 to `most` lines of random place, width (0.0015 to 0.008 units, the thin ones more often) and colour."""
+        """0 to `most` lines of random place, width (0.0015 to 0.006 units, the thin ones more often) and colour."""
         count = int(rng.integers(most + 1))
         numbers = rng.random((count, 8))
         ends = numbers[:, :4] * (canvas.width, canvas.height, canvas.width, canvas.height)
-        return cls(ends, 0.0015 + 0.0065 * numbers[:, 4] ** 2, (numbers[:, 5:] * 256).astype(np.uint8))
+        return cls(ends, 0.0015 + 0.0045 * numbers[:, 4] ** 2, (numbers[:, 5:] * 256).astype(np.uint8))
 
     def draw(self, canvas: Canvas, start: int, stop: int) -> None:
         """Draws some of them."""

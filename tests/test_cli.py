@@ -158,7 +158,7 @@ def test_help_of_train_has_every_option_with_default_and_range(capsys: pytest.Ca
     printed = " ".join(capsys.readouterr().out.split())
     for flat in config_options():
         assert f"--{flat} " in printed
-    assert "--batch-size N images a step (default 16; 1 to 65536)" in printed
+    assert "--batch-size N images a step (default 32; 1 to 65536)" in printed
     assert "--generator TEXT, --generator.name TEXT" in printed
     assert "stop when the loss has not fallen by 1 % in so many epochs; 0: never (default 20; at least 0)" in printed
     for group in ("augment:", "model:", "loss:", "optim:", "labels:"):

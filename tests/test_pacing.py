@@ -75,8 +75,12 @@ def test_the_rate_warms_up_stays_decays_and_rises_again() -> None:
 
 def test_recorded_events_give_the_same_rates_after_a_resume() -> None:
     schedule = Schedule(OptimConfig())
+    schedule.begin_decay(Decay(10, 30, "the target is near"))
     schedule.restart(50)
-    schedule.begin_decay(Decay(200, 60, "the budget ends"))
+    schedule.begin_decay(Decay(200, 20, "the budget ends"))
     copy = Schedule(OptimConfig())
     copy.load_state_dict(schedule.state_dict())
     assert [schedule.lr(step) for step in range(300)] == [copy.lr(step) for step in range(300)]
+    assert schedule.longest == copy.longest == 30
+    copy.restart(300)
+    assert copy.longest == 30  # the longest that has ended, not the last

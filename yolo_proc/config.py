@@ -59,16 +59,16 @@ class AugmentConfig:
     loose_boxes: bool = option(
         False, help="rotate and shear pasted or annotated objects without an outline too", reason=_DATA
     )
-    colour_p: float = option(0.55, help="share with brightness and contrast changed", low=0, high=1, reason=_DATA)
+    colour_p: float = option(0.52, help="share with brightness and contrast changed", low=0, high=1, reason=_DATA)
     colour: float = option(0.15, help="largest change of both, as a share of the range", low=0, high=1, reason=_DATA)
     hue_p: float = option(0.05, help="share of scenes with hue and saturation changed", low=0, high=1, reason=_DATA)
     hue: float = option(12.0, help="largest turn of the hue, degrees", low=0, high=180, reason=_DATA)
     saturation: float = option(0.1, help="largest change of the saturation", low=0, high=1, reason=_DATA)
-    blur_p: float = option(0.11, help="share of scenes blurred", low=0, high=1, reason=_DATA)
+    blur_p: float = option(0.105, help="share of scenes blurred", low=0, high=1, reason=_DATA)
     blur: float = option(1.0, help="largest sigma of the blur, picture pixels", low=0, high=10, reason=_DATA)
-    noise_p: float = option(0.11, help="share of scenes with Gaussian noise", low=0, high=1, reason=_DATA)
+    noise_p: float = option(0.105, help="share of scenes with Gaussian noise", low=0, high=1, reason=_DATA)
     noise: float = option(12.0, help="largest deviation of the noise, grey levels", low=0, high=100, reason=_DATA)
-    compression_p: float = option(0.11, help="share of scenes through JPEG", low=0, high=1, reason=_DATA)
+    compression_p: float = option(0.105, help="share of scenes through JPEG", low=0, high=1, reason=_DATA)
     compression: int = option(40, help="lowest JPEG quality", low=1, high=95, reason=_DATA)
     letterbox_p: float = option(
         0.2, help="share drawn at another size and aspect ratio and letterboxed", low=0, high=1, reason=_DATA
@@ -114,10 +114,10 @@ class OptimConfig:
         None, help="peak learning rate; none: what suits the optimizer", low=0, high=100, on_resume="inexact"
     )
     weight_decay: float = option(0.02, help="decay of weight matrices", low=0, high=10, on_resume="inexact")
-    warmup_steps: int = option(200, help="steps of linear warm-up", low=0, on_resume="inexact")
-    decay_steps: int = option(500, help="steps of the decay at the end, at least", low=1, on_resume="inexact")
+    warmup_steps: int = option(100, help="steps of linear warm-up", low=0, on_resume="inexact")
+    decay_steps: int = option(250, help="steps of the decay at the end, at least", low=1, on_resume="inexact")
     clip_norm: float = option(20.0, help="largest global norm of the gradients", low=0, on_resume="inexact")
-    ema: float = option(0.997, help="decay of the averaged weights; 0 for none", low=0, high=0.999999)
+    ema: float = option(0.995, help="decay of the averaged weights; 0 for none", low=0, high=0.999999)
 
     @property
     def peak_lr(self) -> float:
@@ -138,7 +138,7 @@ class Config:
     workers: int = option(
         -1, help="processes that draw; 0: none; -1: the processors at hand", low=-1, high=1024, on_resume="free"
     )
-    batch_size: int = option(16, help="images a step", low=1, high=65536)
+    batch_size: int = option(32, help="images a step", low=1, high=65536)
     image_size: int = option(256, help="side of the network's pictures, a multiple of every stride", low=32, high=8192)
     target_loss: float | None = option(
         None, help="stop when the loss is surely at or below it", low=0, on_resume="free"

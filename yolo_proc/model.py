@@ -69,7 +69,7 @@ class SmallBody(nn.Module):
 
     Args:
         strides: of the grids, ascending powers of two from 4 to 64.
-        width: factor on the channels: 24, 32, 64, 96, 128 at strides 4, 8, 16, 32, 64; at least 8.
+        width: factor on the channels: 32, 48, 96, 128, 160 at strides 4, 8, 16, 32, 64; at least 8.
         depth: residual blocks in each stage that a grid reads (a stage in between has one).
         norm: batch normalisation on or off.
 
@@ -77,7 +77,7 @@ class SmallBody(nn.Module):
         channels: of the map of each grid.
     """
 
-    CHANNELS: Mapping[int, int] = {4: 24, 8: 32, 16: 64, 32: 96, 64: 128}
+    CHANNELS: Mapping[int, int] = {4: 32, 8: 48, 16: 96, 32: 128, 64: 160}
     FOLD = 2
     # A grid finer than this still needs features that see a whole object.
     COARSEST_AT_LEAST = 16

@@ -58,11 +58,13 @@ class Schedule:
     Attributes:
         since: the update with which this rise began: 0, or where a decay had ended above the target.
         decay: None until the decay begins.
+        longest: updates of the longest decay that has ended; the next one is to be as long at least.
     """
 
     def __init__(self, config: OptimConfig) -> None:
         self.config = config
         self.since = 0
+        self.longest = 0
         self.decay: Decay | None = None
 
     def lr(self, step: int) -> float:
@@ -84,15 +86,21 @@ class Schedule:
 
     def restart(self, step: int) -> None:
         """Records that the rate rises again with update `step`."""
+        if self.decay is not None:
+            self.longest = max(self.longest, self.decay.steps)
         self.since, self.decay = step, None
 
     def state_dict(self) -> dict[str, Any]:
         """The recorded events."""
-        return {"since": self.since, "decay": None if self.decay is None else asdict(self.decay)}
+        return {
+            "since": self.since,
+            "longest": self.longest,
+            "decay": None if self.decay is None else asdict(self.decay),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The inverse of `state_dict`."""
-        self.since = state["since"]
+        self.since, self.longest = state["since"], state["longest"]
         self.decay = None if state["decay"] is None else Decay(**state["decay"])
 
 

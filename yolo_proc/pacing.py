@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from yolo_proc.optim import Decay
 
 # The decay takes this share of all steps, its own included, but never less than `optim.decay_steps`.
-DECAY_SHARE = 0.35
+DECAY_SHARE = 0.65
 # The averaged weights foretell what a decay brings: it begins when their loss is this near to the target.
-NEAR = 1.35
+NEAR = 1.5
 # With half of the patience gone, a decay is the one thing that was not tried.
 IMPATIENT = 0.5
 BUDGET_ENDS = "the budget ends"  # the reason of a decay after which nothing comes
@@ -48,7 +48,8 @@ def decay_to_begin(pace: Pace, least_steps: int) -> Decay | None:
     """The decay that begins with the next update, or None.
 
     Args:
-        least_steps: `optim.decay_steps`.
+        least_steps: `optim.decay_steps`, or the length of a decay that has ended above the target: the next one begins
+            with weights that were trained longer, so it pays only if it is as long.
     """
     wanted = max(least_steps, round((pace.step - pace.since) * DECAY_SHARE / (1 - DECAY_SHARE)))
     left = _steps_left(pace)

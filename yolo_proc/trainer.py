@@ -335,7 +335,7 @@ class Trainer:
             waited=state.patience.waited,
             patience=config.patience,
         )
-        decay = agree(decay_to_begin(pace, config.optim.decay_steps))
+        decay = agree(decay_to_begin(pace, max(config.optim.decay_steps, state.schedule.longest)))
         if decay is not None:
             checkpoint.save(session.folder / BEFORE_DECAY, state.state_dict())
             yield CheckpointSaved(session.folder / BEFORE_DECAY, "decay")

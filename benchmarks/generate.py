@@ -23,9 +23,9 @@ import cv2
 import numpy as np
 
 from yolo_proc.annotations.records import BinaryLayout
-from yolo_proc.chunks import CHUNK, Order, WriteChunk
 from yolo_proc.config import AugmentConfig, Config
-from yolo_proc.generate import gathered, generate
+from yolo_proc.datasets.chunks import CHUNK, Order, WriteChunk
+from yolo_proc.datasets.generate import gathered, generate
 from yolo_proc.stream import Stream
 
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from yolo_proc.boxes import as_boxes
 from yolo_proc.grids import Grid
-from yolo_proc.inspect_data import Statistics, statistics
-from yolo_proc.inspect_measure import Collector, Measured, Sample
+from yolo_proc.inspection.measure import Collector, Measured, Sample
+from yolo_proc.inspection.statistics import Statistics, statistics
 
 CLASSES = ("cat", "dog", "emu")
 Box = tuple[float, float, float, float]

@@ -19,7 +19,7 @@ from tiny_sets import BINARY, SIDE, labels, noise, pixels, read_options, tree, w
 from yolo_proc.annotations import yolo_txt
 from yolo_proc.annotations.formats import FORMATS, read_data_set
 from yolo_proc.annotations.records import Annotation, AnnotationError, Item, Problems, ReadOptions
-from yolo_proc.convert import Conversion, Converted, convert
+from yolo_proc.datasets.convert import Conversion, Converted, convert
 from yolo_proc.errors import ConfigError, DataError
 
 CLASSES = ("A", "Ö", "M")

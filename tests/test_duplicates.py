@@ -5,8 +5,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from yolo_proc import duplicates
-from yolo_proc.duplicates import NEAR_BITS, Duplicates, Look, find_duplicates, look_of
+from yolo_proc.inspection import duplicates
+from yolo_proc.inspection.duplicates import NEAR_BITS, Duplicates, Look, find_duplicates, look_of
 
 
 def texture(seed: int, width: int = 96, height: int = 64) -> np.ndarray:

@@ -16,19 +16,20 @@ PACKAGE = ROOT / "yolo_proc"
 ORDER = """
     errors options config rng boxes annotations.records picture_headers pictures letterbox scene
     outlines typefaces raster painter canvas generator configfile events
-    augment workers pool stream fingerprint grids nms codec matching cocomap
+    augment workers datasets.pool stream fingerprint grids nms codec matching cocomap
     annotations.layout annotations.checked_json annotations.classes annotations.common annotations.about
     annotations.script_json annotations.script annotations.scredit annotations.yolo_yaml annotations.yolo_txt
     annotations.voc annotations.coco annotations.binary annotations.formats
-    folder mix scenefiles setwriter chunks generate convert
-    duplicates inspect_measure inspect_outliers inspect_encoding inspect_data inspect_sources inspect_report
+    folder mix datasets.scenefiles datasets.setwriter datasets.chunks datasets.generate datasets.convert
+    inspection.duplicates inspection.measure inspection.outliers inspection.encoding inspection.statistics
+    inspection.sources inspection.report exporting.stages exporting.vectors
     model loss task step stopping muon optim pacing checkpoint
     runtime judge report runs state describe predict evaluate calibrate preview setup sheets trainer
-    charts inspect_pictures
+    inspection.charts inspection.plots
     flags console commands data_commands inspect_command cli __main__
 """
 ROOMS = ORDER.split()
-SUBPACKAGES = ("annotations",)  # their rooms are called as in `annotations.coco`
+SUBPACKAGES = ("annotations", "datasets", "exporting", "inspection")  # their rooms are called as in `annotations.coco`
 PACKAGES = ("yolo_proc", *(f"yolo_proc.{name}" for name in SUBPACKAGES))
 TORCH_FREE = (
     "errors options config rng boxes pictures letterbox scene outlines typefaces raster painter canvas generator"

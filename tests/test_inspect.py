@@ -9,18 +9,19 @@ import numpy as np
 import pytest
 from inspect_samples import CLASSES, GRID, collected, sample, summed
 
-from yolo_proc import inspect_encoding, inspect_measure
 from yolo_proc.boxes import as_boxes, iou_xyxy
 from yolo_proc.config import LabelConfig
-from yolo_proc.inspect_data import Summary, statistics
-from yolo_proc.inspect_encoding import boxes_in_network, encode, labelled_sizes
-from yolo_proc.inspect_measure import largest_overlaps
-from yolo_proc.inspect_outliers import NAMED, find_outliers, robust_z
-from yolo_proc.inspect_pictures import most_unusual, plots_page, unusual_sheet
-from yolo_proc.inspect_report import Inspection
-from yolo_proc.inspect_sources import (
+from yolo_proc.inspection import encoding as inspect_encoding
+from yolo_proc.inspection import measure as inspect_measure
+from yolo_proc.inspection.encoding import boxes_in_network, encode, labelled_sizes
+from yolo_proc.inspection.measure import largest_overlaps
+from yolo_proc.inspection.outliers import NAMED, find_outliers, robust_z
+from yolo_proc.inspection.plots import most_unusual, plots_page, unusual_sheet
+from yolo_proc.inspection.report import Inspection
+from yolo_proc.inspection.sources import (
     scene_of,
 )
+from yolo_proc.inspection.statistics import Summary, statistics
 from yolo_proc.letterbox import Letterbox
 
 # ------------------------------------------------------------------------------------------- measuring

@@ -14,14 +14,14 @@ from small_sets import put_picture, put_text
 from yolo_proc import inspect_command
 from yolo_proc.annotations.records import Annotation, Item, Problems, ReadOptions
 from yolo_proc.annotations.yolo_txt import read as read_yolo
-from yolo_proc.charts import RED
 from yolo_proc.cli import main
 from yolo_proc.config import AugmentConfig
 from yolo_proc.errors import ConfigError
 from yolo_proc.flags import FlagParser
 from yolo_proc.inspect_command import InspectFlags, inspect_parser
-from yolo_proc.inspect_report import Inspection
-from yolo_proc.inspect_sources import (
+from yolo_proc.inspection.charts import RED
+from yolo_proc.inspection.report import Inspection
+from yolo_proc.inspection.sources import (
     DataSetSource,
     Determinism,
     StreamSource,
@@ -79,7 +79,7 @@ def test_slow_drawing_is_told_from_rendering(tmp_path: Path) -> None:
 
 
 def test_a_generator_that_keeps_state_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("yolo_proc.inspect_sources._in_another_process", lambda *_: "no process today")
+    monkeypatch.setattr("yolo_proc.inspection.sources._in_another_process", lambda *_: "no process today")
     found = check_determinism(stream_of(tmp_path, "type(self).drawn += 1; level = self.drawn"), 3)
     assert found.again == (0, 1, 2)
     assert not found.holds
@@ -193,7 +193,7 @@ def test_a_generator_is_inspected(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("yolo_proc.inspect_sources._in_another_process", lambda stream, numbers: "not in a test")
+    monkeypatch.setattr("yolo_proc.inspection.sources._in_another_process", lambda stream, numbers: "not in a test")
     spec = write_module(tmp_path, "level = 200")
     words = ["inspect", "--generator", spec, "--count", "5", "--augment", "off", "--image-size", "64", "--json"]
     assert main(words) == 0

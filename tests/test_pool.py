@@ -4,8 +4,8 @@ import os
 
 import pytest
 
+from yolo_proc.datasets.pool import unordered
 from yolo_proc.errors import ConfigError, YoloProcError
-from yolo_proc.pool import unordered
 
 
 def _square(number: int) -> int:

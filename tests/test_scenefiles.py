@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yolo_proc.config import LabelConfig
+from yolo_proc.datasets.scenefiles import Drawn, clipped_polygon, items_of
 from yolo_proc.scene import SceneObject
-from yolo_proc.scenefiles import Drawn, clipped_polygon, items_of
 
 
 def test_items_say_what_is_not_whole() -> None:

@@ -310,26 +310,31 @@ class LabelCodec:
                     f"expected numbers from the network, found NaN: image {image}, slot {slot}, field {field}; "
                     "its weights are damaged or its training diverged"
                 )
-        least = config.confidence if activated else logit_of(config.confidence)
-        return [self._decode_image(values, least, config, activated) for values in outputs]
+        return [self._decode_image(values, config, activated) for values in outputs]
 
-    def _decode_image(self, outputs: NDArray[Any], least: float, config: DecodeConfig, activated: bool) -> Detections:
-        """`decode` of one image's (S, 5 + C) outputs; `least` is the lowest J that stays."""
+    def _decode_image(self, outputs: NDArray[Any], config: DecodeConfig, activated: bool) -> Detections:
+        """`decode` of one image's (S, 5 + C) outputs."""
+        found = self.candidates(outputs, config, activated=activated)
+        compared = found.class_ids if config.nms == "class" else None
+        kept = nms(found.box_xyxy, compared, config.max_iou, config.max_detections)
+        return Detections(
+            box_xyxy=clip_xyxy(found.box_xyxy[kept], *self.frame),
+            confidence=found.confidence[kept],
+            class_ids=found.class_ids[kept],
+            slots=found.slots[kept],
+        )
+
+    def candidates(self, outputs: NDArray[Any], config: DecodeConfig, *, activated: bool = False) -> Detections:
+        """What `decode` compares: one image's (S, 5 + C) outputs before suppression, boxes not clipped."""
+        least = config.confidence if activated else logit_of(config.confidence)
         confidence = outputs[:, J].astype(np.float64)  # else numpy would round the limit to float32
         slots = np.flatnonzero(confidence >= least)
         order = np.argsort(-confidence[slots], kind="stable")[: config.max_candidates]
         slots = slots[order]  # (K,)
         raw = outputs[slots].astype(np.float64)  # (K, 5 + C)
-        class_ids = raw[:, CLASSES:].argmax(axis=1)
         predictions = raw if activated else activate(raw)
-        boxes = self._boxes_xyxy(predictions, slots)
-        kept = nms(boxes, class_ids if config.nms == "class" else None, config.max_iou, config.max_detections)
-        return Detections(
-            box_xyxy=clip_xyxy(boxes[kept], *self.frame),
-            confidence=predictions[kept, J],
-            class_ids=class_ids[kept],
-            slots=slots[kept],
-        )
+        class_ids = raw[:, CLASSES:].argmax(axis=1)
+        return Detections(self._boxes_xyxy(predictions, slots), predictions[:, J], class_ids, slots)
 
     def _boxes_xyxy(self, predictions: FloatArray, slots: IntArray) -> FloatArray:
         """(K, 4) xyxy network pixels, not clipped, of the predictions (K, 5 + C) of some slots (K,)."""

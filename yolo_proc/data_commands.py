@@ -18,8 +18,8 @@ from yolo_proc.flags import FlagParser, Parsed, build_own
 from yolo_proc.options import option
 
 if TYPE_CHECKING:
-    from yolo_proc.chunks import Order
-    from yolo_proc.convert import Converted
+    from yolo_proc.datasets.chunks import Order
+    from yolo_proc.datasets.convert import Converted
 
 FORMAT_NAMES = ("scredit", "yolo", "coco", "voc", "binary")
 _BINARY = "binary"
@@ -134,7 +134,7 @@ def generate(parser: FlagParser, argv: Sequence[str]) -> int:
     parsed = parser.read(argv)
     order = _order(parsed)
     from yolo_proc.console import Interrupt, signals_to
-    from yolo_proc.generate import generate as write
+    from yolo_proc.datasets.generate import generate as write
 
     stopping: list[bool] = []
 
@@ -166,8 +166,8 @@ def _order(parsed: Parsed) -> "Order":
         raise ConfigError(f"{_binary_options(parsed)[0]}: only a binary set is like that; add --format binary")
     config = config_from_values(given)
     size = None if flags.picture_size is None else parse_size(flags.picture_size, "--picture-size", 16, 16384)
-    from yolo_proc.chunks import Order
-    from yolo_proc.pool import processors
+    from yolo_proc.datasets.chunks import Order
+    from yolo_proc.datasets.pool import processors
 
     layout = None
     if flags.format == _BINARY:
@@ -242,8 +242,8 @@ def convert(parser: FlagParser, argv: Sequence[str]) -> int:
     size = (0, 0) if flags.binary_size is None else parse_size(flags.binary_size, "--binary.size", 1, 16384)
     layout = _layout(flags, *size)
     from yolo_proc.annotations.classes import read_class_file
-    from yolo_proc.convert import Conversion
-    from yolo_proc.convert import convert as write
+    from yolo_proc.datasets.convert import Conversion
+    from yolo_proc.datasets.convert import convert as write
 
     images: Any = flags.images
     work = Conversion(
@@ -272,7 +272,7 @@ def _layout(flags: GenerateFlags | ConvertFlags, width: int, height: int) -> Bin
 
 
 def _print_converted(done: "Converted", source: Path, out: Path, to: str) -> None:
-    from yolo_proc.setwriter import loss_lines
+    from yolo_proc.datasets.setwriter import loss_lines
 
     for note in done.notes:
         print(note, file=sys.stderr)

@@ -29,10 +29,10 @@ from yolo_proc.options import option
 
 if TYPE_CHECKING:
     from yolo_proc.grids import Grid
-    from yolo_proc.inspect_encoding import Encoding
-    from yolo_proc.inspect_measure import Measured
-    from yolo_proc.inspect_report import Inspection
-    from yolo_proc.inspect_sources import Source
+    from yolo_proc.inspection.encoding import Encoding
+    from yolo_proc.inspection.measure import Measured
+    from yolo_proc.inspection.report import Inspection
+    from yolo_proc.inspection.sources import Source
 
 PLOTS, UNUSUAL = "plots.png", "unusual.png"
 COMPARED = 16  # scenes that are drawn again to see whether they are the same
@@ -143,8 +143,8 @@ def _check_together(parsed: Parsed, given: dict[str, Given], folder: str | None,
 
 def _inspect_generator(work: _Work) -> "Inspection":
     from yolo_proc.generator import file_stem
-    from yolo_proc.inspect_report import Inspection
-    from yolo_proc.inspect_sources import StreamSource, check_determinism
+    from yolo_proc.inspection.report import Inspection
+    from yolo_proc.inspection.sources import StreamSource, check_determinism
     from yolo_proc.stream import Stream
 
     flags = work.flags
@@ -162,8 +162,8 @@ def _inspect_data_set(work: _Work, folder: Path) -> "Inspection":
     from yolo_proc.annotations.about import binary_from_about, read_about
     from yolo_proc.annotations.classes import read_class_file
     from yolo_proc.annotations.formats import find_format, read_data_set
-    from yolo_proc.inspect_report import Inspection
-    from yolo_proc.inspect_sources import DataSetSource
+    from yolo_proc.inspection.report import Inspection
+    from yolo_proc.inspection.sources import DataSetSource
 
     flags = work.flags
     options = ReadOptions(
@@ -199,7 +199,7 @@ def _binary_layout(flags: InspectFlags) -> BinaryLayout | None:
 
 def _measure(source: "Source") -> "Measured":
     """Goes through all pictures, with a progress bar."""
-    from yolo_proc.inspect_measure import Collector
+    from yolo_proc.inspection.measure import Collector
 
     collector = Collector()
     with _progress(len(source)) as show:
@@ -211,7 +211,7 @@ def _measure(source: "Source") -> "Measured":
 
 
 def _sum_up(work: _Work, found: "Measured", classes: tuple[str, ...], **left_out: Any) -> Any:
-    from yolo_proc.inspect_data import statistics
+    from yolo_proc.inspection.statistics import statistics
 
     return statistics(found, classes, encoding=_encoding(work, found, len(classes)), **left_out)
 
@@ -219,7 +219,7 @@ def _sum_up(work: _Work, found: "Measured", classes: tuple[str, ...], **left_out
 def _encoding(work: _Work, found: "Measured", class_count: int) -> "Encoding | None":
     """What the encoder would do: with the run's grids, or with those that a new run would get."""
     from yolo_proc.grids import grids_for, kmeans_anchors
-    from yolo_proc.inspect_encoding import encode, labelled_sizes
+    from yolo_proc.inspection.encoding import encode, labelled_sizes
     from yolo_proc.rng import rng_for
 
     config, model = work.config, work.config.model
@@ -242,8 +242,8 @@ def _with_pictures(
     work: _Work, inspection: "Inspection", found: "Measured", source: "Source", name: str
 ) -> "Inspection":
     """The inspection with its two pictures written."""
-    from yolo_proc.inspect_pictures import plots_page, unusual_sheet
-    from yolo_proc.inspect_sources import scene_of
+    from yolo_proc.inspection.plots import plots_page, unusual_sheet
+    from yolo_proc.inspection.sources import scene_of
     from yolo_proc.preview import write_png
 
     stem = re.sub(r"[^\w.+=-]+", "_", name).strip("_.") or "data"

@@ -1,0 +1,1 @@
+"""Data sets on disk: written from a stream, or from another data set."""

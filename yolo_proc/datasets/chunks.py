@@ -1,0 +1,275 @@
+"""Scenes of a stream as files, chunk by chunk: a chunk is finished or not begun.
+
+Whoever draws a chunk writes its pictures and labels, and at last its record; the record says that the chunk is done,
+so a run that was ended in any way goes on with the chunks that have none.
+"""
+
+import base64
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from yolo_proc.annotations.about import binary_to_about
+from yolo_proc.annotations.formats import FORMATS
+from yolo_proc.annotations.layout import Layout
+from yolo_proc.annotations.records import SPLITS, Annotation, BinaryLayout, Item
+from yolo_proc.config import Config
+from yolo_proc.configfile import config_values, generator_options, value_text
+from yolo_proc.datasets.scenefiles import Drawn, Said, encode_picture, items_of
+from yolo_proc.datasets.setwriter import BinarySet, FileSet, WriteError, write_whole
+from yolo_proc.errors import ConfigError, DataError
+from yolo_proc.scene import Image
+from yolo_proc.stream import Stream
+
+CHUNK = 8  # scenes: little is lost by an interruption, and a record costs little beside them
+RECORDS = ".yolo_proc.partial"  # folder of the chunks' records, while the set is not complete
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What is to be written.
+
+    Attributes:
+        config: generator, seed, image size, limits of labels, augmentation.
+        count: how many pictures.
+        format: one of `FORMATS`.
+        out: the folder.
+        split: share of the pictures that are for training, 0 to 1; the rest is for validation.
+        picture_type, quality: of the picture files; the quality is JPEG's.
+        stream: which scenes.
+        picture_size: (width, height) pixels; None: the config's image size.
+        binary: what a binary set is like; its size is set to the pictures'.
+        workers: processes that draw; 0: this one.
+
+    Raises:
+        ConfigError: an unknown format, or a binary set without its layout.
+    """
+
+    config: Config
+    count: int
+    format: str
+    out: Path
+    split: float = 1.0
+    picture_type: Literal["png", "jpg"] = "jpg"
+    quality: int = 95
+    stream: str = "train"
+    picture_size: tuple[int, int] | None = None
+    binary: BinaryLayout | None = None
+    workers: int = 0
+
+    def __post_init__(self) -> None:
+        if self.format not in FORMATS:
+            raise ConfigError(f"format {self.format}: expected one of {', '.join(FORMATS)}")
+        said = None if self.binary is None else (self.binary.width, self.binary.height)
+        if said != (self.size if self.format == "binary" else None):
+            raise ConfigError(f"format {self.format}: a binary set, and no other, has a layout of the pictures' size")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) pixels of every picture."""
+        return self.picture_size or (self.config.image_size, self.config.image_size)
+
+    @property
+    def train_count(self) -> int:
+        """floor(count * split), of the share as it is typed: 100 * 0.29 is 29, not 28.999."""
+        return int(self.count * Fraction(repr(self.split)))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Pictures of each split; without a split "train" alone."""
+        if self.split == 1:
+            return {SPLITS[0]: self.count}
+        return {SPLITS[0]: self.train_count, SPLITS[1]: self.count - self.train_count}
+
+    @property
+    def chunks(self) -> int:
+        """How many chunks."""
+        return -(-self.count // CHUNK)
+
+    def place(self, index: int) -> tuple[str, int]:
+        """The split of a scene, and its number there."""
+        first = self.counts[SPLITS[0]]
+        return (SPLITS[0], index) if index < first else (SPLITS[1], index - first)
+
+    def name(self, index: int) -> str:
+        """`image_00017.jpg`."""
+        return f"image_{index:0{max(5, len(str(self.count - 1)))}d}.{self.picture_type}"
+
+    def values(self) -> dict[str, str]:
+        """Everything that the written bytes depend on, by the name of its option, as a user types it."""
+        wanted: dict[str, Any] = {
+            flat: declared.default for flat, declared in generator_options(self.config.generator.name).items()
+        }
+        sections = {"generator", "labels"} | ({"augment"} if self.config.augment.enabled else set())
+        for flat, value in config_values(self.config).items():
+            if flat.partition(".")[0] in sections or flat in ("seed", "image-size"):
+                wanted[flat] = value
+        wanted |= {"augment": self.config.augment.enabled, "stream": self.stream, "count": self.count}
+        wanted |= {"split": self.split, "format": self.format}
+        wanted["picture-size"] = None if self.picture_size is None else "x".join(map(str, self.picture_size))
+        if self.binary is not None:
+            wanted |= {f"binary.{name}": str(value) for name, value in binary_to_about(self.binary).items()}
+        else:
+            wanted |= {"picture-type": self.picture_type}
+            wanted |= {"quality": self.quality} if self.picture_type == "jpg" else {}
+        return {flat: value_text(value) for flat, value in wanted.items()}
+
+
+@contextmanager
+def resumable() -> Iterator[None]:
+    """Says of a refusal of the disk that nothing is lost by it."""
+    try:
+        yield
+    except WriteError as error:
+        raise DataError(f"{error}; what was written stays, the same command goes on from there") from error
+
+
+@dataclass(frozen=True)
+class WriteChunk:
+    """The task of a worker: number of a chunk -> how many pictures it wrote."""
+
+    order: Order
+    stream: Stream
+
+    @cached_property
+    def _layout(self) -> Layout | None:
+        layout = FORMATS[self.order.format].layout
+        return None if layout is None else layout(self.stream.classes, tuple(self.order.counts))
+
+    @cached_property
+    def _files(self) -> FileSet | None:
+        return None if self._layout is None else FileSet(self.order.out, self._layout)
+
+    @cached_property
+    def _binary(self) -> BinarySet:
+        assert self.order.binary is not None, "a binary set has a layout"
+        return BinarySet(self.order.out, self.order.binary, self.order.counts, len(self.stream.classes))
+
+    @property
+    def says_ignore(self) -> bool:
+        """Whether the format has ignore regions."""
+        return self._says(Item((0.0, 0.0, 1.0, 1.0), 0, ignore=True))
+
+    @cached_property
+    def _says_outlines(self) -> bool:
+        return self._says(Item((0.0, 0.0, 1.0, 1.0), 0, points=((0.0, 0.0), (1.0, 0.0), (1.0, 1.0))))
+
+    def _says(self, item: Item) -> bool:
+        return self._layout is not None and not self._layout.losses(item)
+
+    def check(self) -> None:
+        """Raises `ConfigError` for a layout that no set can have, before anything is written."""
+        if self._files is None:
+            self._binary.check()
+
+    def indices(self, chunk: int) -> range:
+        """The scenes of a chunk."""
+        return range(chunk * CHUNK, min((chunk + 1) * CHUNK, self.order.count))
+
+    def __call__(self, chunk: int, /) -> int:
+        """Raises `DataError` if the disk refuses."""
+        indices = self.indices(chunk)
+        order = self.order
+        images: list[Image] = []  # of a binary set
+        contents: list[bytes] = []  # of any other
+        drawn = []
+        for index in indices:
+            scene = self.stream[index]
+            drawn.append(Drawn(scene.objects, scene.ignore))
+            if self._files is None:
+                images.append(scene.image)
+            else:
+                contents.append(encode_picture(scene.image, order.picture_type, order.quality))
+        said = items_of(drawn, order.size, order.config.labels, outlines=self._says_outlines)
+        annotations = [self._annotation(index, items) for index, items in zip(indices, said.items, strict=True)]
+        places = [order.place(index) for index in indices]
+        with resumable():
+            lost = Counter(outline=said.outlines_left)
+            if self._files is None:
+                for (split, number), annotation, image in zip(places, annotations, images, strict=True):
+                    lost += self._binary.put(split, number, annotation, image)
+            else:
+                splits = [split for split, _ in places]
+                lost += self._files.put(zip(splits, annotations, contents, strict=True))
+            self._write_record(chunk, said, +lost)
+        return len(indices)
+
+    def _write_record(self, chunk: int, said: Said, lost: Counter[str]) -> None:
+        keep = FORMATS[self.order.format].needs_items
+        items_by_scene = zip(self.indices(chunk), said.items, strict=True)
+        objects = Counter(item.class_id for items in said.items for item in items if item.is_label)
+        record = {
+            "pictures": [[index, _to_json(items) if keep else []] for index, items in items_by_scene],
+            "objects": [list(pair) for pair in sorted(objects.items())],
+            "below": said.below,
+            "lost": lost,
+        }
+        write_whole(self._record_path(chunk), json.dumps(record, separators=(",", ":")).encode())
+
+    def _annotation(self, index: int, items: Sequence[Item]) -> Annotation:
+        width, height = self.order.size
+        return Annotation(self.order.name(index), width, height, tuple(items))
+
+    def _record_path(self, chunk: int) -> Path:
+        return self.order.out / RECORDS / f"chunk_{chunk:07d}.json"
+
+    def record(self, chunk: int) -> "Record | None":
+        """What is known of a chunk that is done; None if it is not."""
+        try:
+            raw = json.loads(self._record_path(chunk).read_bytes())
+            found = Record(
+                annotations={index: self._annotation(index, _from_json(items)) for index, items in raw["pictures"]},
+                objects=Counter(dict(raw["objects"])),
+                below=Counter(raw["below"]),
+                lost=Counter(raw["lost"]),
+            )
+        except (OSError, ValueError, TypeError, KeyError):
+            return None  # it is drawn again
+        return found if list(found.annotations) == list(self.indices(chunk)) else None
+
+    def finish(self, splits: Mapping[str, Sequence[Annotation]]) -> None:
+        """Writes the files of the whole set."""
+        if self._files is None:
+            self._binary.finish()
+        else:
+            self._files.finish(splits)
+
+
+@dataclass(frozen=True)
+class Record:
+    """A chunk that is done: its annotations by scene, with items only if the whole set's files need them."""
+
+    annotations: Mapping[int, Annotation]
+    objects: Counter[int]
+    below: Counter[str]
+    lost: Counter[str]
+
+
+_DEFAULTS = {one.name: one.default for one in fields(Item)}
+
+
+def _to_json(items: Sequence[Item]) -> list[dict[str, Any]]:
+    said = []
+    for item in items:
+        one = {name: value for name in _DEFAULTS if (value := getattr(item, name)) != _DEFAULTS[name]}
+        if item.points:  # as text they would cost more than all the rest of a record
+            one["points"] = base64.b64encode(np.array(item.points, dtype="<f8").tobytes()).decode()
+        said.append(one)
+    return said
+
+
+def _from_json(items: Sequence[Mapping[str, Any]]) -> list[Item]:
+    found = []
+    for one in items:
+        flat = np.frombuffer(base64.b64decode(one.get("points", "")), dtype="<f8").tolist()
+        points = tuple(zip(flat[::2], flat[1::2], strict=True))
+        found.append(Item(**{**one, "xyxy": tuple(one["xyxy"]), "points": points}))
+    return found

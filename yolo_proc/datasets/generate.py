@@ -1,0 +1,194 @@
+"""Writes scenes of a stream as a data set, in chunks, and goes on where an earlier run ended.
+
+The files of the whole set are made from the chunks' records, and `yolo_proc.json` says "complete" at the very end.
+"""
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from yolo_proc.annotations.about import VERSION, about_bytes, binary_to_about, read_about
+from yolo_proc.annotations.classes import SET_FILE
+from yolo_proc.annotations.records import Annotation
+from yolo_proc.datasets.chunks import RECORDS, Order, WriteChunk, resumable
+from yolo_proc.datasets.pool import unordered
+from yolo_proc.datasets.setwriter import counted, has_files, loss_lines, write_whole
+from yolo_proc.errors import DataError
+from yolo_proc.fingerprint import fingerprint
+from yolo_proc.stream import Stream
+
+_LIBRARY = "library "  # how `fingerprint` names versions
+
+
+@dataclass
+class Summary:
+    """What a data set has, or as much of it as is written.
+
+    Attributes:
+        pictures: of each split.
+        objects: of each class.
+        below: objects below a limit of what is a label, by the limit.
+        below_written: whether the format has ignore regions, so that those are written as such.
+        lost: how often the format could not say something, by what.
+        complete: whether all is written.
+        made_before: nothing was left to do.
+    """
+
+    order: Order
+    pictures: Counter[str] = field(default_factory=Counter)
+    objects: Counter[str] = field(default_factory=Counter)
+    below: Counter[str] = field(default_factory=Counter)
+    below_written: bool = False
+    lost: Counter[str] = field(default_factory=Counter)
+    complete: bool = False
+    made_before: bool = False
+
+    def lines(self) -> list[str]:
+        """For a terminal."""
+        order = self.order
+        if self.made_before:
+            return [f"{order.out}: complete already, {order.count:,} pictures; nothing is done again"]
+        done = self.pictures.total()
+        if not self.complete:
+            return [
+                f"{order.out}: {done:,} of {order.count:,} pictures are written; the same command goes on from there"
+            ]
+        parts = f" ({', '.join(f'{count:,} {name}' for name, count in self.pictures.items())})" * (order.split < 1)
+        classes = ", ".join(f"{name} {count:,}" for name, count in self.objects.items())
+        lines = [
+            f"{order.out}: {done:,} pictures{parts} in the format {order.format}",
+            f"Objects: {self.objects.total():,} ({classes})",
+        ]
+        if self.below:
+            fate = (
+                "written as ignore regions" if self.below_written else f"{order.format} has no ignore regions: left out"
+            )
+            lines.append(f"Below a limit of what is a label: {counted(self.below)}; {fate}")
+        return lines + loss_lines(order.format, self.lost)
+
+
+def generate(
+    order: Order, *, on_pictures: Callable[[int], None] = lambda _: None, stop: Callable[[], bool] = lambda: False
+) -> Summary:
+    """Writes the data set, or goes on with it; what is written does not depend on the number of workers.
+
+    Args:
+        on_pictures: called with the number of pictures that are written so far.
+        stop: asked between chunks.
+
+    Raises:
+        DataError: the folder holds something else, or cannot be written to.
+        GeneratorError, ConfigError: as in `Stream`.
+    """
+    stream = Stream.from_config(order.config, order.stream, picture_size=order.picture_size)
+    task = WriteChunk(order, stream)
+    task.check()
+    about = _about(order, stream)
+    if _begun(order, about):
+        shutil.rmtree(order.out / RECORDS, ignore_errors=True)
+        return Summary(order, complete=True, made_before=True)
+    missing = [chunk for chunk in range(order.chunks) if task.record(chunk) is None]
+    done = order.count - sum(len(task.indices(chunk)) for chunk in missing)
+    on_pictures(done)
+    for pictures in unordered(task, missing, order.workers, stop=stop):
+        done += pictures
+        on_pictures(done)
+    summary, splits = gathered(task)
+    if done == order.count:
+        with resumable():
+            task.finish(splits)
+            facts = {"pictures": dict(summary.pictures), "objects": dict(summary.objects), "complete": True}
+            write_whole(order.out / SET_FILE, about_bytes(about | facts))
+        shutil.rmtree(order.out / RECORDS, ignore_errors=True)
+        summary.complete = True
+    return summary
+
+
+def _about(order: Order, stream: Stream) -> dict[str, Any]:
+    """`yolo_proc.json` of a set that is not complete."""
+    parts = fingerprint(order.config)
+    versions = {name.removeprefix(_LIBRARY): value for name, value in parts.items() if name.startswith(_LIBRARY)}
+    try:
+        versions["yolo_proc"] = version("yolo-proc")
+    except PackageNotFoundError:
+        versions["yolo_proc"] = "not installed"
+    generator = order.config.generator
+    about = {
+        "version": VERSION,
+        "format": order.format,
+        "classes": list(stream.classes),
+        "generator": {
+            "name": generator.name,
+            "parameters": dict(generator.parameters),
+            "seed": order.config.seed,
+            "stream": order.stream,
+        },
+        "augmented": order.config.augment.enabled,
+        "complete": False,
+        "options": order.values(),
+        "versions": versions,
+        "fingerprint": {name: value for name, value in parts.items() if not name.startswith(_LIBRARY)},
+    }
+    if order.binary is not None:
+        about["binary"] = binary_to_about(order.binary)
+    return about
+
+
+def _begun(order: Order, about: Mapping[str, Any]) -> bool:
+    """Makes the folder ready; whether the set is complete already.
+
+    Raises:
+        DataError: the folder holds anything but this set.
+    """
+    occupied = has_files(order.out)
+    found = read_about(order.out)
+    if found is None:
+        if occupied:
+            raise DataError(
+                f"{order.out}: expected an empty folder, or one where this command began; give another --out"
+            )
+        write_whole(order.out / SET_FILE, about_bytes(about))
+        return False
+    if not isinstance(found.get("options"), dict):
+        raise DataError(f"{order.out}: holds a data set that `generate` did not make; give another --out")
+    complete = found.get("complete") is True
+    # Another library may change a picture's bytes, which matters while some of them are still to be written.
+    for part in ("options", "fingerprint") if complete else ("options", "fingerprint", "versions"):
+        then, now = found.get(part), about[part]
+        changed = _changed(then if isinstance(then, dict) else {}, now)
+        if changed:
+            raise DataError(
+                f"{order.out}: was {'made' if complete else 'begun'} with {'; '.join(changed)}; give another --out, or "
+                "what it was made with"
+            )
+    return complete
+
+
+def _changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{name} {then.get(name, 'none')!s:.40}, now {now.get(name, 'none')!s:.40}"
+        for name in dict.fromkeys([*now, *then])
+        if then.get(name) != now.get(name)
+    ]
+
+
+def gathered(task: WriteChunk) -> tuple[Summary, dict[str, list[Annotation]]]:
+    """The sum of all records."""
+    summary = Summary(task.order, below_written=task.says_ignore)
+    classes = task.stream.classes
+    summary.objects.update(dict.fromkeys(classes, 0))
+    splits: dict[str, list[Annotation]] = {split: [] for split in task.order.counts}
+    for chunk in range(task.order.chunks):
+        record = task.record(chunk)
+        if record is None:
+            continue
+        for index, annotation in record.annotations.items():
+            splits[task.order.place(index)[0]].append(annotation)
+        summary.objects.update({classes[number]: count for number, count in record.objects.items()})
+        summary.below += record.below
+        summary.lost += record.lost
+    summary.pictures.update({split: len(part) for split, part in splits.items()})
+    return summary, splits

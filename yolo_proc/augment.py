@@ -5,7 +5,8 @@ from the moved outlines. Pixel changes (brightness, contrast, hue, blur, noise, 
 never move a box. A share of the scenes is drawn at another size and aspect ratio; the stream letterboxes them after
 the pixel changes, because an application's camera works before its letterbox too.
 
-Each part draws from its own op, so switching one part off leaves the draws of all others as they were.
+Whether a part acts has a place of its own in one draw, and what it does has an op of its own: so switching one part
+off leaves all others as they were.
 """
 
 import math
@@ -26,6 +27,7 @@ Image = NDArray[np.uint8]  # (H, W, 3) RGB
 
 GEOMETRY = ("flip_x", "flip_y", "translate", "scale", "rotate", "shear", "letterbox")
 PIXELS = ("colour", "hue", "blur", "noise", "compression")  # in the order in which they act
+_PARTS = (*GEOMETRY, *PIXELS)  # a new part goes to the end
 FROM_ALBUMENTATIONS = frozenset(PIXELS) - {"noise"}
 
 BEST_QUALITY = 90  # of JPEG; pictures are seldom stored with more
@@ -138,38 +140,37 @@ class Augmenter:
         """
         config = self.config
         width, height = picture_size or (side, side)
-        across, below = (self._shares["flip_x"], self._shares["flip_y"])
-        if flips is not None and config.enabled:
-            across = flips[0] if config.flip_x is None else across
-            below = flips[1] if config.flip_y is None else below
-        values: dict[str, Any] = {
-            "flip_x": self._acts("flip_x", index, across),
-            "flip_y": self._acts("flip_y", index, below),
-        }
-        if self._acts("translate", index):
-            x, y = self._draws.uniform(-config.translate, config.translate, 2).tolist()
+        acting = self._acting(index, flips)
+        values: dict[str, Any] = {"flip_x": "flip_x" in acting, "flip_y": "flip_y" in acting}
+        if "translate" in acting:
+            x, y = self._addresses.at(index, "translate").uniform(-config.translate, config.translate, 2).tolist()
             values["translate"] = (x, y)
-        if self._acts("scale", index):
-            values["scale"] = config.scale ** self._draws.uniform(-1, 1)
-        if self._acts("rotate", index):
-            values["rotate"] = self._draws.uniform(-config.rotate, config.rotate)
-        if self._acts("shear", index):
-            x, y = self._draws.uniform(-config.shear, config.shear, 2).tolist()
+        if "scale" in acting:
+            values["scale"] = config.scale ** self._addresses.at(index, "scale").uniform(-1, 1)
+        if "rotate" in acting:
+            values["rotate"] = self._addresses.at(index, "rotate").uniform(-config.rotate, config.rotate)
+        if "shear" in acting:
+            x, y = self._addresses.at(index, "shear").uniform(-config.shear, config.shear, 2).tolist()
             values["shear"] = (x, y)
-        if picture_size is None and self._acts("letterbox", index):
-            width, height = _other_size(config, side, self._draws)
+        if picture_size is None and "letterbox" in acting:
+            width, height = _other_size(config, side, self._addresses.at(index, "letterbox"))
             values["letterboxed"] = True
-        # The decision is a part's first draw; the seed of what it does is its second.
-        pixels = tuple((part, int(self._draws.integers(2**63))) for part in PIXELS if self._acts(part, index))
+        pixels = tuple(
+            (part, int(self._addresses.at(index, part).integers(2**63))) for part in PIXELS if part in acting
+        )
         return Plan(width, height, pixels=pixels, **values)
 
-    def _acts(self, part: str, index: int, share: float | None = None) -> bool:
-        """Whether a part acts on a scene; if it does, `self._draws` is left behind the decision."""
-        share = self._shares[part] if share is None else share
-        if share == 0.0:
-            return False
-        self._draws = self._addresses.at(index, part)
-        return self._draws.random() < share
+    def _acting(self, index: int, flips: tuple[float, float] | None) -> frozenset[str]:
+        """The parts that act on a scene. One draw for all, in which each part has a place of its own."""
+        shares = self._shares
+        if flips is not None and self.config.enabled:
+            across = flips[0] if self.config.flip_x is None else shares["flip_x"]
+            below = flips[1] if self.config.flip_y is None else shares["flip_y"]
+            shares = {**shares, "flip_x": across, "flip_y": below}
+        if not any(shares.values()):
+            return frozenset()
+        chances = self._addresses.at(index, "acting").random(len(_PARTS)).tolist()
+        return frozenset(part for part, chance in zip(_PARTS, chances, strict=True) if chance < shares[part])
 
     def change_pixels(self, image: Image, plan: Plan) -> Image:
         """The picture (H, W, 3) uint8 RGB with the plan's pixel changes; a new array if there are any."""

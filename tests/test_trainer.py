@@ -91,7 +91,7 @@ FORGOTTEN: dict[str, Any] = {
     "ema": lambda state: state["weights"],
     "optimizer": lambda state: {**state["optimizer"], "state": {}},
     "ema_updates": lambda state: 0,
-    "schedule": lambda state: {"since": 0, "decay": None},
+    "schedule": lambda state: {"since": 0, "longest": 0, "decay": None},
     "tries": lambda state: 0,
     "patience": lambda state: {"best": float("inf"), "waited": 0},
     "window": lambda state: [],

@@ -22,9 +22,11 @@ test: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	cd export/java && mvn -q -B package
 	$(BIN)/pytest -n 2
 
 clean:
+	rm -rf export/java/target export/java/*/target
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

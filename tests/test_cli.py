@@ -34,7 +34,7 @@ def refused(*words: str, cwd: Path) -> str:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ([], "yolo_proc: no command given; expected one of train, evaluate, preview, describe, generate, convert, "),
+        ([], "yolo_proc: no command given; expected one of train, evaluate, export, predict, preview, "),
         (["trian"], "yolo_proc: trian: no such command (did you mean train?); expected one of train,"),
         (["train", "--batch-sise", "8"], "yolo_proc train: --batch-sise: no such option (did you mean --batch-size?)"),
         (["train", "--batch_size=8"], "yolo_proc train: --batch_size: no such option (did you mean --batch-size?)"),
@@ -150,7 +150,7 @@ def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
-    assert re.match(rf"usage: yolo_proc {command}( \[FOLDER\])? \[options\]\n", capsys.readouterr().out)
+    assert re.match(rf"usage: yolo_proc {command}( \[FOLDER\]| PICTURES\.\.\.)? \[options\]\n", capsys.readouterr().out)
 
 
 def test_help_of_train_has_every_option_with_default_and_range(capsys: pytest.CaptureFixture[str]) -> None:

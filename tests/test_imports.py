@@ -26,7 +26,9 @@ ORDER = """
     model loss task step stopping muon optim pacing checkpoint
     runtime judge report runs state describe predict evaluate calibrate preview setup sheets trainer
     inspection.charts inspection.plots
-    flags console commands data_commands inspect_command cli __main__
+    exporting.spec exporting.session exporting.onnx_graph exporting.quantize exporting.verify exporting.readme
+    exporting.export exporting.sources exporting.findings
+    flags console commands data_commands inspect_command export_commands cli __main__
 """
 ROOMS = ORDER.split()
 SUBPACKAGES = ("annotations", "datasets", "exporting", "inspection")  # their rooms are called as in `annotations.coco`
@@ -35,6 +37,7 @@ TORCH_FREE = (
     "errors options config rng boxes pictures letterbox scene outlines typefaces raster painter canvas generator"
 )
 TORCH_FREE += " augment grids nms configfile events flags commands cli"
+TORCH_FREE += " exporting.spec exporting.session exporting.sources exporting.findings export_commands"
 
 
 def room_of(path: Path) -> str:

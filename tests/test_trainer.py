@@ -1,11 +1,13 @@
 """The training loop: what it leaves behind, and that an interruption leaves no trace."""
 
+import contextlib
 import multiprocessing
 import os
 import random
 import shutil
 import signal
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -106,12 +108,22 @@ FORGOTTEN: dict[str, Any] = {
 }
 
 
+@contextlib.contextmanager
+def in_vain() -> Iterator[None]:
+    """No try meets the target, and no epoch's fall counts, so that the patience remembers the first epoch."""
+    with (
+        mock.patch("yolo_proc.stopping.TargetRule.judge", return_value=False),
+        mock.patch("yolo_proc.stopping.FALL", 0.1),
+    ):
+        yield
+
+
 @pytest.fixture(scope="module")
 def with_target(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A whole run with a target that each epoch tries in vain, and its state inside the third epoch."""
     runs = tmp_path_factory.mktemp("target")
     config = trying(runs)
-    with mock.patch("yolo_proc.stopping.TargetRule.judge", return_value=False):
+    with in_vain():
         run_tiny(replace(config, run="whole"))
         run_tiny(replace(config, run="half"), stop_after=10)
     return runs / "whole", checkpoint.list_checkpoints(runs / "half")[0]
@@ -139,7 +151,7 @@ def test_forgetting_any_part_of_the_state_shows(
     folder.mkdir()
     checkpoint.save(folder / half.name, state)
     shutil.copy(half.with_name(checkpoint.BEST), folder)
-    with mock.patch("yolo_proc.stopping.TargetRule.judge", return_value=False):
+    with in_vain():
         run_tiny(replace(trying(tmp_path), run="half"), folder)
     expected, found = last_state(whole), last_state(folder)
     for one in (expected, found):

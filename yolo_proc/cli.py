@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from yolo_proc import commands, data_commands, inspect_command
+from yolo_proc import commands, data_commands, export_commands, inspect_command
 from yolo_proc.errors import ConfigError, YoloProcError
 from yolo_proc.flags import FlagParser
 from yolo_proc.options import nearest
@@ -28,6 +28,12 @@ class CommandLine:
 COMMANDS = {
     "train": CommandLine("train a detector on generated scenes", commands.train_parser, commands.train),
     "evaluate": CommandLine("judge a detector on fresh scenes", commands.evaluate_parser, commands.evaluate),
+    "export": CommandLine(
+        "write a detector as ONNX, for Java and others", export_commands.export_parser, export_commands.export
+    ),
+    "predict": CommandLine(
+        "find objects in pictures, videos, a camera", export_commands.predict_parser, export_commands.predict
+    ),
     "preview": CommandLine("draw scenes with their labels on a sheet", commands.preview_parser, commands.preview),
     "describe": CommandLine(
         "layers, parameters, operations, receptive field, slots", commands.describe_parser, commands.describe

@@ -295,7 +295,7 @@ def paint_strokes(image: Bytes, strokes: Sequence[Stroke], to_px: FloatArray, ma
         if mask is not None:
             cv2.fillConvexPoly(mask, _quad(px0, py0, px1, py1, nx * hard, ny * hard), 255, cv2.LINE_8, 4)
     if mask is not None and hairlines:  # of one colour, so one call paints them all
-        cv2.polylines(mask, np.array(hairlines, dtype=np.int32), False, 255, 1, cv2.LINE_8, 4)
+        cv2.polylines(mask, list(np.array(hairlines, dtype=np.int32)), False, 255, 1, cv2.LINE_8, 4)
 
 
 def _quad(x0: float, y0: float, x1: float, y1: float, ax: float, ay: float) -> NDArray[np.int32]:

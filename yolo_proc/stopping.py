@@ -120,6 +120,10 @@ class TargetRule:
         return shipped.upper(self.level) <= self.target
 
 
+# The bound falls if it is below so much of the lowest one so far.
+FALL = 0.99
+
+
 class Patience:
     """Counts epochs since the loss's upper bound fell by 1 %."""
 
@@ -130,7 +134,7 @@ class Patience:
 
     def add(self, upper: float) -> bool:
         """Takes an epoch's bound in; True when `epochs` in a row brought no fall by 1 %. 0 epochs: never."""
-        if upper < 0.99 * self.best:
+        if upper < FALL * self.best:
             self.best, self.waited = upper, 0
         else:
             self.waited += 1

@@ -1,0 +1,160 @@
+package yoloproc.cli;
+
+import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
+import java.util.stream.Stream;
+
+import yoloproc.Detection;
+import yoloproc.Detector;
+import yoloproc.Json;
+import yoloproc.Options;
+import yoloproc.Pictures;
+import yoloproc.RgbImage;
+
+/** What is in some pictures: lines or JSON, drawn boxes, scripts. A picture that cannot be read is named and passed over. */
+final class DetectCommand {
+
+    private static final List<String> SUFFIXES = List.of(".jpg", ".jpeg", ".png", ".bmp");
+
+    private final PrintStream out;
+    private final PrintStream err;
+    private final boolean json;
+    private final DrawnPictures drawn;
+    private final ScreditProject project;
+    private int read;
+    private int shown;
+
+    private DetectCommand(Arguments arguments, List<Path> pictures, boolean folders, PrintStream out, PrintStream err)
+            throws Mistake {
+        this.out = out;
+        this.err = err;
+        json = arguments.has("--json");
+        Path annotated = arguments.path("--annotated");
+        drawn = annotated == null ? null : DrawnPictures.at(annotated, pictures.size() == 1 && !folders);
+        Path folder = arguments.path("--scredit");
+        project = folder == null ? null : new ScreditProject(folder);
+    }
+
+    static int run(List<String> words, PrintStream out, PrintStream err) throws Mistake, IOException {
+        Arguments arguments = new Arguments(words, Set.of("--annotated", "--scredit", "--confidence", "--max-iou",
+                "--max-detections", "--threads"), Set.of("--json", "--agnostic"));
+        if (arguments.values().size() < 2) {
+            throw new Mistake("detect: expected a model and pictures or folders, found "
+                    + (arguments.values().isEmpty() ? "neither" : "no pictures") + "; see --help");
+        }
+        Options options = options(arguments);
+        List<Path> pictures = new ArrayList<>();
+        boolean folders = false;
+        for (String word : arguments.values().subList(1, arguments.values().size())) {
+            folders |= add(Arguments.path("", word), pictures);
+        }
+        DetectCommand command = new DetectCommand(arguments, pictures, folders, out, err);
+        try (Detector detector = Detector.load(Arguments.path("", arguments.values().get(0)), options)) {
+            for (Path picture : pictures) {
+                command.detect(detector, picture);
+            }
+        }
+        if (command.json) {
+            out.println(command.shown == 0 ? "[]" : "\n]");
+        }
+        return command.read > 0 ? Main.DONE : Main.MISTAKE;
+    }
+
+    private static Options options(Arguments arguments) throws Mistake {
+        Integer threads = arguments.whole("--threads");
+        try {
+            return new Options(arguments.number("--confidence"), arguments.number("--max-iou"),
+                    arguments.has("--agnostic") ? Boolean.TRUE : null, arguments.whole("--max-detections"),
+                    threads == null ? 0 : threads, null);
+        } catch (IllegalArgumentException error) {
+            throw new Mistake(error.getMessage());
+        }
+    }
+
+    /** Adds a picture, or those that lie in a folder, by name; whether it is a folder. */
+    private static boolean add(Path path, List<Path> pictures) throws Mistake, IOException {
+        if (!Files.isDirectory(path)) {
+            pictures.add(path);
+            return false;
+        }
+        List<Path> inside;
+        try (Stream<Path> files = Files.list(path)) {
+            inside = files.filter(DetectCommand::isPicture).sorted().toList();
+        }
+        if (inside.isEmpty()) {
+            throw new Mistake(path + ": expected pictures in the folder (" + String.join(", ", SUFFIXES)
+                    + "), found none; folders inside are not searched");
+        }
+        pictures.addAll(inside);
+        return true;
+    }
+
+    private static boolean isPicture(Path file) {
+        String name = file.getFileName().toString().toLowerCase(Locale.ROOT);
+        return SUFFIXES.stream().anyMatch(name::endsWith) && !name.startsWith(".") && Files.isRegularFile(file);
+    }
+
+    private void detect(Detector detector, Path file) {
+        try {
+            RgbImage picture = Pictures.read(file);
+            List<Detection> found = detector.detect(picture);
+            if (drawn != null) {
+                drawn.write(file, Annotator.draw(picture, found));
+            }
+            if (project != null) {
+                project.write(file, picture, found);
+            }
+            read++;
+            tell(file, picture, found);
+        } catch (IOException | Mistake error) {
+            String line = Main.oneLine(error);
+            err.println("yolo-proc: " + line);
+            if (json) {
+                element(Map.of("error", line), file);
+            }
+        }
+    }
+
+    private void tell(Path file, RgbImage picture, List<Detection> found) {
+        if (!json) {
+            out.println(file + ": " + (found.isEmpty() ? "nothing" : found.size()) + " found");
+            found.forEach(one -> out.println("  " + one));
+            return;
+        }
+        List<Object> list = new ArrayList<>();
+        for (Detection one : found) {
+            Map<String, Object> fields = new LinkedHashMap<>();
+            fields.put("class_id", one.classId());
+            fields.put("label", one.label());
+            fields.put("confidence", rounded(one.confidence(), 1e6));
+            fields.put("box", List.of(rounded(one.x0(), 1e3), rounded(one.y0(), 1e3), rounded(one.x1(), 1e3),
+                    rounded(one.y1(), 1e3)));
+            list.add(fields);
+        }
+        Map<String, Object> fields = new LinkedHashMap<>();
+        fields.put("width", picture.width());
+        fields.put("height", picture.height());
+        fields.put("detections", list);
+        element(fields, file);
+    }
+
+    private static double rounded(double value, double parts) {
+        return Math.round(value * parts) / parts;
+    }
+
+    /** One line of the JSON array, at once: of a long run what is done is seen. */
+    private void element(Map<String, Object> fields, Path file) {
+        Map<String, Object> all = new LinkedHashMap<>();
+        all.put("file", file.toString());
+        all.putAll(fields);
+        out.print((shown++ == 0 ? "[\n" : ",\n") + Json.write(all));
+    }
+}

@@ -1,0 +1,239 @@
+package yoloproc.cli;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+import yoloproc.Json;
+import yoloproc.Pictures;
+import yoloproc.RgbImage;
+import yoloproc.Scredit;
+
+class DetectCommandTest {
+
+    private static final Path MODEL = Path.of("..", "detector", "src", "test", "resources", "models", "cells.onnx");
+
+    @TempDir
+    Path folder;
+    private Path red;
+    private Path black;
+
+    @BeforeEach
+    void writePictures() throws IOException {
+        red = Files.write(folder.resolve("red.png"), DrawnPictures.png(picture(0xff0000)));
+        black = Files.write(folder.resolve("black.png"), DrawnPictures.png(picture(0)));
+    }
+
+    /** 64 x 64, black but for the right upper quarter. */
+    private static RgbImage picture(int colour) {
+        byte[] rgb = new byte[64 * 64 * 3];
+        for (int y = 0; y < 32; y++) {
+            for (int x = 32; x < 64; x++) {
+                rgb[(y * 64 + x) * 3] = (byte) (colour >> 16);
+            }
+        }
+        return new RgbImage(64, 64, rgb);
+    }
+
+    @Test
+    void linesForPeople() {
+        CommandLine ran = CommandLine.run("detect", MODEL, black, red);
+        assertEquals(black + ": nothing found\n" + red + ": 1 found\n  red 1.00 [32.0, 0.0, 64.0, 32.0]\n",
+                ran.out().replace(System.lineSeparator(), "\n"));
+        assertEquals(0, ran.code());
+        assertEquals("", ran.err());
+    }
+
+    @Test
+    void jsonOfPicturesAndOfThoseThatCannotBeRead() throws IOException {
+        Path missing = folder.resolve("m\u00fcssing.png");
+        CommandLine ran = CommandLine.run("detect", "--json", MODEL, red, missing, "--", black);
+        assertEquals(0, ran.code());
+        String error = missing + ": expected a picture, found no such file";
+        List<Double> box = List.of(32.0, 0.0, 64.0, 32.0);
+        Object expected = Json.read(Json.write(List.of(
+                Map.of("file", red.toString(), "width", 64, "height", 64, "detections",
+                        List.of(Map.of("class_id", 0, "label", "red", "confidence", 0.999938, "box", box))),
+                Map.of("file", missing.toString(), "error", error),
+                Map.of("file", black.toString(), "width", 64, "height", 64, "detections", List.of()))), "expected");
+        assertEquals(expected, Json.read(ran.out(), "found"));
+        assertEquals("yolo-proc: " + error, ran.err().strip());
+    }
+
+    @Test
+    void nothingButUnreadablePicturesIsAMistake() throws IOException {
+        Path text = Files.writeString(folder.resolve("text.jpg"), "no picture");
+        CommandLine ran = CommandLine.run("detect", MODEL, text, "--json");
+        assertEquals(2, ran.code());
+        assertEquals(1, ((List<?>) Json.read(ran.out(), "found")).size());
+        assertEquals(1, ran.err().lines().count());
+    }
+
+    @Test
+    void foldersAreTakenByNameAndNotSearchedDeeper() throws IOException {
+        Files.writeString(folder.resolve("notes.txt"), "no picture");
+        Files.createDirectory(folder.resolve("deeper.png"));
+        CommandLine ran = CommandLine.run("detect", MODEL, folder);
+        assertEquals(0, ran.code());
+        assertEquals(List.of("black.png: nothing found", "red.png: 1 found"),
+                ran.out().lines().filter(line -> !line.startsWith(" "))
+                        .map(line -> line.substring(folder.toString().length() + 1)).toList());
+        Path empty = Files.createDirectory(folder.resolve("empty"));
+        CommandLine none = CommandLine.run("detect", MODEL, empty);
+        assertEquals(2, none.code());
+        assertTrue(none.err().contains("expected pictures in the folder"), none.err());
+    }
+
+    @Test
+    void boxesAreDrawnIntoCopies() throws IOException {
+        Path file = folder.resolve("new").resolve("out.png");
+        assertEquals(0, CommandLine.run("detect", MODEL, red, "--annotated", file).code());
+        RgbImage drawn = Pictures.read(file);
+        assertEquals(0xe6194b, colour(drawn, 32, 20)); // the left side of the box, in the colour of class 0
+        assertEquals(0xff0000, colour(drawn, 34, 20)); // inside
+        assertEquals(0x000000, colour(drawn, 31, 20)); // outside
+        Path annotated = folder.resolve("drawn");
+        assertEquals(0, CommandLine.run("detect", MODEL, folder, "--annotated", annotated).code());
+        assertArrayEquals(drawn.rgb(), Pictures.read(annotated.resolve("red.png")).rgb());
+        assertArrayEquals(picture(0).rgb(), Pictures.read(annotated.resolve("black.png")).rgb());
+        assertArrayEquals(picture(0xff0000).rgb(), Pictures.read(red).rgb());
+    }
+
+    private static int colour(RgbImage picture, int x, int y) {
+        int at = (y * picture.width() + x) * 3;
+        byte[] rgb = picture.rgb();
+        return (rgb[at] & 255) << 16 | (rgb[at + 1] & 255) << 8 | rgb[at + 2] & 255;
+    }
+
+    @Test
+    void annotatedPicturesNeverReplaceTheirSource() throws IOException {
+        byte[] before = Files.readAllBytes(red);
+        assertEquals(2, CommandLine.run("detect", MODEL, red, "--annotated", red).code());
+        assertEquals(2, CommandLine.run("detect", MODEL, red, "--annotated", folder).code());
+        CommandLine two = CommandLine.run("detect", MODEL, red, black, "--annotated", folder.resolve("a.png"));
+        assertEquals(2, two.code());
+        assertTrue(two.err().contains("expected a folder for several pictures"), two.err());
+        assertArrayEquals(before, Files.readAllBytes(red));
+    }
+
+    @Test
+    void noFontIsNeeded() throws Exception {
+        // A JVM that fails as soon as anything asks for a font.
+        Path file = folder.resolve("out.png");
+        String java = Path.of(System.getProperty("java.home"), "bin", "java").toString();
+        Process process = new ProcessBuilder(java, "-Dsun.font.fontmanager=no.such.Manager", "-cp",
+                System.getProperty("java.class.path"), "yoloproc.cli.Main", "detect", MODEL.toString(), red.toString(),
+                "--annotated", file.toString()).redirectErrorStream(true).start();
+        String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        assertEquals(0, process.waitFor(), said);
+        assertTrue(Files.exists(file));
+    }
+
+    @Test
+    void screditProjectsHaveTheirPictures() throws IOException {
+        Path project = folder.resolve("project");
+        assertEquals(0, CommandLine.run("detect", MODEL, red, black, "--scredit", project).code());
+        assertEquals("{\"items\":[{\"bounds\":[32,0,32,32],\"p\":{\"category\":0,\"confidence\":100}}],"
+                + "\"usage\":\"nominal\",\"widgets\":{}}", Files.readString(project.resolve("annotations/red.json")));
+        assertEquals(List.of(), Scredit.read(project.resolve("annotations/black.json")).items());
+        assertArrayEquals(Files.readAllBytes(red), Files.readAllBytes(project.resolve("red.png")));
+    }
+
+    @Test
+    void scriptsOfPeopleAreKept() throws IOException {
+        Path script = folder.resolve("annotations").resolve("red.json");
+        Files.createDirectories(script.getParent());
+        Files.writeString(script, "{}");
+        CommandLine ran = CommandLine.run("detect", MODEL, red, "--scredit", folder);
+        assertEquals(2, ran.code());
+        assertTrue(ran.err().contains("expected no script yet"), ran.err());
+        assertEquals("{}", Files.readString(script));
+        Path dots = Files.copy(red, folder.resolve("a.b.png"));
+        assertTrue(CommandLine.run("detect", MODEL, dots, "--scredit", folder).err().contains("one dot"));
+    }
+
+    @Test
+    void turnedPicturesAreWrittenUpright() throws IOException {
+        // The editor knows nothing of EXIF, so that it must get what the boxes mean.
+        List<Path> turned;
+        try (var files = Files.list(CommandLine.VECTORS)) {
+            turned = files.filter(file -> file.getFileName().toString().matches(".*exif_6.*\\.jpe?g")).toList();
+        }
+        assertFalse(turned.isEmpty());
+        Path picture = Files.copy(turned.get(0), folder.resolve("turned.jpg"));
+        Path project = folder.resolve("project");
+        assertEquals(0, CommandLine.run("detect", MODEL, picture, "--scredit", project).code());
+        assertFalse(Files.exists(project.resolve("turned.jpg")));
+        assertArrayEquals(Pictures.read(picture).rgb(), Pictures.read(project.resolve("turned.png")).rgb());
+        assertTrue(Files.exists(project.resolve("annotations").resolve("turned.json")));
+    }
+
+    @Test
+    void thresholdsReachTheDetector() {
+        CommandLine ran = CommandLine.run("detect", MODEL, red, "--confidence", "1", "--threads=1", "--agnostic");
+        assertEquals(red + ": nothing found", ran.out().strip());
+        assertEquals(4, CommandLine.run("detect", MODEL, red, "--confidence=0", "--max-iou", "1").out().lines()
+                .filter(line -> line.startsWith("  ")).count());
+        assertEquals(1, CommandLine.run("detect", MODEL, red, "--confidence=0", "--max-detections", "1").out().lines()
+                .filter(line -> line.startsWith("  ")).count());
+    }
+
+    @Test
+    void mistakesAreToldInOneLine() {
+        List<List<Object>> mistakes = List.of(List.of("detekt"), List.of("detect"), List.of("detect", MODEL),
+                List.of("detect", MODEL, red, "--confidence"), List.of("detect", MODEL, red, "--confidence", "two"),
+                List.of("detect", MODEL, red, "--confidence", "2"), List.of("detect", MODEL, red, "--threads", "1.5"),
+                List.of("detect", MODEL, red, "--json", "--json"), List.of("detect", MODEL, red, "--json=1"),
+                List.of("detect", MODEL, red, "--what"), List.of("detect", red, red), List.of("detect", "none", red),
+                List.of("detect", MODEL, red, "--scredit", red), List.of("detect", MODEL, red, "--annotated", "a.jpg"),
+                List.of("describe"), List.of("describe", red), List.of("verify"), List.of("verify", folder));
+        for (List<Object> words : mistakes) {
+            CommandLine ran = CommandLine.run(words.toArray());
+            assertEquals(2, ran.code(), words::toString);
+            assertEquals(1, ran.err().lines().count(), ran::err);
+            assertTrue(ran.err().startsWith("yolo-proc: "), ran::err);
+            assertEquals("", ran.out());
+        }
+        assertEquals(2, CommandLine.run().code());
+        assertEquals(0, CommandLine.run("--help").code());
+        assertTrue(CommandLine.run("--help").out().contains("verify FOLDER"));
+    }
+
+    @Test
+    void describe() {
+        CommandLine ran = CommandLine.run("describe", MODEL);
+        assertEquals(0, ran.code());
+        assertTrue(ran.out().contains("classes  2: red, blue"), ran.out());
+        assertTrue(ran.out().contains("uint8 nhwc, N pictures of 32 x 32"), ran.out());
+        assertTrue(ran.out().contains("confidence 0.65, max IoU 0.4"), ran.out());
+    }
+
+    @Test
+    void everyGlyphIsWhole() {
+        assertEquals("ABC AO?.-1", TinyFont.shown("abc \u00e4\u00f6\u4e2d.-1"));
+        assertEquals("", TinyFont.shown(""));
+        for (char sign = ' '; sign < 127; sign++) {
+            String shown = TinyFont.shown(String.valueOf(sign));
+            assertEquals(1, shown.length());
+            int dots = 0;
+            for (int i = 0; i < TinyFont.WIDTH * TinyFont.HEIGHT; i++) {
+                dots += TinyFont.dot(shown.charAt(0), i % TinyFont.WIDTH, i / TinyFont.WIDTH) ? 1 : 0;
+            }
+            assertEquals(sign == ' ', dots == 0);
+        }
+        assertTrue(Arrays.asList("I", "?").contains(TinyFont.shown("i"))); // in Turkish too
+    }
+}

@@ -1,0 +1,145 @@
+package yoloproc.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+import yoloproc.cli.VectorSet.Values;
+
+class VerifyCommandTest {
+
+    @TempDir
+    Path folder;
+
+    /** A copy of the committed vectors, as an exported folder has them. */
+    private Path exported() throws IOException {
+        Path vectors = Files.createDirectory(folder.resolve("vectors"));
+        try (Stream<Path> files = Files.list(CommandLine.VECTORS)) {
+            for (Path file : files.toList()) {
+                Files.copy(file, vectors.resolve(file.getFileName()));
+            }
+        }
+        return vectors;
+    }
+
+    @Test
+    void thisJvmAgreesWithTheCommittedVectors() {
+        CommandLine ran = CommandLine.run("verify", CommandLine.VECTORS);
+        assertEquals(0, ran.code(), ran.out() + ran.err());
+        for (String stage : List.of("picture", "letterbox", "model", "activate", "decode", "nms", "picture_boxes",
+                "deactivate", "assign")) {
+            String line = ran.out().lines().filter(each -> each.startsWith(stage + ": ")).findFirst().orElse("none");
+            assertTrue(line.matches(stage + ": (\\d+) of \\1 as expected"), stage + ": " + line);
+        }
+    }
+
+    /** In each stage one value is changed, together with its checksum: verify must see it. */
+    @ParameterizedTest
+    @CsvSource({"picture,rgb", "letterbox,letterboxed", "model,logits", "activate,predictions", "decode,slots",
+        "decode,boxes", "decode,class_ids", "nms,slots", "nms,confidences", "picture_boxes,boxes", "deactivate,logits",
+        "assign,targets"})
+    void aChangedValueIsFound(String stage, String key) throws Exception {
+        Path vectors = exported();
+        Path index = vectors.resolve("index.json");
+        String text = Files.readString(index);
+        String file = fileOf(text, vectors, stage, key);
+        byte[] data = Files.readAllBytes(vectors.resolve(file));
+        String before = sha256(data);
+        data[data.length - 1] ^= 0x41; // the highest byte of the last value: its sign or exponent
+        Files.write(vectors.resolve(file), data);
+        String after = sha256(data);
+        Files.writeString(index, text.lines() // equal bytes of another shape have a file of their own
+                .map(line -> line.contains("\"file\": \"" + file + "\"") ? line.replace(before, after) : line)
+                .collect(Collectors.joining("\n")));
+        CommandLine ran = CommandLine.run("verify", folder);
+        assertEquals(1, ran.code(), ran.out() + ran.err());
+        assertTrue(ran.out().contains("not verified: "), ran.out());
+        assertTrue(ran.out().contains("values are wrong"), ran.out());
+    }
+
+    /** The file of some case's expected value that is not empty. */
+    private static String fileOf(String text, Path vectors, String stage, String key) throws IOException {
+        for (String line : text.lines().toList()) {
+            if (line.contains("\"stage\": \"" + stage + "\"") && line.contains("\"out\": {")) {
+                String out = line.substring(line.indexOf("\"out\": {"));
+                int at = out.indexOf("\"" + key + "\": \"");
+                if (at < 0) {
+                    continue;
+                }
+                String name = out.substring(at + key.length() + 5, out.indexOf('"', at + key.length() + 5));
+                String entry = text.lines().filter(each -> each.strip().startsWith("\"" + name + "\": {")).findFirst()
+                        .orElseThrow();
+                int place = entry.indexOf("\"file\": \"") + 9;
+                String file = entry.substring(place, entry.indexOf('"', place));
+                if (Files.size(vectors.resolve(file)) > 0) {
+                    return file;
+                }
+            }
+        }
+        throw new AssertionError("no case of the stage " + stage + " has an output " + key);
+    }
+
+    private static String sha256(byte[] data) throws Exception {
+        return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(data));
+    }
+
+    @Test
+    void damagedSetsAreMistakes() throws IOException {
+        Path vectors = exported();
+        Path model = vectors.resolve("model.onnx");
+        byte[] data = Files.readAllBytes(model);
+        data[data.length / 2] ^= 1;
+        Files.write(model, data);
+        assertMistake("expected SHA-256 ");
+        Files.delete(model);
+        assertMistake("expected a file of golden vectors, found none");
+        Path index = vectors.resolve("index.json");
+        String text = Files.readString(index);
+        Files.writeString(index, text.replaceFirst("\"version\": 1", "\"version\": 9"));
+        assertMistake("version 1");
+        Files.writeString(index, text.substring(0, text.length() / 2));
+        assertMistake("index.json");
+        Files.delete(index);
+        assertMistake("expected a file of golden vectors, found none");
+    }
+
+    private void assertMistake(String part) {
+        CommandLine ran = CommandLine.run("verify", folder);
+        assertEquals(2, ran.code());
+        assertEquals(1, ran.err().lines().count(), ran::err);
+        assertTrue(ran.err().contains(part), ran::err);
+    }
+
+    @Test
+    void differencesAreMeasured() {
+        Values expected = new Values(List.of(3), new float[] {0, 100, -0.5f});
+        assertEquals("", difference(expected, 0.0005, 100.05, -0.5, false));
+        assertTrue(difference(expected, 0.0005, 100.05, -0.5, true).startsWith("expected 100.0 at 1, found 100.05"));
+        assertTrue(difference(expected, 0.002, 100, -0.5, false).startsWith("expected 0.0 at 0, found 0.002"));
+        assertTrue(difference(expected, 0, 100, Double.NaN, false).contains("1 of 3 values are wrong"));
+        assertTrue(VerifyCommand.difference(expected, new Values(List.of(1, 3), new float[3]), 1, false)
+                .contains("the shape"));
+        Values bytes = new Values(List.of(1), new byte[] {7});
+        assertTrue(VerifyCommand.difference(bytes, new Values(List.of(1), new byte[] {8}), 10, false)
+                .contains("expected 7 at 0, found 8"));
+        assertEquals("", VerifyCommand.difference(3L, 3L, 0, false));
+        assertEquals("expected 3, found 4", VerifyCommand.difference(3L, 4L, 0, false));
+    }
+
+    private static String difference(Values expected, double a, double b, double c, boolean absolute) {
+        return VerifyCommand.difference(expected, new Values(List.of(3), new double[] {a, b, c}), 1e-3, absolute);
+    }
+}

@@ -1,0 +1,257 @@
+package yoloproc;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * What a model says of itself: the JSON under the metadata key {@link #METADATA_KEY} of {@code model.onnx}, and in
+ * {@code model.json}.
+ *
+ * @param classes   their names; a class id is an index into them
+ * @param input     what goes in
+ * @param output    what comes out
+ * @param grids     in ascending stride, all over the input's picture
+ * @param defaults  how its boxes are chosen unless the user says otherwise
+ * @param training  what is known of its training; for people
+ */
+public record ModelSpec(List<String> classes, Input input, Output output, List<Grid> grids, Defaults defaults,
+        Map<String, Object> training) {
+
+    /** The version of the JSON that is read here. */
+    public static final int VERSION = 1;
+
+    private static final int MAX_SIDE = 1 << 20; // of a picture, or cells: more is damage
+
+    /** Where the JSON stands in the metadata of {@code model.onnx}. */
+    public static final String METADATA_KEY = "yolo_proc";
+
+    /** The order of the input's axes: N pictures, H rows, W columns, C = 3 colours, red first. */
+    public enum Layout {
+        /** N x H x W x 3: the picture's own bytes. */
+        NHWC,
+        /** N x 3 x H x W. */
+        NCHW
+    }
+
+    /** The type of the input's numbers. */
+    public enum Type {
+        /** Bytes, 0 to 255. */
+        UINT8,
+        /** Single precision. */
+        FLOAT32
+    }
+
+    /**
+     * What goes into the network: letterboxed pictures in RGB.
+     *
+     * @param name   of the tensor
+     * @param layout order of its axes
+     * @param type   of its numbers
+     * @param low    the number for black
+     * @param high   the number for white
+     * @param width  pixels
+     * @param height pixels
+     */
+    public record Input(String name, Layout layout, Type type, double low, double high, int width, int height) {
+
+        /** The shape for some pictures. */
+        public long[] shape(int pictures) {
+            return layout == Layout.NHWC ? new long[] {pictures, height, width, 3}
+                    : new long[] {pictures, 3, height, width};
+        }
+    }
+
+    /**
+     * What comes out: N x slots x (5 + classes) in single precision, see {@link LabelCodec}.
+     *
+     * @param name      of the tensor
+     * @param activated whether they are predictions and not raw logits
+     */
+    public record Output(String name, boolean activated) {
+    }
+
+    /**
+     * How boxes are chosen.
+     *
+     * @param confidence    least confidence, 0 to 1
+     * @param maxIou        a box that overlaps a surer one by so much is dropped, 0 to 1
+     * @param agnostic      whether boxes of all classes are compared, and not those of one class
+     * @param maxCandidates slots compared in a picture, at least 1
+     * @param maxDetections boxes left in a picture, at least 1
+     */
+    public record Defaults(double confidence, double maxIou, boolean agnostic, int maxCandidates, int maxDetections) {
+
+        /** For what a model does not say. */
+        public static final Defaults USUAL = new Defaults(0.65, 0.4, false, 1000, 300);
+
+        /**
+         * Checks the values.
+         *
+         * @throws IllegalArgumentException one out of range
+         */
+        public Defaults {
+            check("confidence", "0 to 1", confidence >= 0 && confidence <= 1, confidence);
+            check("max_iou", "0 to 1", maxIou >= 0 && maxIou <= 1, maxIou);
+            check("max_candidates", "at least 1", maxCandidates >= 1, maxCandidates);
+            check("max_detections", "at least 1", maxDetections >= 1, maxDetections);
+        }
+
+        private static void check(String name, String expected, boolean right, Number found) {
+            if (!right) {
+                throw new IllegalArgumentException(name + ": expected " + expected + ", found " + found);
+            }
+        }
+    }
+
+    /** Copies the lists. */
+    public ModelSpec {
+        classes = List.copyOf(classes);
+        grids = List.copyOf(grids);
+    }
+
+    /** The codec of its labels. */
+    public LabelCodec codec() {
+        return new LabelCodec(grids, classes.size());
+    }
+
+    /**
+     * Compares the output's shape with what the grids and classes need.
+     *
+     * @param shape N x slots x (5 + classes); -1 for an axis of any length
+     * @param where what has the shape, for messages
+     * @throws FormatException another shape
+     */
+    public void checkOutput(long[] shape, String where) throws FormatException {
+        LabelCodec codec = codec();
+        checkShape(shape, new long[] {-1, codec.slots(), codec.fields()}, where, "output " + output.name);
+    }
+
+    /**
+     * Compares the input's shape with what its layout and size need.
+     *
+     * @param shape of the tensor; -1 for an axis of any length
+     * @param where what has the shape, for messages
+     * @throws FormatException another shape
+     */
+    public void checkInput(long[] shape, String where) throws FormatException {
+        checkShape(shape, input.shape(-1), where, "input " + input.name);
+    }
+
+    private static void checkShape(long[] shape, long[] expected, String where, String place) throws FormatException {
+        boolean fits = shape.length == expected.length;
+        for (int axis = 1; fits && axis < shape.length; axis++) {
+            fits = shape[axis] == expected[axis];
+        }
+        if (!fits) {
+            throw new FormatException(where, place, "the shape " + Arrays.toString(expected).replace("-1", "N"),
+                    Arrays.toString(shape) + "; the model and its description do not belong together", "value");
+        }
+    }
+
+    /**
+     * Reads the JSON. Unknown keys are ignored.
+     *
+     * @param json  the text
+     * @param where what it is, for messages: a file's name
+     * @throws FormatException not JSON, another version, a key that is missing or has a value out of range
+     */
+    public static ModelSpec read(String json, String where) throws FormatException {
+        JsonFields root = JsonFields.of(Json.read(json, where), where);
+        int version = root.whole("version", 1, Integer.MAX_VALUE);
+        if (version != VERSION) {
+            throw root.wrong("version", "version " + VERSION, version + "; take the library of the model's release",
+                    "version");
+        }
+        JsonFields letterbox = root.object("letterbox");
+        letterbox.only("rule", 1L);
+        letterbox.only("pad", List.of((long) Letterbox.PAD, (long) Letterbox.PAD, (long) Letterbox.PAD));
+        Input input = input(root.object("input"));
+        JsonFields output = root.object("output");
+        ModelSpec spec = new ModelSpec(classes(root), input,
+                new Output(output.text("name"), output.flag("activated")), grids(root, input),
+                root.has("defaults") ? defaults(root.object("defaults")) : Defaults.USUAL,
+                root.has("training") ? root.object("training").values() : Map.of());
+        try {
+            spec.codec();
+        } catch (IllegalArgumentException | ArithmeticException error) {
+            throw root.wrong("grids", "grids that fit each other", error.getMessage(), "value");
+        }
+        return spec;
+    }
+
+    private static List<String> classes(JsonFields root) throws FormatException {
+        List<String> classes = new ArrayList<>();
+        for (Object name : root.list("classes")) {
+            if (!(name instanceof String text)) {
+                throw root.wrong("classes", "a list of names", String.valueOf(name), "value");
+            }
+            classes.add(text);
+        }
+        if (classes.isEmpty()) {
+            throw root.wrong("classes", "at least one name", "none", "value");
+        }
+        return classes;
+    }
+
+    private static Input input(JsonFields fields) throws FormatException {
+        fields.only("color", "rgb");
+        String layout = fields.choice("layout", List.of("nhwc", "nchw"));
+        String type = fields.choice("type", List.of("uint8", "float32"));
+        List<?> range = fields.list("range");
+        if (range.size() != 2 || !(range.get(0) instanceof Number low) || !(range.get(1) instanceof Number high)
+                || low.doubleValue() >= high.doubleValue()) {
+            throw fields.wrong("range", "the numbers for black and white", range.toString(), "value");
+        }
+        boolean bytes = type.equals("uint8");
+        if (bytes && (low.doubleValue() != 0 || high.doubleValue() != 255)) {
+            throw fields.wrong("range", "[0, 255] of uint8", range.toString(), "value");
+        }
+        return new Input(fields.text("name"), layout.equals("nhwc") ? Layout.NHWC : Layout.NCHW,
+                bytes ? Type.UINT8 : Type.FLOAT32, low.doubleValue(), high.doubleValue(),
+                fields.whole("width", 1, MAX_SIDE), fields.whole("height", 1, MAX_SIDE));
+    }
+
+    private static List<Grid> grids(JsonFields root, Input input) throws FormatException {
+        List<Grid> grids = new ArrayList<>();
+        for (Object each : root.list("grids")) {
+            JsonFields fields = root.inside("grids[" + grids.size() + "]", each);
+            List<Grid.Anchor> anchors = new ArrayList<>();
+            for (Object anchor : fields.list("anchors")) {
+                if (!(anchor instanceof List<?> sides) || sides.size() != 2
+                        || !(sides.get(0) instanceof Number width) || !(sides.get(1) instanceof Number height)) {
+                    throw fields.wrong("anchors", "a list of [width, height]", String.valueOf(anchor), "value");
+                }
+                anchors.add(new Grid.Anchor(width.doubleValue(), height.doubleValue()));
+            }
+            int stride = fields.whole("stride", 1, MAX_SIDE);
+            int columns = fields.whole("columns", 1, MAX_SIDE);
+            int rows = fields.whole("rows", 1, MAX_SIDE);
+            if ((long) columns * stride != input.width || (long) rows * stride != input.height) {
+                throw fields.wrong("", "a grid over " + input.width + " x " + input.height + " pixels",
+                        columns + " x " + rows + " cells of " + stride, "value");
+            }
+            try {
+                grids.add(new Grid(stride, columns, rows, anchors));
+            } catch (IllegalArgumentException error) {
+                throw fields.wrong("anchors", "positive anchors", error.getMessage(), "value");
+            }
+        }
+        if (grids.isEmpty()) {
+            throw root.wrong("grids", "at least one grid", "none", "value");
+        }
+        return grids;
+    }
+
+    private static Defaults defaults(JsonFields fields) throws FormatException {
+        return new Defaults(
+                fields.has("confidence") ? fields.share("confidence") : Defaults.USUAL.confidence,
+                fields.has("max_iou") ? fields.share("max_iou") : Defaults.USUAL.maxIou,
+                fields.has("nms") && fields.choice("nms", List.of("class", "agnostic")).equals("agnostic"),
+                fields.has("max_candidates") ? fields.whole("max_candidates", 1, Integer.MAX_VALUE)
+                        : Defaults.USUAL.maxCandidates,
+                fields.has("max_detections") ? fields.whole("max_detections", 1, Integer.MAX_VALUE)
+                        : Defaults.USUAL.maxDetections);
+    }
+}

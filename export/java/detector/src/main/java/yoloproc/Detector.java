@@ -1,0 +1,294 @@
+package yoloproc;
+
+import java.awt.image.BufferedImage;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
+import java.util.Objects;
+import java.util.function.Supplier;
+
+/**
+ * Pictures in, boxes out: a model that {@code yolo_proc export} wrote, and everything between a picture and boxes on it.
+ *
+ * <pre>{@code
+ * try (var detector = Detector.load(Path.of("model.onnx"))) {
+ *     for (var found : detector.detect(Path.of("photo.jpg"))) {
+ *         System.out.println(found);
+ *     }
+ * }
+ * }</pre>
+ *
+ * <p>Any number of threads may share one detector. {@link #close()} waits for calls that run.
+ */
+public final class Detector implements AutoCloseable {
+
+    private final Network network;
+    private final ModelSpec.Defaults limits;
+    private final Usage usage = new Usage();
+
+    private Detector(byte[] model, String where, Options options) throws FormatException {
+        network = new Network(model, where, options);
+        limits = options.over(network.spec.defaults());
+    }
+
+    // ---- loading
+
+    /** {@link #load(Path, Options)} as the model's file says. */
+    public static Detector load(Path model) throws IOException {
+        return load(model, Options.DEFAULT);
+    }
+
+    /**
+     * The detector of a model's file.
+     *
+     * @param model {@code model.onnx}; one file holds everything
+     * @throws FormatException  not an ONNX model, a damaged one, one that yolo_proc did not export, or of another version
+     * @throws IOException      a file that cannot be read
+     */
+    public static Detector load(Path model, Options options) throws IOException {
+        byte[] content;
+        try {
+            content = Files.readAllBytes(model);
+        } catch (NoSuchFileException error) {
+            throw new FormatException(model.toString(), "", "a model such as model.onnx", "no such file", "missing");
+        } catch (IOException error) {
+            String found = Files.isDirectory(model) ? "a folder; name the file model.onnx in it" : error.getMessage();
+            throw new IOException(model + ": expected a readable file, found: " + found, error);
+        }
+        return new Detector(content, model.toString(), options);
+    }
+
+    /** {@link #load(byte[], Options)} as the model's file says. */
+    public static Detector load(byte[] model) throws IOException {
+        return load(model, Options.DEFAULT);
+    }
+
+    /**
+     * The detector of a model's bytes.
+     *
+     * @param model the content of {@code model.onnx}; not kept
+     * @throws FormatException as of {@link #load(Path, Options)}
+     */
+    public static Detector load(byte[] model, Options options) throws IOException {
+        return new Detector(model, "model of " + model.length + " bytes", options);
+    }
+
+    /** {@link #load(InputStream, Options)} as the model's file says. */
+    public static Detector load(InputStream model) throws IOException {
+        return load(model, Options.DEFAULT);
+    }
+
+    /**
+     * The detector of a model in a stream, for example a resource of the application.
+     *
+     * @param model read to its end, not closed
+     * @throws FormatException as of {@link #load(Path, Options)}
+     * @throws IOException     a stream that cannot be read
+     */
+    public static Detector load(InputStream model, Options options) throws IOException {
+        Objects.requireNonNull(model, "model: expected a stream, found null; is the resource's name right?");
+        return load(model.readAllBytes(), options);
+    }
+
+    /** What the model says of itself: its classes, its picture's size, its slots. */
+    public ModelSpec spec() {
+        return network.spec;
+    }
+
+    // ---- detecting
+
+    /**
+     * What is found in a picture's file, the surest first; boxes in the pixels of the upright picture.
+     *
+     * @param picture a file that {@link Pictures} reads; EXIF orientation is applied
+     * @throws FormatException       no picture, a damaged one, or one that promises too many pixels
+     * @throws IOException           a file that cannot be read
+     * @throws InferenceException    a network that gives NaN
+     * @throws IllegalStateException the detector is closed
+     */
+    public List<Detection> detect(Path picture) throws IOException {
+        return detectAll(List.of(picture)).get(0);
+    }
+
+    /** {@link #detect(Path)} of a file's bytes. */
+    public List<Detection> detect(byte[] picture) throws IOException {
+        return detectAll(List.of(picture)).get(0);
+    }
+
+    /**
+     * What is found in a picture in memory, the surest first; boxes in its pixels.
+     *
+     * @param picture taken as it stands: no EXIF is known of it, so turn it upright before; alpha is dropped
+     * @throws IllegalArgumentException a picture of a kind that is not read
+     * @throws InferenceException       a network that gives NaN
+     * @throws IllegalStateException    the detector is closed
+     */
+    public List<Detection> detect(BufferedImage picture) {
+        return detect(() -> Pictures.of(picture));
+    }
+
+    /**
+     * What is found in an upright picture, the surest first; boxes in its pixels.
+     *
+     * @throws InferenceException    a network that gives NaN
+     * @throws IllegalStateException the detector is closed
+     */
+    public List<Detection> detect(RgbImage picture) {
+        return detect(() -> picture);
+    }
+
+    private List<Detection> detect(Supplier<RgbImage> picture) {
+        usage.enter();
+        try {
+            RgbImage image = picture.get();
+            return network.lend(false, buffers -> {
+                Letterbox box = put(image, 0, buffers);
+                network.run(buffers);
+                return decoded(buffers, 0, box);
+            });
+        } finally {
+            usage.leave();
+        }
+    }
+
+    /**
+     * What is found in each of some pictures, in their order. Several go through the network at once.
+     *
+     * @param pictures each a {@code Path}, {@code byte[]}, {@code BufferedImage} or {@link RgbImage}, as of the methods
+     *                 {@code detect}
+     * @return one list for each picture
+     * @throws FormatException          of the first picture that cannot be read
+     * @throws IOException              a file that cannot be read
+     * @throws IllegalArgumentException something else in the list
+     * @throws InferenceException       a network that gives NaN
+     * @throws IllegalStateException    the detector is closed
+     */
+    public List<List<Detection>> detectAll(List<?> pictures) throws IOException {
+        usage.enter();
+        try {
+            List<List<Detection>> found = new ArrayList<>();
+            while (found.size() < pictures.size()) {
+                int left = pictures.size() - found.size();
+                int count = left >= network.batch() ? network.batch() : 1;
+                RgbImage[] images = new RgbImage[count];
+                for (int i = 0; i < count; i++) {
+                    images[i] = read(pictures.get(found.size() + i));
+                }
+                found.addAll(network.lend(count > 1, buffers -> batch(images, buffers)));
+            }
+            return Collections.unmodifiableList(found);
+        } finally {
+            usage.leave();
+        }
+    }
+
+    private static RgbImage read(Object picture) throws IOException {
+        if (picture instanceof Path path) {
+            return Pictures.read(path);
+        }
+        if (picture instanceof byte[] bytes) {
+            return Pictures.read(bytes, "picture of " + bytes.length + " bytes");
+        }
+        if (picture instanceof BufferedImage image) {
+            return Pictures.of(image);
+        }
+        if (picture instanceof RgbImage image) {
+            return image;
+        }
+        throw new IllegalArgumentException("pictures: expected a Path, byte[], BufferedImage or RgbImage, found "
+                + (picture == null ? "null" : picture.getClass().getName()));
+    }
+
+    private List<List<Detection>> batch(RgbImage[] images, Buffers buffers) {
+        Letterbox[] boxes = new Letterbox[images.length];
+        for (int i = 0; i < images.length; i++) {
+            boxes[i] = put(images[i], i, buffers);
+        }
+        network.run(buffers);
+        List<List<Detection>> found = new ArrayList<>();
+        for (int i = 0; i < images.length; i++) {
+            found.add(decoded(buffers, i, boxes[i]));
+        }
+        return found;
+    }
+
+    private Letterbox put(RgbImage image, int number, Buffers buffers) {
+        ModelSpec.Input input = network.spec.input();
+        Letterbox box = Letterbox.of(image.width(), image.height(), input.width(), input.height());
+        box.apply(image.rgb(), buffers.frame);
+        buffers.put(number, buffers.frame, 0);
+        return box;
+    }
+
+    private List<Detection> decoded(Buffers buffers, int number, Letterbox box) {
+        LabelCodec codec = network.codec;
+        LabelCodec.Candidates found;
+        try {
+            found = codec.decode(buffers.outputs, number * codec.slots() * codec.fields(), limits.confidence(),
+                    limits.maxCandidates(), network.spec.output().activated());
+        } catch (IllegalArgumentException error) { // the limits were checked: NaN
+            throw new InferenceException(network.where + ": " + error.getMessage(), error);
+        }
+        int[] kept = NonMaxSuppression.kept(found.boxesXyxy(), limits.agnostic() ? null : found.classIds(),
+                limits.maxIou(), limits.maxDetections());
+        found = found.pick(kept).clipped(codec.width(), codec.height());
+        double[] xyxy = box.boxesToPicture(found.boxesXyxy());
+        Detection[] detections = new Detection[found.size()];
+        for (int i = 0; i < detections.length; i++) {
+            int classId = found.classIds()[i];
+            detections[i] = new Detection(classId, network.spec.classes().get(classId), (float) found.confidence()[i],
+                    xyxy[4 * i], xyxy[4 * i + 1], xyxy[4 * i + 2], xyxy[4 * i + 3]);
+        }
+        return Collections.unmodifiableList(Arrays.asList(detections));
+    }
+
+    /**
+     * The network alone: what it gives for pictures that are letterboxed already.
+     *
+     * @param letterboxed N x H x W x 3 bytes in RGB, of the model's size, whatever its input's layout and type are
+     * @return N x slots x (5 + C): raw logits, or predictions if the model says that its outputs are activated
+     * @throws IllegalArgumentException bytes that are no whole number of pictures
+     * @throws IllegalStateException    the detector is closed
+     */
+    public float[] run(byte[] letterboxed) {
+        int length = 3 * network.spec.input().width() * network.spec.input().height();
+        if (letterboxed.length % length != 0) {
+            throw new IllegalArgumentException("run: expected N x " + network.spec.input().height() + " x "
+                    + network.spec.input().width() + " x 3 bytes, found " + letterboxed.length);
+        }
+        int pictures = letterboxed.length / length;
+        int values = network.codec.slots() * network.codec.fields();
+        float[] outputs = new float[Math.multiplyExact(pictures, values)];
+        usage.enter();
+        try {
+            for (int done = 0; done < pictures;) {
+                int first = done;
+                int count = pictures - done >= network.batch() ? network.batch() : 1;
+                network.lend(count > 1, buffers -> {
+                    for (int i = 0; i < count; i++) {
+                        buffers.put(i, letterboxed, (first + i) * length);
+                    }
+                    network.run(buffers);
+                    System.arraycopy(buffers.outputs, 0, outputs, first * values, count * values);
+                    return null;
+                });
+                done += count;
+            }
+        } finally {
+            usage.leave();
+        }
+        return outputs;
+    }
+
+    /** Waits for the calls that run, then gives the model's memory back. Later calls throw IllegalStateException. */
+    @Override
+    public void close() {
+        usage.close(network::close);
+    }
+}

@@ -1,0 +1,315 @@
+"""The export: compared with the network before anybody gets it, written whole or not at all."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from tiny_export import CLASSES, ONE, SIZE, exported, network, pictures, tiny_checkpoint
+from tiny_run import tiny_config
+
+from yolo_proc.cli import main
+from yolo_proc.config import GeneratorConfig
+from yolo_proc.configfile import config_values
+from yolo_proc.errors import CheckpointError, ConfigError, DataError
+from yolo_proc.exporting import export as room
+from yolo_proc.exporting import verify
+from yolo_proc.exporting.export import Exported, Order, export
+from yolo_proc.exporting.onnx_graph import to_onnx
+from yolo_proc.exporting.session import OnnxDetector
+from yolo_proc.exporting.spec import ModelSpec
+from yolo_proc.exporting.stages import replay
+from yolo_proc.exporting.vectors import read_vectors
+from yolo_proc.exporting.verify import GATES, Comparison, VerificationError, compare, fresh_batches, table
+from yolo_proc.model import Yolo
+from yolo_proc.predict import network_outputs
+
+
+def graph_of(content: bytes) -> onnx.ModelProto:
+    return onnx.load_from_string(content)
+
+
+# ---- the comparison
+
+
+def tiny_comparison(change: Callable[[Yolo], None], count: int = 12, **spec: Any) -> Comparison:
+    """A network against the export of a changed copy of it."""
+    other = network()
+    change(other)
+    config = replace(tiny_config(Path("none")), image_size=SIZE[0])
+    return compare(network(), {"fp32": exported(other, **spec)}, config, count)["fp32"]
+
+
+def test_a_right_model_has_no_problem() -> None:
+    for spec in ({}, {"activated": True, "output_name": "predictions"}, {"layout": "nchw", "value_type": "float32"}):
+        result = tiny_comparison(lambda _: None, **spec)
+        assert result.images == 12
+        assert result.problems("fp32") == []
+        assert result.matched > 0
+        assert 0 < result.outputs < 1e-4
+        assert result.map50_95 == pytest.approx(result.reference_map50_95, abs=1e-6)
+
+
+def scaled_output(model: Yolo) -> None:
+    model.output.layers[0].weight.data *= 1.05  # type: ignore[operator]
+
+
+def swapped_sides(model: Yolo) -> None:
+    for values in (model.output.layers[0].weight.data, model.output.layers[0].bias.data):  # type: ignore[union-attr]
+        values[2:4] = values[[3, 2]]  # type: ignore[index, call-overload, operator]
+
+
+def blue_first(model: Yolo) -> None:
+    stem = model.body.stem[0]  # type: ignore[union-attr, index]
+    stem.weight.data = stem.weight.data.view(-1, 4, 3, 3, 3).flip(2).reshape(stem.weight.shape)  # type: ignore[union-attr, operator]
+
+
+@pytest.mark.parametrize("mistake", [scaled_output, swapped_sides, blue_first])
+def test_a_mistake_in_the_model_is_seen(mistake: Callable[[Yolo], None]) -> None:
+    problems = " ".join(tiny_comparison(mistake).problems("fp32"))
+    assert "outputs: expected within 0.001 of the network's, found" in problems
+    assert "boxes: expected" in problems
+
+
+def test_the_gates_hold_where_they_are_put() -> None:
+    fine = Comparison(outputs=1e-3, box_share=1.0, map50_95=0.5, reference_map50_95=0.5)
+    assert fine.problems("fp32") == []
+    assert len(replace(fine, outputs=1.1e-3).problems("fp32")) == 1
+    assert len(replace(fine, outputs=float("nan")).problems("fp32")) == 1
+    assert len(replace(fine, box_share=1.01).problems("fp32")) == 1
+    assert len(replace(fine, one_sided=1).problems("fp32")) == 1
+    assert replace(fine, near=1).problems("fp32") == []
+    assert replace(fine, outputs=0.049, one_sided=1).problems("fp16") == []
+    assert len(replace(fine, outputs=0.051).problems("fp16")) == 1
+    assert len(replace(fine, map50_95=0.4979).problems("fp16")) == 1
+    assert replace(fine, map50_95=0.4981).problems("fp16") == []
+    assert replace(fine, outputs=3.0, map50_95=0.4901).problems("int8") == []
+    assert len(replace(fine, map50_95=0.4899).problems("int8")) == 1
+    assert Comparison().map_drop == 0  # nothing to find
+
+
+def test_half_of_the_pictures_are_of_other_sizes() -> None:
+    config = replace(tiny_config(Path("none")), image_size=SIZE[0])
+    for count in (1, 3, 8, 45):
+        batches = list(fresh_batches(config, SIZE, count))
+        sizes = [tuple(batch.images.shape[1:3]) for batch in batches for _ in range(len(batch))]
+        assert len(sizes) == count
+        assert abs(sizes.count((64, 64)) - count / 2) <= max(1, verify.BATCH / 2)
+        indices = [int(index) for batch in batches for index in batch.indices]
+        assert indices == list(range(count))  # no scene is drawn at two sizes
+    assert len(set(sizes)) >= 3
+
+
+# ---- the folder
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(room, "QUANTISATION_IMAGES", 12)
+    tiny_checkpoint(tmp_path / "runs" / "tiny" / "best.pt")
+    return tmp_path
+
+
+def run_export(place: Path, **changes: Any) -> tuple[Exported, str]:
+    said: list[str] = []
+    order = Order(place / "runs" / "tiny", place / "out" / "letters", images=12, threads=1, **changes)
+    return export(order, say=said.append), "\n".join(said)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_folder_is_whole(place: Path) -> None:
+    done, said = run_export(place)
+    out = place / "out" / "letters"
+    assert names(out) == ["README.md", "model.json", "model.onnx", "vectors"]
+    assert names(place / "out") == ["letters"]
+    content = (out / "model.onnx").read_bytes()
+    metadata = graph_of(content).metadata_props[0]
+    assert (out / "model.json").read_text() == metadata.value
+    spec = ModelSpec.from_json(metadata.value)
+    assert spec == done.spec
+    assert spec.classes == CLASSES
+    assert spec.training == {"generator": "shapes", "checkpoint": "best.pt", "epoch": 3, "images": 48}
+    assert str(place).encode() not in content
+    detector = OnnxDetector.load(content, settings=ONE)
+    assert replay(read_vectors(out / "vectors"), detector.run) == []
+    assert "mAP50-95" in said
+    assert done.results["fp32"].size_bytes == len(content)
+    readme = (out / "README.md").read_text(encoding="utf-8")
+    assert "N x 64 x 64 x 3" in readme
+    assert "`Ö`" in readme
+    assert "{" not in readme.replace("{\n", "").replace("{ ", "")[: readme.index("## Python")].split("```")[0]
+
+
+def test_the_averaged_and_calibrated_weights_are_shipped(place: Path) -> None:
+    other = network(seed=1)
+    tiny_checkpoint(place / "runs" / "tiny" / "best.pt", ema=other.state_dict(), calibration=[2.0, -0.5])
+    run_export(place)
+    detector = OnnxDetector.load(place / "out" / "letters" / "model.onnx", settings=ONE)
+    other.calibrate(2.0, -0.5)
+    images = pictures(2)
+    expected = network_outputs(other, torch.from_numpy(images), "cpu")
+    assert detector.run(images) == pytest.approx(expected, abs=1e-4)
+
+
+def test_all_precisions_side_by_side(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(GATES, "int8", verify.Gate(np.inf, False, 1.0))
+    done, said = run_export(place, precision="all")
+    out = place / "out" / "letters"
+    assert [name for name in names(out) if name.endswith(".onnx")] == [
+        "model-fp16.onnx",
+        "model-int8.onnx",
+        "model.onnx",
+    ]
+    assert [line.split()[0] for line in said.splitlines()] == ["precision", "fp32", "fp16", "int8"]
+    sizes = [done.results[precision].size_bytes for precision in ("fp32", "fp16", "int8")]
+    assert sizes[0] > sizes[1]
+    for name in ("model.onnx", "model-fp16.onnx", "model-int8.onnx"):
+        assert OnnxDetector.load(out / name, settings=ONE).spec == done.spec
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_one_precision_is_the_folders_model(place: Path, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(GATES, "int8", verify.Gate(np.inf, False, 1.0))
+    run_export(place, precision=precision, outputs="predictions", input="float-nchw")
+    out = place / "out" / "letters"
+    assert names(out) == ["README.md", "model.json", "model.onnx", "vectors"]
+    spec = ModelSpec.from_json((out / "model.json").read_text())
+    assert (spec.layout, spec.value_type, spec.output_name, spec.activated) == ("nchw", "float32", "predictions", True)
+    detector = OnnxDetector.load(out / "model.onnx", settings=ONE)
+    assert replay(read_vectors(out / "vectors"), detector.run) == []
+
+
+def wrong_graph(model: Yolo, spec: ModelSpec, **how: Any) -> bytes:
+    scaled_output(model)
+    content = to_onnx(model, spec, **how)
+    model.output.layers[0].weight.data /= 1.05  # type: ignore[operator]
+    return content
+
+
+def test_beyond_a_gate_nothing_is_written(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(room, "to_onnx", wrong_graph)
+    with pytest.raises(VerificationError, match=r"the fp32 model is not good enough on 12 fresh images: outputs: exp"):
+        run_export(place)
+    assert list((place / "out").iterdir()) == []
+    command = [
+        "export",
+        "--checkpoint",
+        "runs/tiny/best.pt",
+        "--out",
+        "out/letters",
+        "--images",
+        "200",
+        "--threads",
+        "1",
+    ]
+    assert main(command) == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith("precision")
+    assert "nothing was written" in captured.err.splitlines()[-1]
+    assert list((place / "out").iterdir()) == []
+
+
+def test_an_earlier_export_is_replaced_and_a_failed_one_leaves_it(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_export(place)
+    out = place / "out" / "letters"
+    before = (out / "model.onnx").read_bytes()
+    (place / "out" / ".letters.part").mkdir()
+    (place / "out" / ".letters.part" / "left").write_text("by a killed process")
+    tiny_checkpoint(place / "runs" / "tiny" / "best.pt", network(seed=1))
+    with monkeypatch.context() as patched:
+        patched.setattr(room, "to_onnx", wrong_graph)
+        with pytest.raises(VerificationError):
+            run_export(place)
+    assert (out / "model.onnx").read_bytes() == before
+    with monkeypatch.context() as patched:
+        patched.setattr(room, "write_vectors", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space left")))
+        with pytest.raises(DataError, match="letters: cannot be written: No space left"):
+            run_export(place)
+    assert (out / "model.onnx").read_bytes() == before
+    run_export(place)
+    assert (out / "model.onnx").read_bytes() != before
+    assert names(place / "out") == ["letters"]
+    assert names(out) == ["README.md", "model.json", "model.onnx", "vectors"]
+
+
+def test_somebodys_folder_is_left_alone(place: Path) -> None:
+    out = place / "out" / "letters"
+    out.mkdir(parents=True)
+    (out / "model.onnx").write_text("mine")
+    (out / "thesis.txt").write_text("mine")
+    with pytest.raises(ConfigError, match=r"expected a new folder, or that of an earlier export, found thesis\.txt"):
+        run_export(place)
+    assert names(out) == ["model.onnx", "thesis.txt"]
+    for wrong in (".", "..", "/", str(place)):
+        with pytest.raises(ConfigError, match="expected a folder of its own"):
+            export(Order(place / "runs" / "tiny", Path(wrong)))
+
+
+def test_a_link_stays_a_link(place: Path) -> None:
+    (place / "real").mkdir()
+    (place / "out").mkdir()
+    (place / "out" / "letters").symlink_to(place / "real")
+    run_export(place)
+    run_export(place)
+    assert (place / "out" / "letters").is_symlink()
+    assert "model.onnx" in names(place / "real")
+    assert names(place / "out") == ["letters"]
+    assert names(place) == ["out", "real", "runs"]
+
+
+def test_what_is_no_checkpoint_is_told(place: Path) -> None:
+    with pytest.raises(CheckpointError, match="no such checkpoint"):
+        export(Order(place / "none.pt", place / "out"))
+    few = network()
+    tiny_checkpoint(place / "few.pt", few, classes=["A", "B"])
+    with pytest.raises(CheckpointError, match=r"few\.pt: "):
+        export(Order(place / "few.pt", place / "out"))
+    config = config_values(replace(tiny_config(place), generator=GeneratorConfig("glyphs")))
+    tiny_checkpoint(place / "other.pt", few, config=config)
+    with pytest.raises(
+        CheckpointError, match="expected its generator glyphs to draw 4 classes, as it did in training, found 3"
+    ):
+        export(Order(place / "other.pt", place / "out"))
+    assert not (place / "out").exists()
+
+
+def test_the_command_says_what_it_did(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["export", "--runs-dir", "runs", "--run", "tiny", "--out", "x", "--images", "200", "--threads", "1"]
+    assert main(command) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith("x: model.onnx, model.json, vectors/, README.md from runs/tiny/best.pt, compared")
+    assert captured.err.splitlines()[0].startswith("precision")
+    assert json.loads((place / "x" / "model.json").read_text())["version"] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ([], "yolo_proc export: --out: expected a folder to write to"),
+        (["--out", "x", "--precision", "fp8"], "yolo_proc export: --precision: expected one of fp32, fp16, int8, all"),
+        (["--out", "x", "--images", "199"], "yolo_proc export: --images: expected a number from 200 to"),
+        (["--out", "x", "--run", "a", "--checkpoint", "b"], "yolo_proc export: --run and --checkpoint: both say"),
+        (["--out", "x", "--run", "tinny", "--runs-dir", "runs"], "yolo_proc export: tinny: no such run in runs (did"),
+        (["--out", "runs/tiny/best.pt", "--runs-dir", "runs", "--run", "tiny"], "yolo_proc export: --out runs/tiny/be"),
+        (["x"], "yolo_proc export: x: expected an option"),
+    ],
+)
+def test_mistakes_are_one_line(place: Path, words: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", *words]) == 2
+    assert capsys.readouterr().err.startswith(line)
+    assert not (place / "x").exists()
+
+
+def test_a_table_of_nothing_found_prints() -> None:
+    assert table({"fp32": Comparison()}).splitlines()[1].startswith("fp32")

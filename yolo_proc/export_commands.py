@@ -1,0 +1,280 @@
+"""The commands `export` and `predict`: a trained network out of Python, and onto pictures.
+
+As in `commands.py`, imports of what draws and computes stand inside of functions; `predict` on an ONNX model never
+imports torch.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from yolo_proc.commands import run_place
+from yolo_proc.config import Config
+from yolo_proc.configfile import Given, config_from_values
+from yolo_proc.errors import ConfigError
+from yolo_proc.flags import FlagParser, build_own
+from yolo_proc.options import option
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from yolo_proc.exporting.findings import JsonWriter, Writer
+    from yolo_proc.nms import Detections
+
+MODEL_FILE = "model.onnx"
+
+
+@contextmanager
+def _progress(total: int | None) -> Iterator[Callable[[int], None]]:
+    """A progress bar of pictures on stderr, if that is a terminal; yields what sets it."""
+    from tqdm import tqdm
+
+    class Bar(tqdm):  # type: ignore[type-arg]  # it cannot be subscripted when it runs
+        """Without tqdm's thread, which would be one more to fork beside."""
+
+        monitor_interval = 0
+
+    with Bar(total=total, unit="img", leave=False, dynamic_ncols=True, disable=not sys.stderr.isatty()) as bar:
+
+        def show(done: int) -> None:
+            bar.update(done - bar.n)
+
+        yield show
+
+
+# ----------------------------------------------------------------------------------------------- export
+
+
+@dataclass(frozen=True)
+class ExportFlags:
+    """Options of `export`."""
+
+    run: str | None = option(None, help="name of a run, its folder, or one of its checkpoints; none: the newest run")
+    checkpoint: str | None = option(None, help="a checkpoint file, instead of --run")
+    out: str | None = option(None, help="folder to write; one of an earlier export is replaced")
+    input: str = option(
+        "uint8-nhwc", help="the picture's own bytes, or floats of 0 to 255", choices=("uint8-nhwc", "float-nchw")
+    )
+    outputs: str = option("logits", help="predictions: activations in the graph", choices=("logits", "predictions"))
+    precision: str = option(
+        "fp32", help="of the weights; all: each in a file, side by side", choices=("fp32", "fp16", "int8", "all")
+    )
+    images: int = option(500, help="fresh images to compare on, half of another size", low=200, high=1_000_000)
+
+
+def export_parser() -> FlagParser:
+    """Flags of `export`."""
+    about = "Writes a trained detector as ONNX for Java and others, compares it with the network, adds test vectors."
+    return FlagParser("export", about, ExportFlags, ["runs-dir", "threads"])
+
+
+def export(parser: FlagParser, argv: Sequence[str]) -> int:
+    """Writes the folder and prints how near the exported model is to the network."""
+    parsed = parser.read(argv)
+    flags = build_own(ExportFlags, parsed.own)
+    if not flags.out:
+        raise ConfigError("--out: expected a folder to write to, such as export/letters")
+    if flags.run is not None and flags.checkpoint is not None:
+        raise ConfigError("--run and --checkpoint: both say what to export; give one of them")
+    ours = config_from_values(parsed.given)
+    place = Path(flags.checkpoint) if flags.checkpoint is not None else run_place(flags.run or "", ours.runs_dir)
+    import torch
+
+    from yolo_proc.exporting.export import Order
+    from yolo_proc.exporting.export import export as write
+    from yolo_proc.runtime import processors
+
+    threads = ours.threads or processors()
+    torch.set_num_threads(threads)
+    order = Order(
+        place,
+        Path(flags.out),
+        input=flags.input,
+        outputs=flags.outputs,
+        precision=flags.precision,
+        images=flags.images,
+        threads=threads,
+    )
+    with _progress(flags.images) as show:
+        done = write(order, say=lambda line: print(line, file=sys.stderr), on_images=show)
+    names = ", ".join(order.file_of(precision) for precision in order.precisions)
+    compared = f"compared on {flags.images} fresh images"
+    print(f"{order.out}: {names}, model.json, vectors/, README.md from {done.checkpoint}, {compared}")
+    return 0
+
+
+# ---------------------------------------------------------------------------------------------- predict
+
+
+@dataclass(frozen=True)
+class PredictFlags:
+    """Options of `predict`; those of the decoding are the model's own unless given."""
+
+    model: str | None = option(
+        None, help="model.onnx, its folder, a run, its folder or a checkpoint; none: the newest run"
+    )
+    out: str | None = option(None, help="folder for annotated pictures and videos, or for the data set of --format")
+    format: str | None = option(None, help="write a data set with what was found", choices=("scredit", "yolo", "coco"))
+    json: bool = option(False, help="print JSON")
+    confidence: float | None = option(None, help="least confidence of a detection", low=0, high=1)
+    max_iou: float | None = option(None, help="a box that overlaps a surer one by so much is dropped", low=0, high=1)
+    nms: str | None = option(None, help="compare boxes of one class or of all", choices=("class", "agnostic"))
+    max_detections: int | None = option(None, help="boxes in a picture, at most", low=1)
+    frames: int | None = option(None, help="how many frames of a video or camera, at most", low=1)
+
+
+class _PredictParser(FlagParser):
+    """Takes any number of words without dashes."""
+
+    def _places(self, unknown: Sequence[str]) -> dict[str, Given]:
+        wrong = [word for word in unknown if word.startswith("-")]
+        if wrong:
+            raise ConfigError(self._unknown_line(wrong[0].partition("=")[0]))
+        return {"pictures": Given(list(unknown), "pictures")} if unknown else {}
+
+
+def predict_parser() -> FlagParser:
+    """Flags of `predict`."""
+    about = "Finds objects in pictures, folders of pictures, videos, or what a camera sees (its number, such as 0)."
+    place = ("pictures", "files, folders, or numbers of cameras")
+    names = ["runs-dir", "device", "threads"]
+    parser = _PredictParser("predict", about, PredictFlags, names, positional=place)
+    parser.usage = "yolo_proc predict PICTURES... [options]"
+    return parser
+
+
+def predict(parser: FlagParser, argv: Sequence[str]) -> int:
+    """Prints or writes what was found; 2 where nothing could be read."""
+    parsed = parser.read(argv)
+    own = dict(parsed.own)
+    words = own.pop("pictures", None)
+    flags = build_own(PredictFlags, own)
+    if words is None:
+        raise ConfigError("expected pictures: yolo_proc predict photo.jpg folder/ clip.mp4 [--model model.onnx]")
+    if flags.format is not None and not flags.out:
+        raise ConfigError(f"--format {flags.format}: expected a folder to write to; add --out")
+    out = Path(flags.out) if flags.out else None
+    config = config_from_values(parsed.given)
+    from yolo_proc.exporting.sources import find_sources
+
+    sources = find_sources(words.value, out)
+    _check_out(out, [source.name for source in sources if source.kind != "camera"])
+    finder = _finder(flags, config)
+    writers: list[Writer] = []
+    return _run(sources, finder, writers, _open_writers(flags, out, finder, writers), flags.frames)
+
+
+def _check_out(out: Path | None, files: Sequence[str]) -> None:
+    """Raises `ConfigError` where what is written would lie among, or over, what is read."""
+    for file in files:
+        if out is not None and Path(file).resolve().parent == out.resolve():
+            raise ConfigError(f"--out {out}: {file} lies in it; give another folder")
+
+
+@dataclass(frozen=True)
+class _Finder:
+    """A detector, whatever it runs on."""
+
+    classes: tuple[str, ...]
+    detect: "Callable[[NDArray[np.uint8]], Detections]"
+
+
+def _finder(flags: PredictFlags, config: Config) -> _Finder:
+    """The detector that `--model` names."""
+    given = {name: getattr(flags, name) for name in ("confidence", "max_iou", "nms", "max_detections")}
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    onnx = _onnx_file(flags.model)
+    if onnx is not None:
+        from yolo_proc.exporting.session import OnnxDetector, Settings
+
+        settings = Settings(threads=config.threads)
+        if config.device.startswith("cuda"):
+            settings = Settings(config.threads, ("CUDAExecutionProvider", "CPUExecutionProvider"))
+        model = OnnxDetector.load(onnx, settings=settings)
+        model.decoding(**changes)
+        return _Finder(model.classes, lambda rgb: model.detect(rgb, **changes))
+    import torch
+
+    from yolo_proc.predict import Detector
+    from yolo_proc.runtime import processors
+
+    detector = Detector.load(run_place(flags.model or "", config.runs_dir), device=config.device)
+    for note in detector.notes:
+        print(note, file=sys.stderr)
+    torch.set_num_threads(config.threads or processors())
+    return _Finder(detector.classes, lambda rgb: detector.detect(rgb, **changes))
+
+
+def _onnx_file(model: str | None) -> Path | None:
+    """The ONNX file that is meant, if one is: every file but a checkpoint."""
+    if model is None:
+        return None
+    path = Path(model)
+    if path.is_dir():
+        return path / MODEL_FILE if (path / MODEL_FILE).is_file() else None
+    return path if path.suffix.lower() == ".onnx" or (path.is_file() and path.suffix != ".pt") else None
+
+
+def _open_writers(
+    flags: PredictFlags, out: Path | None, finder: _Finder, writers: "list[Writer]"
+) -> "JsonWriter | None":
+    """Adds those that are asked for; gives the one that takes errors too."""
+    from yolo_proc.exporting.findings import AnnotatedWriter, JsonWriter, SetWriter, TextWriter
+
+    if out is not None:
+        named = flags.format
+        writers.append(SetWriter(out, named, finder.classes) if named else AnnotatedWriter(out, finder.classes))
+    if flags.json:
+        said = JsonWriter(sys.stdout, finder.classes)
+        writers.append(said)
+        return said
+    if out is None:
+        writers.append(TextWriter(sys.stdout, finder.classes))
+    return None
+
+
+def _run(
+    sources: Sequence[Any],
+    finder: _Finder,
+    writers: "Sequence[Writer]",
+    said: "JsonWriter | None",
+    limit: int | None,
+) -> int:
+    """Shows every frame to the detector. An interrupt ends it like the last frame: a camera has no other end."""
+    from yolo_proc.exporting.sources import count_frames, frames_of
+
+    tally: dict[Literal["read", "skipped", "found"], int] = {"read": 0, "skipped": 0, "found": 0}
+    interrupted = False
+    with _progress(count_frames(sources, limit)) as show:
+        try:
+            for source in sources:
+                for frame in frames_of(source, limit=limit):
+                    if frame.rgb is None:
+                        tally["skipped"] += 1
+                        print(f"skipped: {frame.error}", file=sys.stderr)
+                        if said is not None:
+                            said.add_error(frame)
+                        continue
+                    found = finder.detect(frame.rgb)
+                    for writer in writers:
+                        writer.add(frame, found)
+                    tally["read"] += 1
+                    tally["found"] += len(found)
+                    show(tally["read"] + tally["skipped"])
+        except KeyboardInterrupt:
+            interrupted = True
+    for writer in writers:
+        writer.close()
+    _print_tally(tally)
+    if interrupted and all(source.kind != "camera" for source in sources):
+        return 130
+    return 0 if tally["read"] else 2
+
+
+def _print_tally(tally: Mapping[Literal["read", "skipped", "found"], int]) -> None:
+    skipped = f", {tally['skipped']:,} skipped" if tally["skipped"] else ""
+    print(f"{tally['read']:,} pictures, {tally['found']:,} objects{skipped}", file=sys.stderr)

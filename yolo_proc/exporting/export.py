@@ -1,0 +1,227 @@
+"""Writes a trained network for use outside of Python: whole and verified, or not at all.
+
+out/model.onnx  model.json  vectors/  README.md
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yolo_proc import checkpoint
+from yolo_proc.config import Config
+from yolo_proc.configfile import as_given, config_from_values
+from yolo_proc.errors import CheckpointError, ConfigError, DataError
+from yolo_proc.exporting.onnx_graph import to_onnx
+from yolo_proc.exporting.quantize import to_int8
+from yolo_proc.exporting.readme import readme_text
+from yolo_proc.exporting.session import OnnxDetector, Settings
+from yolo_proc.exporting.spec import ModelSpec
+from yolo_proc.exporting.stages import DEFAULT_TOLERANCES
+from yolo_proc.exporting.vectors import write_vectors
+from yolo_proc.exporting.verify import Comparison, VerificationError, compare, fresh_batches, measure, table
+from yolo_proc.generator import file_stem, load_generator
+from yolo_proc.letterbox import Letterbox
+from yolo_proc.model import Yolo
+from yolo_proc.predict import Detector
+
+MODEL, SPEC, VECTORS, README = "model.onnx", "model.json", "vectors", "README.md"
+PRECISIONS = ("fp32", "fp16", "int8")
+INPUTS = ("uint8-nhwc", "float-nchw")
+OUTPUTS = ("logits", "predictions")
+ALL = "all"
+QUANTISATION_IMAGES = 200  # whose values give the ranges of int8
+VECTOR_IMAGES = 3
+# What another version of the runtime, on another processor, may give for the same picture.
+_VECTOR_LOGITS = {"fp32": 1e-3, "fp16": 0.05, "int8": 0.25}
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be exported.
+
+    Attributes:
+        place: a checkpoint, or a run's folder.
+        out: the folder to write; one of an earlier export is replaced.
+        input: of `INPUTS`; outputs: of `OUTPUTS`.
+        precision: of `PRECISIONS`, or "all".
+        images: fresh ones for the verification.
+        threads: of ONNX Runtime; 0: one a processor.
+    """
+
+    place: Path
+    out: Path
+    input: str = INPUTS[0]
+    outputs: str = OUTPUTS[0]
+    precision: str = PRECISIONS[0]
+    images: int = 500
+    threads: int = 0
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """Those that are written."""
+        return PRECISIONS if self.precision == ALL else (self.precision,)
+
+    def file_of(self, precision: str) -> str:
+        """The name of a precision's model; the first one is the folder's."""
+        return MODEL if precision == self.precisions[0] else f"model-{precision}.onnx"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written: from which checkpoint, the spec, and how far each precision is from the network."""
+
+    checkpoint: Path
+    spec: ModelSpec
+    results: dict[str, Comparison]
+
+
+def export(
+    order: Order,
+    *,
+    say: Callable[[str], None] = lambda _: None,
+    on_images: Callable[[int], None] = lambda _: None,
+) -> Exported:
+    """Writes the folder.
+
+    Args:
+        say: takes lines for the user: notes, and the table of what was compared.
+        on_images: called with the number of pictures verified.
+
+    Raises:
+        VerificationError: a model differs from the network by more than its gate; nothing is written.
+        CheckpointError, ConfigError, GeneratorError, DataError: what cannot be read, drawn or written.
+    """
+    _check_place(order.out)
+    path, state, notes = checkpoint.shipped(order.place)
+    detector = Detector.load(path, device="cpu")
+    for note in notes:
+        say(note)
+    config = config_from_values(as_given(state["config"], f"{path}: "))
+    drawn = load_generator(config.generator.name, config.generator.parameters).classes
+    if len(drawn) != len(detector.classes):
+        raise CheckpointError(
+            f"{path}: expected its generator {config.generator.name} to draw {len(detector.classes)} classes, as it "
+            f"did in training, found {len(drawn)}; the export is compared on what it draws"
+        )
+    spec = spec_of(order, detector, _training_of(path, state, config))
+    out = order.out.resolve()  # of a link, the folder that it leads to
+    part = out.with_name(f".{out.name}.part")
+    try:
+        if part.exists():  # left by a killed process
+            shutil.rmtree(part)
+        part.mkdir(parents=True)
+        exported = _write_models(part, order, detector.model, spec, config)
+        results = compare(detector.model, exported, config, order.images, on_images=on_images)
+        measure(exported, {name: (part / order.file_of(name)).stat().st_size for name in exported}, results)
+        say(table(results))
+        _check_gates(order, results)
+        first = order.precisions[0]
+        _write_rest(part, spec, exported[first], first, config)
+        _put_in_place(part, out)
+    except OSError as error:
+        raise DataError(f"{order.out}: cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return Exported(path, spec, results)
+
+
+def spec_of(order: Order, detector: Detector, training: dict[str, object]) -> ModelSpec:
+    """What the exported model will say of itself."""
+    width, height = detector.picture_size
+    as_bytes = order.input == INPUTS[0]
+    return ModelSpec(
+        classes=detector.classes,
+        width=width,
+        height=height,
+        grids=detector.model.codec.grids,
+        layout="nhwc" if as_bytes else "nchw",
+        value_type="uint8" if as_bytes else "float32",
+        output_name=order.outputs,
+        activated=order.outputs == OUTPUTS[1],
+        training=training,
+    )
+
+
+def _training_of(path: Path, state: dict[str, object], config: Config) -> dict[str, object]:
+    """Where the weights come from, without the paths of this machine."""
+    figures: dict[str, object] = {key: state[key] for key in ("epoch", "images") if key in state}
+    return {"generator": file_stem(config.generator.name), "checkpoint": path.name, **figures}
+
+
+def _check_place(out: Path) -> None:
+    """Raises `ConfigError` if the folder holds anything but an earlier export, or cannot be replaced."""
+    if out.resolve() in (Path.cwd(), *Path.cwd().parents):
+        raise ConfigError(f"--out {out}: expected a folder of its own, found the one that the command runs in")
+    if not out.exists():
+        return
+    ours = {MODEL, SPEC, VECTORS, README, *(f"model-{name}.onnx" for name in PRECISIONS)}
+    if not out.is_dir():
+        raise ConfigError(f"--out {out}: expected a folder, found a file")
+    other = sorted(one.name for one in out.iterdir() if one.name not in ours)
+    if other:
+        raise ConfigError(
+            f"--out {out}: expected a new folder, or that of an earlier export, found {other[0]} in it; give another"
+        )
+
+
+def _write_models(part: Path, order: Order, model: Yolo, spec: ModelSpec, config: Config) -> dict[str, OnnxDetector]:
+    """Writes a file a precision, and loads it again from its bytes alone."""
+    exported = {}
+    for precision in order.precisions:
+        content = to_onnx(model, spec, half=precision == "fp16")
+        if precision == "int8":
+            content = to_int8(content, spec, _letterboxed(config, spec))
+        file = part / order.file_of(precision)
+        file.write_bytes(content)
+        settings = Settings(threads=order.threads)
+        exported[precision] = OnnxDetector(file.read_bytes(), str(order.out / file.name), settings)
+    return exported
+
+
+def _letterboxed(config: Config, spec: ModelSpec) -> Iterator[NDArray[np.uint8]]:
+    """Fresh pictures as the network gets them."""
+    for batch in fresh_batches(config, (spec.width, spec.height), QUANTISATION_IMAGES, stream="quantisation"):
+        height, width = batch.images.shape[1:3]
+        box = Letterbox.of(width, height, spec.width, spec.height)
+        yield np.stack([box.apply(image) for image in batch.images.numpy()])
+
+
+def _check_gates(order: Order, results: dict[str, Comparison]) -> None:
+    for precision, result in results.items():
+        problems = result.problems(precision)
+        if problems:
+            raise VerificationError(
+                f"{order.out}: the {precision} model is not good enough on {result.images} fresh images: "
+                f"{'; '.join(problems)}; nothing was written"
+            )
+
+
+def _write_rest(part: Path, spec: ModelSpec, detector: OnnxDetector, precision: str, config: Config) -> None:
+    (part / SPEC).write_text(spec.to_json(), encoding="ascii")
+    (part / README).write_text(readme_text(spec), encoding="utf-8")
+    pictures = [
+        image
+        for batch in fresh_batches(config, (spec.width, spec.height), VECTOR_IMAGES, stream="vectors")
+        for image in batch.images.numpy()
+    ]
+    tolerances = {**DEFAULT_TOLERANCES, "logits": _VECTOR_LOGITS[precision]}
+    write_vectors(part / VECTORS, spec.to_dict(), detector.run, pictures, tolerances=tolerances)
+
+
+def _put_in_place(part: Path, out: Path) -> None:
+    """Gives the folder its name; what had it is moved away first, as no system replaces a folder that is not empty."""
+    old = out.with_name(f".{out.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if out.exists():
+        out.rename(old)
+    try:
+        part.rename(out)
+    except OSError:
+        if old.exists():
+            old.rename(out)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,155 @@
+"""What a detector is shown: pictures, folders of them, video files, cameras, one frame after another."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from yolo_proc.annotations.records import AnnotationError
+from yolo_proc.errors import DataError
+from yolo_proc.pictures import SUFFIXES, read_picture
+
+VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".ts"})
+USUAL_FPS = 25.0  # where a video does not say
+
+Kind = Literal["picture", "video", "camera"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One thing to look at.
+
+    Attributes:
+        name: as the user named it, or the path of a file in a folder that was named.
+        camera: its index; -1 for a file.
+    """
+
+    kind: Kind
+    name: str
+    camera: int = -1
+
+    @property
+    def stem(self) -> str:
+        """A name for files."""
+        return f"camera{self.camera}" if self.kind == "camera" else Path(self.name).stem
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One picture of a source, or why there is none.
+
+    Attributes:
+        number: of the frame from 0; None for a picture.
+        rgb: uint8 (H, W, 3); None where `error` says why.
+        fps: frames a second of a video.
+    """
+
+    source: Source
+    rgb: NDArray[np.uint8] | None
+    number: int | None = None
+    error: str = ""
+    fps: float = USUAL_FPS
+
+
+def find_sources(words: Sequence[str], out: Path | None = None) -> list[Source]:
+    """What some words name; folders are searched with all folders in them, in the order of their names.
+
+    Args:
+        words: files, folders, or numbers of cameras.
+        out: a folder whose files are results, and no sources.
+
+    Raises:
+        DataError: no such file, or a folder without a picture or a video.
+    """
+    found: list[Source] = []
+    for word in words:
+        path = Path(word)
+        if path.is_dir():
+            inside = [_file(one) for one in _files_in(path, out)]
+            if not inside:
+                raise DataError(f"{word}: expected a folder with pictures or videos, found none in it")
+            found += inside
+        elif path.exists():
+            found.append(_file(path))
+        elif word.isascii() and word.isdigit() and len(word) < 4:
+            found.append(Source("camera", word, int(word)))
+        else:
+            raise DataError(f"{word}: no such picture, folder, video or camera (looked in {Path.cwd()})")
+    return found
+
+
+def _file(path: Path) -> Source:
+    return Source("video" if path.suffix.lower() in VIDEO_SUFFIXES else "picture", str(path))
+
+
+def _files_in(folder: Path, out: Path | None) -> Iterator[Path]:
+    left_out = None if out is None else out.resolve()
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if left_out is not None:
+            folders[:] = [name for name in folders if Path(place, name).resolve() != left_out]
+        for name in sorted(names):
+            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES | VIDEO_SUFFIXES:
+                yield Path(place, name)
+
+
+def count_frames(sources: Sequence[Source], limit: int | None = None) -> int | None:
+    """How many frames there will be, by what the videos say of themselves; None where a camera has no end."""
+    total = 0
+    for source in sources:
+        if source.kind == "picture":
+            total += 1
+            continue
+        if source.kind == "camera":
+            if limit is None:
+                return None
+            total += limit
+            continue
+        capture = _opened(source)
+        count = max(1, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+        capture.release()
+        total += count if limit is None else min(count, limit)
+    return total
+
+
+def frames_of(source: Source, *, limit: int | None = None, stop: Callable[[], bool] = lambda: False) -> Iterator[Frame]:
+    """The frames of a source; one with an `error` for what cannot be read.
+
+    Args:
+        limit: how many of a video or camera.
+        stop: asked before each frame of a video or camera.
+    """
+    if source.kind == "picture":
+        try:
+            yield Frame(source, read_picture(source.name))
+        except AnnotationError as error:
+            yield Frame(source, None, error=str(error))
+        return
+    capture = _opened(source)
+    try:
+        fps = float(capture.get(cv2.CAP_PROP_FPS))
+        fps = fps if 1 <= fps <= 1000 else USUAL_FPS
+        number = 0
+        while (limit is None or number < limit) and not stop():
+            there, bgr = capture.read()
+            if not there:
+                break
+            yield Frame(source, cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), number, fps=fps)
+            number += 1
+        if number == 0 and not stop():
+            expected = "a video that OpenCV can read" if source.kind == "video" else "a camera that gives pictures"
+            yield Frame(source, None, error=f"{source.name}: expected {expected}, found no frame in it")
+    finally:
+        capture.release()
+
+
+def _opened(source: Source) -> cv2.VideoCapture:
+    # What is wrong with a file is said once, by us.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    return cv2.VideoCapture(source.camera if source.kind == "camera" else source.name)

@@ -1,0 +1,276 @@
+"""What an exported model says of itself: `model.json`, and the same text in `model.onnx` under the key `yolo_proc`.
+
+Readers ignore keys that they do not know, and refuse another version: what they would misread gives wrong boxes.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any, Literal, TypeVar, cast
+
+from yolo_proc.codec import Grid, LabelCodec
+from yolo_proc.errors import ConfigError, DataError
+from yolo_proc.letterbox import PAD
+from yolo_proc.nms import DecodeConfig
+
+VERSION = 1
+METADATA_KEY = "yolo_proc"
+LETTERBOX_RULE = 1
+MAX_SIDE = 1 << 20  # of a picture or an anchor: more is damage
+MAX_BYTES = 16 << 20  # of the text
+
+Layout = Literal["nhwc", "nchw"]
+ValueType = Literal["uint8", "float32"]
+T = TypeVar("T")
+
+
+class ModelError(DataError):
+    """An exported model that cannot be used: not ours, damaged, or of another version."""
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What a reader must know besides the network's weights.
+
+    Attributes:
+        classes: names by class index.
+        width, height: pixels of the network's pictures.
+        grids: in ascending stride; they say what slot a value belongs to.
+        input_name: of the graph's input.
+        layout: "nhwc" (N x H x W x 3) or "nchw" (N x 3 x H x W).
+        value_type: "uint8", or "float32".
+        value_range: what a picture's 0 and 255 become on the way in.
+        output_name: of the graph's output, N x slots x (5 + C).
+        activated: the output holds predictions, not raw logits.
+        defaults: how the boxes are decoded unless the application says otherwise.
+        training: where the weights come from, for people.
+
+    Raises:
+        ConfigError: grids or classes that no codec has.
+        ModelError: grids of another size than the pictures.
+    """
+
+    classes: tuple[str, ...]
+    width: int
+    height: int
+    grids: tuple[Grid, ...]
+    input_name: str = "images"
+    layout: Layout = "nhwc"
+    value_type: ValueType = "uint8"
+    value_range: tuple[float, float] = (0, 255)
+    output_name: str = "logits"
+    activated: bool = False
+    defaults: DecodeConfig = field(default_factory=DecodeConfig)
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.codec.frame != (self.width, self.height):
+            covered = "{} x {}".format(*self.codec.frame)
+            raise ModelError(f"grids: expected to cover {self.width} x {self.height} pixels, found {covered}")
+
+    @cached_property
+    def codec(self) -> LabelCodec:
+        """The rules of its slots."""
+        return LabelCodec(self.grids, len(self.classes))
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Of one picture, as the graph takes it."""
+        return (self.height, self.width, 3) if self.layout == "nhwc" else (3, self.height, self.width)
+
+    @property
+    def output_shape(self) -> tuple[int, int]:
+        """(S, 5 + C) of one picture."""
+        return self.codec.slots, self.codec.fields
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in `model.json`."""
+        low, high = (int(limit) if limit == int(limit) else limit for limit in self.value_range)
+        return {
+            "version": VERSION,
+            "classes": list(self.classes),
+            "input": {
+                "name": self.input_name,
+                "layout": self.layout,
+                "type": self.value_type,
+                "range": [low, high],
+                "color": "rgb",
+                "width": self.width,
+                "height": self.height,
+            },
+            "letterbox": {"rule": LETTERBOX_RULE, "pad": [PAD] * 3},
+            "output": {"name": self.output_name, "activated": self.activated},
+            "grids": [grid.to_dict() for grid in self.grids],
+            "defaults": asdict(self.defaults),
+            "training": dict(self.training),
+        }
+
+    def to_json(self) -> str:
+        """One line of pure ASCII: Java's reader of metadata corrupts what lies beyond the first 65,536 signs."""
+        return json.dumps(self.to_dict(), ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "model.json") -> "ModelSpec":
+        """The inverse of `to_json`.
+
+        Args:
+            where: the text comes from, for the message.
+
+        Raises:
+            ModelError: not that JSON, another version, or values that no model has.
+        """
+        if len(text) > MAX_BYTES:
+            raise ModelError(f"{where}: expected at most {MAX_BYTES} characters, found {len(text)}")
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            found = "brackets nested too deep" if isinstance(error, RecursionError) else str(error)[:120]
+            raise ModelError(
+                f"{where}: expected JSON, found something else ({found}); export the model again"
+            ) from None
+        return cls.from_dict(values, where)
+
+    @classmethod
+    def from_dict(cls, values: Any, where: str = "model.json") -> "ModelSpec":
+        """The inverse of `to_dict`.
+
+        Raises:
+            ModelError: as of `from_json`.
+        """
+        top = _Reader(values, where)
+        version = top.take("version", int)
+        if version != VERSION:
+            raise ModelError(
+                f"{where}: version: expected {VERSION}, found {version}; use the release of yolo_proc that wrote it"
+            )
+        given, output, letterbox = (top.inside(name) for name in ("input", "output", "letterbox"))
+        letterbox.one_of("rule", (LETTERBOX_RULE,))
+        letterbox.one_of("pad", ([PAD] * 3,))
+        given.one_of("color", ("rgb",))
+        classes = top.each("classes", str)
+        grids = tuple(_grid_of(_Reader(one, f"{where}: grids[{n}]")) for n, one in enumerate(top.take("grids", list)))
+        try:
+            return cls(
+                classes=classes,
+                width=given.side("width"),
+                height=given.side("height"),
+                grids=grids,
+                input_name=given.take("name", str),
+                layout=given.one_of("layout", ("nhwc", "nchw")),
+                value_type=given.one_of("type", ("uint8", "float32")),
+                value_range=_range_of(given),
+                output_name=output.take("name", str),
+                activated=output.take("activated", bool),
+                defaults=_defaults_of(top.inside("defaults", {})),
+                training=top.take("training", dict, {}),
+            )
+        except ConfigError as error:
+            raise ModelError(f"{where}: {error}") from error
+        except ModelError as error:
+            raise error if str(error).startswith(where) else ModelError(f"{where}: {error}") from error
+
+
+def _grid_of(values: "_Reader") -> Grid:
+    anchors = []
+    for number, pair in enumerate(values.take("anchors", list)):
+        sides = _Reader({"anchor": pair}, f"{values.where}.anchors[{number}]").each("anchor", float)
+        if len(sides) != 2 or not all(0 < side <= MAX_SIDE for side in sides):
+            raise ModelError(f"{values.where}.anchors[{number}]: expected [width, height] in pixels, found {pair!r}")
+        anchors.append((sides[0], sides[1]))
+    return Grid(values.side("stride"), values.side("columns"), values.side("rows"), tuple(anchors))
+
+
+def _range_of(values: "_Reader") -> tuple[float, float]:
+    limits = values.each("range", float)
+    if len(limits) != 2 or limits[0] >= limits[1]:
+        raise ModelError(f"{values.where}.range: expected two numbers, the lower first, found {list(limits)}")
+    if values.take("type", str) == "uint8" and limits != (0, 255):
+        raise ModelError(f"{values.where}.range: expected [0, 255] for uint8, found {list(limits)}")
+    return limits[0], limits[1]
+
+
+def _defaults_of(values: "_Reader") -> DecodeConfig:
+    usual = DecodeConfig()
+    return DecodeConfig(
+        confidence=values.take("confidence", float, usual.confidence),
+        max_iou=values.take("max_iou", float, usual.max_iou),
+        nms=values.take("nms", str, usual.nms),
+        max_candidates=values.take("max_candidates", int, usual.max_candidates),
+        max_detections=values.take("max_detections", int, usual.max_detections),
+    )
+
+
+_ABSENT: Any = object()
+
+
+class _Reader:
+    """A JSON object whose values are asked for by name and kind."""
+
+    def __init__(self, values: Any, where: str) -> None:
+        self.where = where
+        if not isinstance(values, dict):
+            raise ModelError(f"{where}: expected an object in braces, found {_shown(values)}")
+        self.values: dict[str, Any] = values
+
+    def take(self, name: str, kind: type[T], usual: Any = _ABSENT) -> T:
+        """The value, or `usual` where there is none."""
+        value = self.values.get(name, usual)
+        if value is _ABSENT:
+            raise ModelError(f"{self.where}: expected a value {name!r}, found none; export the model again")
+        return _checked(value, kind, f"{self.where}: {name}")
+
+    def inside(self, name: str, usual: Any = _ABSENT) -> "_Reader":
+        """An object inside."""
+        return _Reader(self.take(name, dict, usual), f"{self.where}: {name}")
+
+    def each(self, name: str, kind: type[T]) -> tuple[T, ...]:
+        """The values of a list."""
+        return tuple(
+            _checked(value, kind, f"{self.where}: {name}[{number}]")
+            for number, value in enumerate(self.take(name, list))
+        )
+
+    def side(self, name: str) -> int:
+        """A length in pixels, or a number of cells."""
+        value = self.take(name, int)
+        if not 0 < value <= MAX_SIDE:
+            raise ModelError(f"{self.where}: {name}: expected a number from 1 to {MAX_SIDE}, found {value}")
+        return value
+
+    def one_of(self, name: str, allowed: Sequence[Any]) -> Any:
+        """A value of which only some are known."""
+        value = self.take(name, type(allowed[0]))
+        if value not in allowed:
+            known = " or ".join(repr(one) for one in allowed)
+            raise ModelError(f"{self.where}: {name}: expected {known}, found {_shown(value)}")
+        return value
+
+
+_KINDS: Mapping[type, tuple[str, Callable[[Any], bool]]] = {
+    str: ("text", lambda value: isinstance(value, str)),
+    bool: ("true or false", lambda value: isinstance(value, bool)),
+    int: ("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool)),
+    float: (
+        "a number",
+        lambda value: isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf,
+    ),
+    list: ("a list", lambda value: isinstance(value, list)),
+    dict: ("an object in braces", lambda value: isinstance(value, dict)),
+}
+
+
+def _checked(value: Any, kind: type[T], where: str) -> T:
+    words, fits = _KINDS[kind]
+    if not fits(value):
+        raise ModelError(f"{where}: expected {words}, found {_shown(value)}")
+    try:
+        return cast(T, float(value)) if kind is float else cast(T, value)
+    except OverflowError:
+        raise ModelError(f"{where}: expected {words}, found {_shown(value)}") from None
+
+
+def _shown(value: Any, longest: int = 80) -> str:
+    text = json.dumps(value, ensure_ascii=True)
+    return text if len(text) <= longest else text[:longest] + "..."

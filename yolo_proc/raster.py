@@ -278,7 +278,6 @@ def paint_strokes(image: Bytes, strokes: Sequence[Stroke], to_px: FloatArray, ma
     """
     (a, b, c), (d, e, f) = (to_px * 16).tolist()
     zoom = math.sqrt(abs(a * e - b * d))
-    hairlines = []
     for x0, y0, x1, y1, width, colour in strokes:
         # cv2 counts pixel centres as whole numbers: half a pixel is 8 sixteenths.
         px0, py0 = a * x0 + b * y0 + c - 8, d * x0 + e * y0 + f - 8
@@ -287,15 +286,14 @@ def paint_strokes(image: Bytes, strokes: Sequence[Stroke], to_px: FloatArray, ma
         if width * zoom <= _THIN * 16 or length == 0:
             start, stop = (round(px0), round(py0)), (round(px1), round(py1))
             cv2.line(image, start, stop, colour, 1, cv2.LINE_AA, 4)
-            hairlines.append((start, stop))
+            if mask is not None:
+                cv2.line(mask, start, stop, 255, 1, cv2.LINE_8, 4)
             continue
         nx, ny = -(py1 - py0) / length, (px1 - px0) / length
         smooth, hard = (width * zoom - _RIM_SMOOTH * 16) / 2, (width * zoom - _RIM_HARD * 16) / 2
         cv2.fillConvexPoly(image, _quad(px0, py0, px1, py1, nx * smooth, ny * smooth), colour, cv2.LINE_AA, 4)
         if mask is not None:
             cv2.fillConvexPoly(mask, _quad(px0, py0, px1, py1, nx * hard, ny * hard), 255, cv2.LINE_8, 4)
-    if mask is not None and hairlines:  # of one colour, so one call paints them all
-        cv2.polylines(mask, list(np.array(hairlines, dtype=np.int32)), False, 255, 1, cv2.LINE_8, 4)
 
 
 def _quad(x0: float, y0: float, x1: float, y1: float, ax: float, ay: float) -> NDArray[np.int32]:

@@ -28,7 +28,7 @@ def orthogonalised(matrices: Tensor) -> Tensor:
     """(G, R, C) -> (G, R, C): the same singular vectors, all singular values near 1; zeros stay zeros.
 
     The Newton-Schulz rounds run on the Gram matrix, the shorter side squared, because all that they do to X is to
-    multiply it by a polynomial of X X^T: a third of the work for filters, which are much longer than they are high.
+    multiply it by a polynomial of X X^T: less work for filters, which are much longer than they are high.
     """
     if matrices.shape[1] > matrices.shape[2]:
         return orthogonalised(matrices.mT).mT

@@ -12,7 +12,7 @@ from typing import Any
 
 from yolo_proc.annotations.about import VERSION, about_bytes, binary_to_about, read_about
 from yolo_proc.annotations.classes import SET_FILE
-from yolo_proc.annotations.records import Annotation
+from yolo_proc.annotations.layout import Listed
 from yolo_proc.datasets.chunks import RECORDS, Order, WriteChunk, resumable
 from yolo_proc.datasets.pool import unordered
 from yolo_proc.datasets.setwriter import counted, has_files, loss_lines, write_whole
@@ -175,18 +175,18 @@ def _changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def gathered(task: WriteChunk) -> tuple[Summary, dict[str, list[Annotation]]]:
+def gathered(task: WriteChunk) -> tuple[Summary, dict[str, list[Listed]]]:
     """The sum of all records."""
     summary = Summary(task.order, below_written=task.says_ignore)
     classes = task.stream.classes
     summary.objects.update(dict.fromkeys(classes, 0))
-    splits: dict[str, list[Annotation]] = {split: [] for split in task.order.counts}
+    splits: dict[str, list[Listed]] = {split: [] for split in task.order.counts}
     for chunk in range(task.order.chunks):
         record = task.record(chunk)
         if record is None:
             continue
-        for index, annotation in record.annotations.items():
-            splits[task.order.place(index)[0]].append(annotation)
+        for index, picture in zip(task.indices(chunk), record.pictures, strict=True):
+            splits[task.order.place(index)[0]].append(picture)
         summary.objects.update({classes[number]: count for number, count in record.objects.items()})
         summary.below += record.below
         summary.lost += record.lost

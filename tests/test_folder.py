@@ -279,8 +279,9 @@ def test_a_run_that_lacks_a_stream_fails_before_it_begins(tmp_path: Path) -> Non
 
     root = write_set(tmp_path / "data", {"a.png": png(numbers_for("train", 1)[0])})
     config = Config(generator=GeneratorConfig(f"folder:{root}"), augment=OFF, runs_dir=str(tmp_path / "runs"))
-    with pytest.raises(GeneratorError, match="for stream validation, found none"):
-        open_session(config, None, False)
+    opening = open_session(config, None, False)
+    with pytest.raises(GeneratorError, match="for stream validation, found none"), opening:
+        pass
     assert not (tmp_path / "runs").exists()
 
 

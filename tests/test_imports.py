@@ -28,7 +28,7 @@ ORDER = """
     inspection.charts inspection.plots
     exporting.spec exporting.session exporting.onnx_graph exporting.quantize exporting.verify exporting.readme
     exporting.export exporting.sources exporting.findings
-    flags console commands data_commands inspect_command export_commands cli __main__
+    flags console set_flags commands data_commands inspect_command export_commands cli __main__
 """
 ROOMS = ORDER.split()
 SUBPACKAGES = ("annotations", "datasets", "exporting", "inspection")  # their rooms are called as in `annotations.coco`
@@ -101,6 +101,20 @@ def imported_room(module: str) -> str | None:
 @pytest.mark.parametrize("path", files_of_rooms(), ids=room_of)
 def test_a_room_imports_only_from_above(path: Path) -> None:
     assert lines_that_point_up(path, room_of(path)) == []
+
+
+def private_names(path: Path) -> list[str]:
+    """What a file takes from another room though its name begins with `_`."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    found = [node for node in nodes if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("yolo_proc")]
+    return [name.name for node in found for name in node.names if name.name.startswith("_")]
+
+
+def test_no_room_takes_what_another_keeps_for_itself(tmp_path: Path) -> None:
+    assert {room_of(path): private_names(path) for path in files_of_rooms() if private_names(path)} == {}
+    path = tmp_path / "one.py"
+    path.write_text("import numpy as _np\n\n\ndef f():\n    from yolo_proc.boxes import _g, as_boxes\n")
+    assert private_names(path) == ["_g"]
 
 
 def test_importing_a_subpackage_imports_nothing_else() -> None:

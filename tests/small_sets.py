@@ -30,7 +30,7 @@ def put_text(path: Path, text: str | bytes) -> Path:
 
 def set_files(layout: Layout, splits: Mapping[str, Sequence[Annotation]]) -> dict[str, bytes]:
     """The files of the whole set."""
-    return layout.set_files({split: [layout.listed(one) for one in part] for split, part in splits.items()})
+    return layout.set_files({split: layout.listed(part) for split, part in splits.items()})
 
 
 def put_set(root: Path, layout: Layout, splits: Mapping[str, Sequence[Annotation]]) -> Path:

@@ -17,7 +17,8 @@ ORDER = """
     errors locking options config rng boxes annotations.records picture_headers pictures letterbox scene
     outlines typefaces raster painter canvas generator configfile events
     augment workers datasets.pool stream fingerprint grids nms codec matching cocomap
-    annotations.layout annotations.checked_json annotations.classes annotations.common annotations.about
+    annotations.layout annotations.polygons annotations.checked_json annotations.classes annotations.common
+    annotations.about
     annotations.script_json annotations.script annotations.scredit annotations.yolo_yaml annotations.yolo_txt
     annotations.voc annotations.coco annotations.binary annotations.formats
     folder mix datasets.scenefiles datasets.setwriter datasets.chunks datasets.generate datasets.convert

@@ -1,16 +1,9 @@
 """What files say of a scene."""
 
-import math
-from typing import Any
-
 import numpy as np
-import pathops
-import pytest
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
 
 from yolo_proc.config import LabelConfig
-from yolo_proc.datasets.scenefiles import Drawn, clipped_polygon, items_of
+from yolo_proc.datasets.scenefiles import Drawn, items_of
 from yolo_proc.scene import SceneObject
 
 
@@ -43,37 +36,8 @@ def test_items_say_what_is_not_whole() -> None:
     assert left == 1
 
 
-@given(st.lists(st.tuples(st.floats(1, 30), st.floats(0.1, 0.9)), min_size=3, max_size=9), st.data())
-@settings(max_examples=60)
-def test_a_clipped_outline_has_the_area_inside(spokes: list[tuple[float, float]], data: st.DataObject) -> None:
-    middle = data.draw(st.tuples(st.floats(-10, 30), st.floats(-10, 20)))
-    shares = [share for _, share in spokes]
-    assume(max(shares) < 0.49 * sum(shares))  # a turn of more than half goes round the middle, and may cross itself
-    turns = np.cumsum(shares)
-    angles = turns / turns[-1] * 2 * math.pi
-    points = [
-        (middle[0] + radius * math.cos(angle), middle[1] + radius * math.sin(angle))
-        for (radius, _), angle in zip(spokes, angles.tolist(), strict=True)
-    ]
-    found = clipped_polygon(points, 20, 12)
-    assert all(-1e-9 <= x <= 20 + 1e-9 and -1e-9 <= y <= 12 + 1e-9 for x, y in found)
-    frame = [(0, 0), (20, 0), (20, 12), (0, 12)]
-    reference = pathops.op(path_of(points), path_of(frame), pathops.PathOp.INTERSECTION)
-    assert shoelace(found) == pytest.approx(abs(reference.area), abs=0.02)
-
-
-def path_of(points: Any) -> Any:
-    path = pathops.Path()
-    pen = path.getPen()
-    pen.moveTo(points[0])
-    for point in points[1:]:
-        pen.lineTo(point)
-    pen.closePath()
-    return path
-
-
-def shoelace(points: Any) -> float:
-    if not points:
-        return 0.0
-    x, y = np.array(points).T
-    return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
+def test_an_outline_is_cut_at_the_frame_to_a_thousandth() -> None:
+    outline = np.array([[-1.0, 2.0], [2.0, 1.0], [2.0, 3.3333]])
+    scene = Drawn((SceneObject((0.0, 1.0, 2.0, 3.3333), 0, outline),), np.zeros((0, 4)))
+    ((item,),), _, _ = items_of([scene], (10, 10), LabelConfig())
+    assert sorted(item.points) == [(0.0, 1.667), (0.0, 2.444), (2.0, 1.0), (2.0, 3.333)]

@@ -100,7 +100,7 @@ def write_set(
             for number, one in enumerate(part):
                 content = encode_picture(noise(one.width, one.height, number), one.name.rpartition(".")[2], 95)
                 files.put([(split, one, content)])
-        files.finish({split: [files.layout.listed(one) for one in part] for split, part in splits.items()})
+        files.finish({split: files.layout.listed(part) for split, part in splits.items()})
     if classes is not None:
         (root / "yolo_proc.json").write_text(json.dumps({"version": 1, "classes": list(classes)}))
 

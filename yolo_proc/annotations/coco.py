@@ -21,11 +21,11 @@ from yolo_proc.annotations.checked_json import Entry, read_object
 from yolo_proc.annotations.classes import SET_FILE, resolve_classes
 from yolo_proc.annotations.common import Folder, checked_name, lost_details
 from yolo_proc.annotations.layout import Layout, Listed
+from yolo_proc.annotations.polygons import Points, areas_and_texts, box_rle
 from yolo_proc.annotations.records import (
     SPLITS,
     Annotation,
     AnnotationError,
-    Box,
     DataSet,
     Item,
     ReadOptions,
@@ -33,8 +33,6 @@ from yolo_proc.annotations.records import (
 )
 from yolo_proc.errors import DataError
 from yolo_proc.pictures import picture_size
-
-Points = tuple[tuple[float, float], ...]
 
 FOLDER = "annotations"
 PREFIX = "instances"  # COCO's folders hold files of captions and keypoints as well
@@ -322,11 +320,18 @@ class CocoLayout(Layout):
         """None: the labels of all pictures stand in one file."""
         return
 
-    def listed(self, annotation: Annotation) -> Listed:
+    def listed(self, annotations: Sequence[Annotation]) -> list[Listed]:
         """The picture's record and those of its items, one a line, each without its beginning: the ids."""
-        image = {"file_name": annotation.name, "width": annotation.width, "height": annotation.height}
-        items = [self._record(item, annotation) for item in annotation.items if item.kind == "rectangle"]
-        return Listed(annotation.name, "\n".join([_json(image)[1:], *items]))
+        outlines = [item.points for one in annotations for item in one.items if _has_outline(item)]
+        polygons = zip(*areas_and_texts(outlines), strict=True)
+        found = []
+        for one in annotations:
+            lines = [f'"file_name":{_json(one.name)},"width":{one.width},"height":{one.height}}}']
+            for item in one.items:
+                if item.kind == "rectangle":
+                    lines.append(self._record(item, one, next(polygons) if _has_outline(item) else None))
+            found.append(Listed(one.name, "\n".join(lines)))
+        return found
 
     def set_files(self, splits: Mapping[str, Sequence[Listed]]) -> dict[str, bytes]:
         """The JSON file of each part."""
@@ -336,8 +341,7 @@ class CocoLayout(Layout):
         """What of an item COCO cannot say; an item that is no rectangle is lost as a whole, as its kind."""
         if item.kind != "rectangle":
             return (item.kind,)
-        has_outline = len(item.points) >= 3 and not item.ignore
-        return tuple(word for word in lost_details(item) if word != "outline" or not has_outline)
+        return tuple(word for word in lost_details(item) if word != "outline" or not _has_outline(item))
 
     def _file(self, pictures: Sequence[Listed]) -> bytes:
         """One record a line, ids from 1; ASCII, because some readers open the file in whatever encoding they are in."""
@@ -357,21 +361,28 @@ class CocoLayout(Layout):
         head = '{"info":{"description":"made with yolo_proc"},\n"licenses":[],\n'
         return (head + ",\n".join(_list_text(key, lines) for key, lines in lists.items()) + "}\n").encode("ascii")
 
-    def _record(self, item: Item, annotation: Annotation) -> str:
-        """What is said of an item, behind the ids."""
+    def _record(self, item: Item, annotation: Annotation, polygon: tuple[float, str] | None) -> str:
+        """What is said of an item, behind the ids.
+
+        Args:
+            polygon: area and numbers of its outline.
+        """
         assert 0 <= item.class_id < len(self.classes), f"class {item.class_id} of {len(self.classes)}"
-        x0, y0, x1, y1 = item.xyxy
-        area = (x1 - x0) * (y1 - y0)
-        segmentation = "[]"
-        if item.ignore:
-            # What COCO demands of a crowd.
-            segmentation = _json(_box_rle(item.xyxy, annotation.width, annotation.height))
-        elif len(item.points) >= 3:
-            segmentation = f"[[{_polygon_text(item.points)}]]"
-            area = _area(item.points)
-        bbox = [x0, y0, x1 - x0, y1 - y0]
-        said = _json({"category_id": item.class_id + 1, "bbox": bbox, "area": area, "iscrowd": int(item.ignore)})
-        return f'{said[1:-1]},"segmentation":{segmentation}}}'
+        x0, y0, x1, y1 = map(float, item.xyxy)  # a float's repr is its JSON
+        area, segmentation = (x1 - x0) * (y1 - y0), "[]"
+        assert math.isfinite(area), f"box {item.xyxy}"
+        if polygon is not None:
+            area, segmentation = polygon[0], f"[[{polygon[1]}]]"
+        elif item.ignore:  # what COCO demands of a crowd
+            segmentation = _json(box_rle(item.xyxy, annotation.width, annotation.height))
+        return (
+            f'"category_id":{item.class_id + 1},"bbox":[{x0!r},{y0!r},{x1 - x0!r},{y1 - y0!r}],"area":{area!r},'
+            f'"iscrowd":{int(item.ignore)},"segmentation":{segmentation}}}'
+        )
+
+
+def _has_outline(item: Item) -> bool:
+    return item.kind == "rectangle" and not item.ignore and len(item.points) >= 3
 
 
 # On one line: `_json` escapes the line ends in a text.
@@ -380,30 +391,3 @@ _json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 def _list_text(key: str, lines: Sequence[str]) -> str:
     return f'"{key}":[\n' + ",\n".join(lines) + "\n]" if lines else f'"{key}":[]'
-
-
-def _polygon_text(points: Points) -> str:
-    """x and y in turn, 9 significant digits: the shortest digits that give a float back cost twice as much."""
-    numbers = tuple(itertools.chain.from_iterable(points))
-    return ("%.9g," * len(numbers) % numbers)[:-1]
-
-
-def _area(points: Points) -> float:
-    """Of a polygon, by the shoelace formula; square pixels. Not finite if a point is not."""
-    twice = 0.0
-    x0, y0 = points[-1]
-    for x1, y1 in points:
-        twice += x0 * y1 - x1 * y0
-        x0, y0 = x1, y1
-    return abs(twice) / 2
-
-
-def _box_rle(xyxy: Box, width: int, height: int) -> dict[str, list[int]]:
-    """The pixels that a box touches as COCO's uncompressed RLE: runs of 0 and 1 in turn, column by column."""
-    x0, y0 = max(math.floor(xyxy[0]), 0), max(math.floor(xyxy[1]), 0)
-    x1, y1 = min(math.ceil(xyxy[2]), width), min(math.ceil(xyxy[3]), height)
-    counts = [x0 * height + y0]
-    for _ in range(x0, x1):
-        counts += [y1 - y0, height - (y1 - y0)]
-    counts[-1] += (width - x1) * height - y0  # the last column has none to begin after it
-    return {"size": [height, width], "counts": counts}

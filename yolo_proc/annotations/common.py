@@ -163,13 +163,19 @@ def check_stems(where: str, pictures: Iterable[Listed]) -> None:
 
 def lost_details(item: Item) -> tuple[str, ...]:
     """What a class and an upright box do not say of a rectangle; what holds anyway (a share of 1) is no loss."""
-    lost = {
-        "confidence": item.confidence not in (None, 1),
-        "rotation": item.rotation not in (None, 0),
-        "visible": item.visible not in (None, 1),
-        "in_frame": item.in_frame not in (None, 1),
-        "outline": bool(item.points),
-        "anchor": item.anchor is not None,
-        "class": item.category is None,
-    }
-    return tuple(word for word, is_lost in lost.items() if is_lost)
+    lost = []
+    if item.confidence not in (None, 1):
+        lost.append("confidence")
+    if item.rotation not in (None, 0):
+        lost.append("rotation")
+    if item.visible not in (None, 1):
+        lost.append("visible")
+    if item.in_frame not in (None, 1):
+        lost.append("in_frame")
+    if item.points:
+        lost.append("outline")
+    if item.anchor is not None:
+        lost.append("anchor")
+    if item.category is None:
+        lost.append("class")
+    return tuple(lost)

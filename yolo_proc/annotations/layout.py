@@ -59,9 +59,9 @@ class Layout(ABC):
     def label_file(self, split: str, annotation: Annotation) -> tuple[str, bytes] | None:
         """The file of one picture's labels, with its bytes; None where a picture has none."""
 
-    def listed(self, annotation: Annotation) -> Listed:
-        """What `set_files` needs of a picture."""
-        return Listed(annotation.name)
+    def listed(self, annotations: Sequence[Annotation]) -> list[Listed]:
+        """What `set_files` needs of some pictures: several, because one may cost as much as many."""
+        return [Listed(one.name) for one in annotations]
 
     @abstractmethod
     def set_files(self, splits: Mapping[str, Sequence[Listed]]) -> dict[str, bytes]:

@@ -209,7 +209,7 @@ def dumps(value: Any, path: Path | str) -> bytes:
 
 def _dump(value: Any, parts: list[str]) -> None:
     if isinstance(value, str):
-        parts.append(f'"{value.translate(_ESCAPES)}"')
+        parts.append(f'"{value}"' if value.isalnum() else f'"{value.translate(_ESCAPES)}"')
     elif value is None or isinstance(value, bool):
         parts.append("null" if value is None else str(value).lower())
     elif isinstance(value, int):
@@ -218,7 +218,8 @@ def _dump(value: Any, parts: list[str]) -> None:
         parts.append(_java_double(value))
     elif isinstance(value, Mapping):
         # Java sorts strings by their UTF-16 units.
-        keys = sorted(value, key=lambda key: key.encode("utf-16-be", "surrogatepass"))
+        plain = all(map(str.isascii, value))
+        keys = sorted(value) if plain else sorted(value, key=lambda key: key.encode("utf-16-be", "surrogatepass"))
         _dump_between(("{", "}"), [(key, value[key]) for key in keys], parts)
     else:
         assert isinstance(value, list | tuple), f"{type(value).__name__} in a script"

@@ -211,15 +211,15 @@ class WriteChunk:
     ) -> None:
         objects = Counter(item.class_id for one in annotations for item in one.items if item.is_label)
         record = {
-            "pictures": [self._listed(one) for one in annotations],
+            "pictures": self._listed(annotations),
             "objects": sorted(objects.items()),
             "below": below,
             "lost": lost,
         }
         write_whole(self._record_path(chunk), json.dumps(record, separators=(",", ":")).encode())
 
-    def _listed(self, annotation: Annotation) -> Listed:
-        return Listed(annotation.name) if self._layout is None else self._layout.listed(annotation)
+    def _listed(self, annotations: Sequence[Annotation]) -> list[Listed]:
+        return [Listed(one.name) for one in annotations] if self._layout is None else self._layout.listed(annotations)
 
     def _annotation(self, index: int, items: Sequence[Item]) -> Annotation:
         width, height = self.order.size

@@ -13,7 +13,7 @@ from yolo_proc.annotations import binary
 from yolo_proc.annotations.about import VERSION, about_bytes, binary_from_about, binary_to_about, read_about
 from yolo_proc.annotations.classes import SET_FILE
 from yolo_proc.annotations.formats import FORMATS, find_format, read_data_set
-from yolo_proc.annotations.layout import Layout
+from yolo_proc.annotations.layout import Layout, Listed
 from yolo_proc.annotations.records import (
     SPLITS,
     Annotation,
@@ -27,6 +27,8 @@ from yolo_proc.datasets.scenefiles import encode_picture
 from yolo_proc.datasets.setwriter import BinarySet, FileSet, has_files, write_whole
 from yolo_proc.errors import ConfigError, DataError
 from yolo_proc.pictures import read_picture
+
+_TOGETHER = 1000  # pictures whose outlines become text at once
 
 Images = Literal["copy", "link", "none"]
 
@@ -308,8 +310,11 @@ class _FileTarget:
 
     def finish(self, splits: Mapping[str, Sequence[Annotation]]) -> None:
         """Writes the files of the whole set, of what was put."""
-        listed = self.files.layout.listed
-        self.files.finish({split: [listed(one) for one in part] for split, part in splits.items()})
+        listed: dict[str, list[Listed]] = {split: [] for split in splits}
+        for split, part in splits.items():
+            for first in range(0, len(part), _TOGETHER):
+                listed[split] += self.files.layout.listed(part[first : first + _TOGETHER])
+        self.files.finish(listed)
 
 
 def _with_names(layout: Layout, data: DataSet) -> DataSet:

@@ -8,12 +8,11 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from yolo_proc.annotations.polygons import Points, clipped_polygon
 from yolo_proc.annotations.records import Item
 from yolo_proc.boxes import FloatArray
 from yolo_proc.config import LabelConfig
 from yolo_proc.scene import LABELLED, Image, SceneObject, label_verdicts
-
-Points = tuple[tuple[float, float], ...]
 
 
 class Drawn(NamedTuple):
@@ -86,7 +85,7 @@ def _item(thing: SceneObject, size: tuple[int, int], points: Points, *, ignore: 
     if x0 >= x1 or y0 >= y1:
         return None
     if points and not (x0 > 0 and y0 > 0 and x1 < size[0] and y1 < size[1]):
-        points = clipped_polygon(points, *size)
+        points = tuple((round(x, 3), round(y, 3)) for x, y in clipped_polygon(points, *size))
     return Item(
         (x0, y0, x1, y1),
         thing.class_id,
@@ -97,29 +96,6 @@ def _item(thing: SceneObject, size: tuple[int, int], points: Points, *, ignore: 
         in_frame=float(thing.in_frame) if thing.in_frame < 1 else None,
         ignore=ignore,
     )
-
-
-def clipped_polygon(points: Sequence[tuple[float, float]], width: float, height: float) -> Points:
-    """The part of a closed polygon that is inside of [0, width] x [0, height]; empty if it has no area.
-
-    Sutherland and Hodgman, "Reentrant polygon clipping", CACM 1974: cut along one border after another. Of a polygon
-    that is not convex parts may stay joined along the border; the area is right all the same.
-    """
-    for axis, limit, sign in ((0, 0.0, 1.0), (0, float(width), -1.0), (1, 0.0, 1.0), (1, float(height), -1.0)):
-        inside = [sign * (point[axis] - limit) >= 0 for point in points]
-        if all(inside):
-            continue
-        cut = []
-        for number, point in enumerate(points):
-            before = points[number - 1]
-            if inside[number] != inside[number - 1]:
-                share = (limit - before[axis]) / (point[axis] - before[axis])
-                other = before[1 - axis] + share * (point[1 - axis] - before[1 - axis])
-                cut.append((limit, other) if axis == 0 else (other, limit))
-            if inside[number]:
-                cut.append(point)
-        points = cut
-    return tuple(points) if len(points) >= 3 else ()
 
 
 def encode_picture(image: Image, picture_type: str, quality: int) -> bytes:

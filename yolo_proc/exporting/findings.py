@@ -251,7 +251,7 @@ class SetWriter:
             f"{self._names.of(stem)}{suffix}", frame.rgb.shape[1], frame.rgb.shape[0], tuple(items_of(found))
         )
         self._files.put([("train", annotation, content)])
-        self._listed.append(self._files.layout.listed(annotation))
+        self._listed += self._files.layout.listed([annotation])
 
     def close(self) -> None:
         """Writes the files of the whole set."""

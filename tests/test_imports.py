@@ -23,7 +23,7 @@ ORDER = """
     folder mix datasets.scenefiles datasets.setwriter datasets.chunks datasets.generate datasets.convert
     inspection.duplicates inspection.measure inspection.outliers inspection.encoding inspection.statistics
     inspection.sources inspection.report exporting.stages exporting.vectors
-    model loss task step stopping muon optim pacing checkpoint
+    model parts loss task step stopping muon optim pacing checkpoint
     runtime judge report runs state describe predict evaluate calibrate preview setup sheets trainer
     inspection.charts inspection.plots
     exporting.spec exporting.session exporting.onnx_graph exporting.quantize exporting.verify exporting.readme

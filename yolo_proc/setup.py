@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from yolo_proc import checkpoint
 from yolo_proc.codec import LabelCodec
@@ -21,6 +22,7 @@ from yolo_proc.grids import Grid, grids_for, kmeans_anchors
 from yolo_proc.judge import JUDGE_BATCH
 from yolo_proc.model import Yolo, constant_object_logit
 from yolo_proc.optim import Ema, Schedule, build_optimizer
+from yolo_proc.parts import in_parts, part_count
 from yolo_proc.rng import rng_for
 from yolo_proc.runs import new_run_folder, write_config
 from yolo_proc.runtime import differences, environment, pick_device, pick_precision, processors
@@ -45,6 +47,7 @@ class Session:
         config: of this session; a resumed run's may differ from the one it was begun with.
         folder: of the run.
         workers: processes that draw; 0 for none.
+        parts: in how many parts a batch is trained and judged, see `parts.py`.
         notes: lines for the user.
         resumed_from: the checkpoint, None for a new run.
         nothing_left: why a resumed run is over before it goes on, None where it is not.
@@ -56,6 +59,7 @@ class Session:
     task: DetectionTask
     state: TrainingState
     workers: int
+    parts: int
     notes: list[str] = field(default_factory=list)
     resumed_from: Path | None = None
     nothing_left: tuple[StopReason, str] | None = None
@@ -65,6 +69,16 @@ class Session:
         assert first_image % group == 0, "a try begins at a whole batch"
         source = Stream.from_config(self.config, stream)
         yield from batches(source, first_image // group, group, count=-(-count // group), workers=self.workers)
+
+    @cached_property
+    def network(self) -> nn.Module:
+        """The state's network, as it is trained here."""
+        return in_parts(self.state.model, self.parts)
+
+    @cached_property
+    def averaged(self) -> nn.Module:
+        """The network of the averaged weights, as it is judged here."""
+        return in_parts(self.state.ema.model, self.parts)
 
     @cached_property
     def validation(self) -> list[Batch]:
@@ -92,7 +106,7 @@ def worker_count(config: Config) -> int:
 
 def _new_session(config: Config, device: torch.device) -> Session:
     workers = worker_count(config)
-    threads = _use_threads(config.threads)
+    threads, parts = _use_threads(config.threads, device, config.batch_size)
     stream = Stream.from_config(config, "train")
     notes = _check_source(stream, config)
     folder = new_run_folder(config)  # what can fail at once comes before what takes seconds
@@ -102,10 +116,10 @@ def _new_session(config: Config, device: torch.device) -> Session:
     task = DetectionTask(codec, config.labels, config.loss)
     torch.manual_seed(config.seed)
     model = Yolo(config.model, codec, object_bias=constant_object_logit(config.loss)).to(device)
-    precision, why = pick_precision(config.precision, model, task, lambda: _timing_batch(config, task, device))
+    precision, why = pick_precision(config.precision, model, task, lambda: _timing_batch(config, task, device), parts)
     state = _state(config, model, stream, precision, threads, device)
     write_config(folder, config)
-    return Session(config, folder, device, task, state, workers, [*notes, why])
+    return Session(config, folder, device, task, state, workers, parts, [*notes, why])
 
 
 def _check_source(stream: Stream, config: Config) -> tuple[str, ...]:
@@ -125,7 +139,7 @@ def _resumed_session(config: Config, device: torch.device, resume_from: Path, ac
     refusals, inexact = compare_on_resume(old, config, accept_changed_data=accept_changed_data)
     if refusals:
         raise ConfigError("; ".join(refusals))
-    threads = _use_threads(config.threads or saved["threads"])
+    threads, parts = _use_threads(config.threads or saved["threads"], device, config.batch_size)
     precision = saved["precision"] if config.precision == "auto" else config.precision
     stream = Stream.from_config(config, "train")
     _check_data(saved["fingerprint"], fingerprint(config), accept_changed_data)
@@ -143,7 +157,8 @@ def _resumed_session(config: Config, device: torch.device, resume_from: Path, ac
     if changed:
         lines.append(f"not bit for bit the uninterrupted run, the environment differs: {'; '.join(changed)}")
     write_config(folder, config)
-    return Session(config, folder, device, task, state, worker_count(config), lines, path, nothing_left)
+    workers = worker_count(config)
+    return Session(config, folder, device, task, state, workers, parts, lines, path, nothing_left)
 
 
 def _checkpoint_to_resume(resume_from: Path) -> tuple[Path, dict[str, Any], tuple[str, ...]]:
@@ -212,10 +227,12 @@ def _state(
     )
 
 
-def _use_threads(asked: int) -> int:
+def _use_threads(asked: int, device: torch.device, batch_size: int) -> tuple[int, int]:
+    """The threads that were asked for or are at hand, and the parts of a batch that share them."""
     threads = asked or processors()
-    torch.set_num_threads(threads)
-    return threads
+    parts = part_count(device, threads, batch_size)
+    torch.set_num_threads(threads // parts)
+    return threads, parts
 
 
 def _anchors(config: Config, workers: int) -> np.ndarray[Any, np.dtype[np.float64]]:

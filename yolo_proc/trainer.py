@@ -142,7 +142,7 @@ class Trainer:
         images = batch.images.to(session.device, non_blocking=True)
         try:
             result = train_step(
-                state.model,
+                session.network,
                 state.optimizer,
                 session.task,
                 images,
@@ -220,7 +220,7 @@ class Trainer:
 
     def _end_inside_epoch(self, session: Session) -> Generator[Event, None, Stopped]:
         """Ends the run because its time is over."""
-        validation = measure_loss(self.state.ema.model, session.task, session.validation, session.device)
+        validation = measure_loss(session.averaged, session.task, session.validation, session.device)
         stop = self._budget_ended("max-time")
         self.state.finished = stop.reason
         yield from self._ship(session, validation, stop)
@@ -231,7 +231,7 @@ class Trainer:
         """Judges the epoch, decides, saves; returns `Stopped` where the run ends by itself."""
         state = self.state
         training = state.window.estimate([session.task.weights[term] for term in session.task.terms])
-        validation = measure_loss(state.ema.model, session.task, session.validation, session.device)
+        validation = measure_loss(session.averaged, session.task, session.validation, session.device)
         state.epoch += 1
         event = self._epoch_event(session, training, validation)
         state.history.append(metrics_row(event))
@@ -276,7 +276,7 @@ class Trainer:
             return None
         rule.tries += 1
         fresh = session.batches("target", (rule.tries - 1) * TARGET_IMAGES, TARGET_IMAGES)
-        shipped = measure_loss(self.state.ema.model, session.task, fresh, session.device)
+        shipped = measure_loss(session.averaged, session.task, fresh, session.device)
         return TargetTried(
             k=rule.tries,
             level=rule.level,

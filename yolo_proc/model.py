@@ -244,17 +244,17 @@ class Yolo(nn.Module):
     def _normalised(self, images: Tensor) -> Tensor:
         """uint8 (B, H, W, 3) -> float (B, 3 F^2, H / F, W / F), channels_last; F x F pixels are folded into channels.
 
-        Folded as bytes, and normalised a whole row at once: three channels alone are too few for vector units. It
-        takes two thirds of the time that the plain form takes without any folding, which was an eighth of a step.
+        Folded as bytes, because they are a quarter of the floats, by a concatenation, which moves 3 F of them at once
+        where a transposition moves each alone; normalised a whole row at once, because three channels alone are too few
+        for vector units.
         """
         fold = self.body.FOLD
         height, width = images.shape[1] // fold, images.shape[2] // fold
-        rows = (
-            images.reshape(-1, height, fold, width, 3 * fold).transpose(2, 3).reshape(-1, height, 3 * fold**2 * width)
-        )
+        cells = images.reshape(-1, height, fold, width, 3 * fold)
+        rows = torch.cat(cells.unbind(2), dim=-1).view(-1, height, 3 * fold**2 * width)
         scale = (1 / self.std).flatten().repeat(fold**2 * width)  # (3 F^2 W / F,)
         offset = -self.mean.flatten().repeat(fold**2 * width) * scale
-        x = torch.addcmul(offset, rows.to(scale.dtype), scale)  # (B, H / F, 3 F^2 W / F)
+        x = torch.mul(rows.to(scale.dtype), scale).add_(offset)  # (B, H / F, 3 F^2 W / F)
         return x.view(-1, height, width, 3 * fold**2).permute(0, 3, 1, 2)
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:

@@ -62,6 +62,7 @@ VARIANTS = {
     "original": {"model": ModelConfig("original", strides=(32,), anchors="50x50")},
     "no normalisation": {"model": ModelConfig(width=0.25, depth=1, batch_norm=False)},
     "two grids": {"model": ModelConfig(width=0.25, depth=1, strides=(8, 16), anchors_per_grid=2)},
+    "a precision to be found": {"precision": "auto"},
     "one class": {"generator": GeneratorConfig("glyphs", {"category": "O"})},
     "adamw, a constant rate": {"optim": OptimConfig("adamw", warmup_steps=0, decay_steps=1)},
     "sgd, no limit": {"optim": OptimConfig("sgd", clip_norm=0.0)},

@@ -190,9 +190,11 @@ class Bench:
         if self._precision is not None:
             return self._precision
         probes = self.parts.open_stream(self.config, "probe")
-        return pick_precision(
-            self.config.precision, self.new_model(), self.task, lambda: timing_batch(probes, self.task, self.device)
-        )[0]
+        # Whoever asks first may be about to measure without gradients; whole steps are timed all the same.
+        with torch.inference_mode(False), torch.enable_grad():
+            return pick_precision(
+                self.config.precision, self.new_model(), self.task, lambda: timing_batch(probes, self.task, self.device)
+            )[0]
 
     @property
     def autocast(self) -> torch.dtype | None:

@@ -5,11 +5,12 @@ All figures are from one run, in turn:
 
     bare        forward, a stand-in loss, backward and optimizer step of the default network on a fixed batch
     step        the same with the real loss, clipping and averaged weights: what `train` does, workers idle
+    contract    what judging a batch's labels takes of that step
     draw        core-seconds to draw one image of the default stream
     end to end  images/s of batches from the workers through the step
     bound       1 / (1 / step + draw / cores), what perfect overlap of drawing and training gives
 
-Goals: step >= 0.95 x bare; end to end >= 0.92 x the bound with `bare` in it.
+Goals: step >= 0.95 x bare; contract <= 0.01 of a step; end to end >= 0.92 x the bound with `bare` in it.
 """
 
 import argparse
@@ -22,6 +23,7 @@ import torch
 
 from yolo_proc.codec import LabelCodec
 from yolo_proc.config import Config
+from yolo_proc.contract import require_sound_labels, require_sound_targets
 from yolo_proc.grids import grids_for
 from yolo_proc.model import Yolo, constant_object_logit
 from yolo_proc.optim import Ema, build_optimizer
@@ -31,6 +33,7 @@ from yolo_proc.stream import Batch, Stream, batches
 from yolo_proc.task import DetectionTask
 
 ROUNDS = 15
+CONTRACTS = 10
 
 
 def timed(action: Callable[[], object]) -> float:
@@ -55,6 +58,7 @@ class Bench:
         self.optimizer = build_optimizer(self.model, config.optim)
         self.ema = Ema(self.model, config.optim.ema, Yolo(config.model, codec).to(device))
         self.batch = Batch.of([self.stream[index] for index in range(config.batch_size)])
+        self.assigned = codec.assign(self.batch, config.labels)
         self.autocast = autocast_dtype("float32" if config.precision == "auto" else config.precision)
 
     def bare(self) -> None:
@@ -83,6 +87,13 @@ class Bench:
         )
         self.ema.update()
 
+    def contract(self) -> None:
+        """Judges the labels and the targets of the batch, ten times."""
+        codec = self.task.codec
+        for _ in range(CONTRACTS):
+            require_sound_labels(self.batch, codec.class_count)
+            require_sound_targets(self.batch, self.assigned, codec.slots, codec.class_count)
+
     def draw(self, first: int) -> None:
         """One batch, drawn here."""
         for index in range(first, first + self.config.batch_size):
@@ -108,13 +119,14 @@ def main() -> None:
     torch.set_num_threads(processors())
     config = Config(precision=arguments.precision)
     bench = Bench(config, pick_device(arguments.device))
-    rows: dict[str, list[float]] = {"bare": [], "step": [], "draw": []}
+    rows: dict[str, list[float]] = {"bare": [], "step": [], "contract": [], "draw": []}
     for number in range(1 + ROUNDS):
-        taken = {"bare": timed(bench.bare), "step": timed(bench.step), "draw": timed(lambda: bench.draw(0))}
+        taken = {"bare": timed(bench.bare), "step": timed(bench.step)}
+        taken |= {"contract": timed(bench.contract) / CONTRACTS, "draw": timed(lambda: bench.draw(0))}
         if number:  # the first is a warm-up
             for name, seconds in taken.items():
                 rows[name].append(seconds / config.batch_size)
-    bare, step, draw = (statistics.median(rows[name]) for name in ("bare", "step", "draw"))
+    bare, step, contract, draw = (statistics.median(rows[name]) for name in rows)
     cores = processors()
     end_to_end = bench.end_to_end(2 * ROUNDS, cores)
     bound = 1 / (bare + draw / cores)
@@ -125,13 +137,14 @@ def main() -> None:
         "end to end images/s": end_to_end,
         "bound images/s": bound,
         "step / bare": bare / step,
+        "contract / step": contract / step,
         "end to end / bound": end_to_end / bound,
     }
     if arguments.json:
         print(json.dumps(figures))
         return
     for name, value in figures.items():
-        print(f"{name:22} {value:9.3f}")
+        print(f"{name:22} {value:9.4f}")
 
 
 if __name__ == "__main__":

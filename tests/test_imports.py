@@ -14,9 +14,9 @@ PACKAGE = ROOT / "yolo_proc"
 
 # From above to below.
 ORDER = """
-    errors options config rng boxes annotations.records picture_headers pictures letterbox scene
+    errors options config rng boxes checks.finding annotations.records picture_headers pictures letterbox scene
     outlines typefaces raster painter canvas generator configfile events
-    augment workers datasets.pool stream fingerprint grids nms codec matching cocomap
+    augment workers datasets.pool stream fingerprint grids nms codec contract matching cocomap
     annotations.layout annotations.checked_json annotations.classes annotations.common annotations.about
     annotations.script_json annotations.script annotations.scredit annotations.yolo_yaml annotations.yolo_txt
     annotations.voc annotations.coco annotations.binary annotations.formats
@@ -24,19 +24,27 @@ ORDER = """
     inspection.duplicates inspection.measure inspection.outliers inspection.encoding inspection.statistics
     inspection.sources inspection.report exporting.stages exporting.vectors
     model parts loss task step stopping muon optim pacing checkpoint
-    runtime judge report runs state describe predict evaluate calibrate preview setup sheets trainer
+    runtime judge report runs state learn describe predict evaluate calibrate preview setup sheets
     inspection.charts inspection.plots
     exporting.spec exporting.session exporting.onnx_graph exporting.quantize exporting.verify exporting.readme
     exporting.export exporting.sources exporting.findings
-    flags console commands data_commands inspect_command export_commands cli __main__
+    checks.bench checks.check checks.labels checks.initial_loss checks.step checks.registry checks.gate checks.table
+    trainer
+    flags console commands data_commands inspect_command export_commands check_command cli __main__
 """
 ROOMS = ORDER.split()
-SUBPACKAGES = ("annotations", "datasets", "exporting", "inspection")  # their rooms are called as in `annotations.coco`
+SUBPACKAGES = (
+    "annotations",
+    "checks",
+    "datasets",
+    "exporting",
+    "inspection",
+)  # their rooms are called as in `annotations.coco`
 PACKAGES = ("yolo_proc", *(f"yolo_proc.{name}" for name in SUBPACKAGES))
 TORCH_FREE = (
     "errors options config rng boxes pictures letterbox scene outlines typefaces raster painter canvas generator"
 )
-TORCH_FREE += " augment grids nms configfile events flags commands cli"
+TORCH_FREE += " augment grids nms configfile events flags commands check_command cli checks.finding contract"
 TORCH_FREE += " exporting.spec exporting.session exporting.sources exporting.findings export_commands"
 
 

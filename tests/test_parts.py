@@ -8,7 +8,7 @@ import torch
 from tiny_run import differing, run_tiny, tiny_config
 from torch import Tensor, nn
 
-from yolo_proc import checkpoint
+from yolo_proc import checkpoint, parts
 from yolo_proc.codec import LabelCodec
 from yolo_proc.config import ModelConfig
 from yolo_proc.events import Stopped
@@ -20,6 +20,11 @@ from yolo_proc.parts import InParts, in_parts, part_count
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "LEAST_IMAGES", 2)
 
 
 def network(**changes: bool) -> Yolo:
@@ -50,10 +55,10 @@ def close(a: list[Tensor], b: list[Tensor]) -> bool:
     return len(a) == len(b) and all(torch.allclose(x, y, rtol=1e-3, atol=1e-5) for x, y in zip(a, b, strict=True))
 
 
-@pytest.mark.parametrize(("parts", "count"), [(2, 8), (2, 7), (3, 8)])
-def test_without_normalisation_gradients_are_those_of_the_whole_batch(parts: int, count: int) -> None:
+@pytest.mark.parametrize(("number", "count"), [(2, 8), (2, 7), (3, 8)])
+def test_without_normalisation_gradients_are_those_of_the_whole_batch(number: int, count: int) -> None:
     model = network(batch_norm=False)
-    split = InParts(copy.deepcopy(model), parts)
+    split = InParts(copy.deepcopy(model), number)
     assert close(gradients(split, pictures(count)), gradients(model, pictures(count)))
 
 
@@ -110,7 +115,18 @@ def test_what_goes_wrong_in_a_part_is_raised_here() -> None:
         InParts(network(), 2)(pictures(4)[:, :, :, :2])
 
 
-def test_a_part_is_never_too_small() -> None:
+def test_a_batch_too_small_for_its_parts_is_trained_in_fewer() -> None:
+    model = network().train()
+    split = InParts(copy.deepcopy(model), 3)
+    assert [split.parts_of(pictures(count)) for count in (1, 3, 4, 6, 9)] == [1, 1, 2, 3, 3]
+    assert close(gradients(split, pictures(3)), gradients(split.model, pictures(3)))
+    means = [[b for n, b in twin.named_buffers() if n.endswith("running_mean")] for twin in split.networks]
+    gradients(split, pictures(3))
+    assert all(torch.equal(a, b) and torch.equal(a, c) for a, b, c in zip(*means, strict=True))
+
+
+def test_a_part_is_never_too_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "LEAST_IMAGES", 8)
     cpu = torch.device("cpu")
     assert [part_count(cpu, threads, 32) for threads in (1, 2, 3, 16)] == [1, 2, 3, 4]
     assert [part_count(cpu, 2, batch) for batch in (1, 8, 15, 16)] == [1, 1, 1, 2]

@@ -31,6 +31,7 @@ def tiny_config(runs_dir: Path, **changes: Any) -> Config:
         image_size=64,
         epoch_images=4 * STEPS_PER_EPOCH,
         epochs=3,
+        no_check=True,  # tests of checks switch them on
         generator=GeneratorConfig("shapes"),
         augment=augment,
         model=ModelConfig(width=0.25, depth=1),

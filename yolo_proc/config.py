@@ -152,6 +152,9 @@ class Config:
         20, help="stop when the loss has not fallen by 1 % in so many epochs; 0: never", low=0, on_resume="free"
     )
     keep: int = option(3, help="how many of the newest checkpoints stay", low=1, on_resume="free")
+    no_check: bool = option(
+        False, help="do not check scenes, labels, loss and step before the first step", on_resume="free"
+    )
     save_minutes: float = option(5.0, help="minutes between checkpoints inside an epoch", low=0, on_resume="free")
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     labels: LabelConfig = field(default_factory=LabelConfig)

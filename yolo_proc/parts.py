@@ -62,9 +62,17 @@ class InParts(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """uint8 RGB (B, H, W, 3) -> raw logits (B, S, 5 + C), differentiable in the parameters."""
         if self.training and torch.is_grad_enabled():
-            return _Training.apply(self, images, *self.model.parameters())  # type: ignore[no-any-return]
+            if self.parts_of(images) > 1:
+                return _Training.apply(self, images, *self.model.parameters())  # type: ignore[no-any-return]
+            logits: Tensor = self.model(images)
+            self.gather_statistics(1)
+            return logits
         parts = min(self.parts, max(1, len(images)))
         return torch.cat(self.each(lambda part: self.model(part), images.tensor_split(parts)))
+
+    def parts_of(self, images: Tensor) -> int:
+        """In how many parts a batch is trained: fewer where it is smaller than what this was made for."""
+        return max(1, min(self.parts, len(images) // LEAST_IMAGES))
 
     @property
     def networks(self) -> tuple[Yolo, ...]:
@@ -85,14 +93,14 @@ class InParts(nn.Module):
 
         return list(self._pool.map(run, *arguments))
 
-    def gather_statistics(self) -> None:
-        """Makes the running statistics of the parts their mean."""
+    def gather_statistics(self, parts: int) -> None:
+        """Gives all networks the mean of the running statistics of the first ones, those that have just trained."""
         # `.data`, because the backward pass has yet to come; a normalisation in training does not read them there.
         every = [[b.data for b in network.buffers() if b.is_floating_point()] for network in self.networks]
         mean = every[0]
-        for others in every[1:]:
+        for others in every[1:parts]:
             torch._foreach_add_(mean, others)
-        torch._foreach_mul_(mean, 1 / len(every))
+        torch._foreach_mul_(mean, 1 / parts)
         for others in every[1:]:
             torch._foreach_copy_(others, mean)
 
@@ -102,10 +110,10 @@ class _Training(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, split: InParts, images: Tensor, *parameters: Tensor) -> Tensor:
-        ctx.split, ctx.parameters = split, parameters
+        ctx.split, ctx.parameters, parts = split, parameters, split.parts_of(images)
         with torch.enable_grad():
-            ctx.logits = split.each(_train, split.networks, images.tensor_split(split.parts))
-        split.gather_statistics()
+            ctx.logits = split.each(_train, split.networks[:parts], images.tensor_split(parts))
+        split.gather_statistics(parts)
         return torch.cat([logits.detach() for logits in ctx.logits])  # (B, S, 5 + C)
 
     @staticmethod
@@ -113,7 +121,7 @@ class _Training(torch.autograd.Function):
         def run(logits: Tensor, part: Tensor) -> tuple[Tensor, ...]:
             return torch.autograd.grad(logits, ctx.parameters, part)  # type: ignore[no-any-return]
 
-        first, *others = ctx.split.each(run, ctx.logits, gradient.tensor_split(ctx.split.parts))
+        first, *others = ctx.split.each(run, ctx.logits, gradient.tensor_split(len(ctx.logits)))
         for gradients in others:
             torch._foreach_add_(first, gradients)
         del ctx.logits

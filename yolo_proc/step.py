@@ -1,6 +1,6 @@
 """One training step: the only place where weights change."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,11 +51,7 @@ def train_step(
     Raises:
         TrainingError: a loss or gradient that is not finite; no weight was changed.
     """
-    with torch.autocast(images.device.type, dtype=autocast, enabled=autocast is not None):
-        logits = model(images)  # (B, S, 5 + C)
-    logits = logits.float()
-    terms = task.loss(logits, targets)
-    loss = total(mean_terms(terms), task.weights)
+    loss, terms, logits = forward_loss(model, task, images, targets, autocast=autocast)
     if not torch.isfinite(loss):
         raise NotFiniteError("loss", task.blame(logits.detach(), targets))
     optimizer.zero_grad(set_to_none=True)
@@ -67,6 +63,17 @@ def train_step(
     measured = torch.stack([loss.detach(), norm, *(part.detach().float() for pair in terms.values() for part in pair)])
     value, grad_norm, *values = measured.tolist()  # not one wait for the device a term
     return StepResult(value, values[0::2], values[1::2], grad_norm, 0 < clip_norm < grad_norm)
+
+
+def forward_loss(
+    model: nn.Module, task: Task, images: Tensor, targets: Any, *, autocast: torch.dtype | None
+) -> tuple[Tensor, Mapping[str, tuple[Tensor, Tensor]], Tensor]:
+    """The loss that is minimised: a scalar, its terms as (sum, count), and the raw logits (B, S, 5 + C) in float32."""
+    with torch.autocast(images.device.type, dtype=autocast, enabled=autocast is not None):
+        logits = model(images)  # (B, S, 5 + C)
+    logits = logits.float()
+    terms = task.loss(logits, targets)
+    return total(mean_terms(terms), task.weights), terms, logits
 
 
 class NotFiniteError(TrainingError):

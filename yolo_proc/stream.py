@@ -115,6 +115,19 @@ class Stream:
         Raises:
             GeneratorError: the generator failed; the message names it, the scene and the place in its source.
         """
+        return self._scene(index, None)
+
+    def without(self, index: int, number: int) -> Scene:
+        """Scene `index` drawn again without its object `number` (of `self[index].objects`), the same otherwise.
+
+        What is known by a label alone, without pixels of its own (`Canvas.annotate`), leaves the pixels as they were.
+
+        Raises:
+            GeneratorError: there is no such object.
+        """
+        return self._scene(index, number)
+
+    def _scene(self, index: int, left_out: int | None) -> Scene:
         if index < 0:
             raise IndexError(f"stream {self.stream}: scenes count from 0, found {index}")
         source = self.generator if isinstance(self.generator, Source) else None
@@ -125,6 +138,11 @@ class Stream:
         self._draw(canvas, index, (plan.width, plan.height))
         matrix = plan.matrix(loose=canvas.has_loose_boxes and not self.augment.loose_boxes)
         try:
+            if left_out is not None:
+                numbers = canvas.numbers_in_frame(plan.width, plan.height, matrix, self.classes)
+                if not 0 <= left_out < len(numbers):
+                    raise GeneratorError(f"without({left_out}): expected an object from 0 to {len(numbers) - 1}")
+                canvas = canvas.without(numbers[left_out])
             scene = canvas.render(plan.width, plan.height, matrix, self.classes)
         except YoloProcError as error:
             raise self._named(error, index) from error

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from yolo_proc.codec import LabelCodec
 from yolo_proc.config import LabelConfig, LossConfig
+from yolo_proc.contract import require_sound_labels, require_sound_targets
 from yolo_proc.loss import TERMS, blame, detection_terms, term_weights
 from yolo_proc.stream import Batch
 
@@ -22,7 +23,11 @@ class Task(Protocol):
     weights: Mapping[str, float]
 
     def targets(self, batch: Batch, device: torch.device) -> tuple[Any, Mapping[str, int]]:
-        """A batch's targets on the device, and how many objects are no label, by reason."""
+        """A batch's targets on the device, and how many objects are no label, by reason.
+
+        Raises:
+            LabelError: labels that break their contract.
+        """
 
     def loss(self, outputs: Tensor, targets: Any) -> Mapping[str, tuple[Tensor, Tensor]]:
         """For each term its sum and how many values the sum is over, as scalars."""
@@ -43,7 +48,9 @@ class DetectionTask:
 
     def targets(self, batch: Batch, device: torch.device) -> tuple[Any, Mapping[str, int]]:
         """See `Task`."""
+        require_sound_labels(batch, self.codec.class_count)
         assigned = self.codec.assign(batch, self.limits)
+        require_sound_targets(batch, assigned, self.codec.slots, self.codec.class_count)
         return assigned.to(device), assigned.dropped
 
     def loss(self, outputs: Tensor, targets: Any) -> Mapping[str, tuple[Tensor, Tensor]]:

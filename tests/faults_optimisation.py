@@ -8,11 +8,10 @@ from faults import Fault
 from torch import Tensor, nn
 
 from yolo_proc.checks.bench import Bench
-from yolo_proc.loss import mean_terms, total
 from yolo_proc.optim import set_lr
 from yolo_proc.runtime import autocast_dtype
 from yolo_proc.state import TrainingState
-from yolo_proc.step import StepResult, forward_loss
+from yolo_proc.step import StepResult, forward_objective
 from yolo_proc.stream import Batch
 from yolo_proc.task import DetectionTask
 
@@ -54,13 +53,13 @@ def hand_written(
             set_lr(state.optimizer, state.schedule.lr(state.step))
         targets, dropped = task.targets(batch, device)
         autocast = autocast_dtype(state.precision)
-        loss, terms, _ = forward_loss(state.model, task, batch.images.to(device), targets, autocast=autocast)
-        assert torch.equal(loss, total(mean_terms(terms), task.weights))
+        images = batch.images.to(device)
+        objective, loss, _, _ = forward_objective(state.model, task, images, targets, autocast=autocast)
         if clip_loss is not None:
-            loss = clip_loss(loss, limit)
+            objective, loss = clip_loss(objective, limit), clip_loss(loss, limit)
         if zero:
             state.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        objective.backward()  # type: ignore[no-untyped-call]
         if clip is not None:
             clip(state.model, limit)
         elif clip_loss is None:

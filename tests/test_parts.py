@@ -31,6 +31,8 @@ def network(**changes: bool) -> Yolo:
     torch.manual_seed(3)
     codec = LabelCodec(grids_for(64, 64, [16], [(20.0, 20.0)]), 2)
     model = Yolo(ModelConfig(width=0.5, depth=1, **changes), codec)  # type: ignore[arg-type]
+    assert model.auxiliary is not None
+    nn.init.normal_(model.auxiliary.layers[0].weight)
     nn.init.normal_(model.output.layers[0].weight)  # so that every layer has a gradient that is worth comparing
     return model
 
@@ -45,7 +47,10 @@ def loss_of(logits: Tensor) -> Tensor:
 
 def gradients(model: nn.Module, images: Tensor) -> list[Tensor]:
     model.zero_grad()
-    loss_of(model(images)).backward()
+    assert isinstance(model, Yolo | InParts)
+    logits, values = model.with_auxiliary(images)
+    assert values is not None
+    (loss_of(logits) + loss_of(values)).backward()
     found = [parameter.grad for parameter in model.parameters()]
     assert all(gradient is not None for gradient in found)
     return [gradient.clone() for gradient in found if gradient is not None]
@@ -69,7 +74,9 @@ def test_each_part_normalises_its_own_images() -> None:
     found = gradients(split, images)
     # The reference: two networks, one after the other.
     halves = [copy.deepcopy(model), copy.deepcopy(model)]
-    loss_of(torch.cat([half(part) for half, part in zip(halves, images.split(4), strict=True)])).backward()
+    outputs = [half.with_auxiliary(part) for half, part in zip(halves, images.split(4), strict=True)]
+    joined = [torch.cat(list(of_both)) for of_both in zip(*outputs, strict=True)]
+    (loss_of(joined[0]) + loss_of(joined[1])).backward()
     grads = [[p.grad for p in half.parameters() if p.grad is not None] for half in halves]
     assert close(found, [a + b for a, b in zip(*grads, strict=True)])
     assert not close(found, gradients(copy.deepcopy(model), images))

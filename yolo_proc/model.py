@@ -144,6 +144,23 @@ class ConvOutput(nn.Module):
         return torch.arange(layer.out_channels).view(-1, self.fields)
 
 
+class AuxiliaryOutput(nn.Module):
+    """What training alone asks of the features: a 1 x 1 convolution a grid, four values a cell.
+
+    They say where the centre of the object around a cell lies and how large it is, see `loss.auxiliary_loss`. In an
+    untrained network all are 0.
+    """
+
+    def __init__(self, channels: Sequence[int]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Conv2d(k, 4, 1) for k in channels)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """For each grid (B, K, Gy, Gx) -> (B, M, 4), the M cells grid by grid, row by row."""
+        cells = [layer(x).flatten(2) for layer, x in zip(self.layers, features, strict=True)]  # (B, 4, Gy * Gx)
+        return torch.cat(cells, dim=2).transpose(1, 2)
+
+
 class OriginalBody(nn.Module):
     """The Java project's convolutions: 3 x 3 of stride 2 with 32, 64, 128, 192, 256 filters, then one of 64."""
 
@@ -207,6 +224,7 @@ class Yolo(nn.Module):
         self.register_buffer("std", torch.full((3, 1, 1), PIXEL_STD))
         self.body: SmallBody | OriginalBody
         self.output: ConvOutput | DenseOutput
+        self.auxiliary: AuxiliaryOutput | None
         if config.name == "original":
             if [grid.stride for grid in codec.grids] != [OriginalBody.STRIDE]:
                 raise ConfigError(
@@ -214,10 +232,12 @@ class Yolo(nn.Module):
                 )
             self.body = OriginalBody(norm=config.batch_norm)
             self.output = DenseOutput(64, codec)
+            self.auxiliary = None  # the fully connected layer sees the whole picture, and the network is as it was
         else:
             strides = [grid.stride for grid in codec.grids]
             self.body = SmallBody(strides, width=config.width, depth=config.depth, norm=config.batch_norm)
             self.output = ConvOutput(self.body.channels, codec)
+            self.auxiliary = AuxiliaryOutput(self.body.channels)
         self._initialise(object_bias)
         self.to(memory_format=torch.channels_last)
 
@@ -230,6 +250,10 @@ class Yolo(nn.Module):
         for module in self.modules():
             if isinstance(module, Residual):
                 module.start_as_identity()
+        if self.auxiliary is not None:
+            for layer in self.auxiliary.layers:
+                assert isinstance(layer, nn.Conv2d)
+                nn.init.zeros_(layer.weight)
         for layer in self.output.layers:
             assert isinstance(layer, nn.Conv2d | nn.Linear)
             assert layer.bias is not None
@@ -240,6 +264,20 @@ class Yolo(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """uint8 RGB (B, H, W, 3) -> raw logits (B, S, 5 + C)."""
         return self.output(self.body(self._normalised(images)))  # type: ignore[no-any-return]
+
+    def with_auxiliary(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """As `forward`, and beside the logits what `AuxiliaryOutput` says, (B, M, 4); None where there is none."""
+        features = self.body(self._normalised(images))
+        return self.output(features), None if self.auxiliary is None else self.auxiliary(features)
+
+    def shipped_parameters(self) -> list[nn.Parameter]:
+        """All but those of the auxiliary output, which training alone needs."""
+        apart = set() if self.auxiliary is None else {id(parameter) for parameter in self.auxiliary.parameters()}
+        return [parameter for parameter in self.parameters() if id(parameter) not in apart]
+
+    def output_parameters(self) -> list[nn.Parameter]:
+        """Those whose rows mean different things, each on its own."""
+        return [*self.output.parameters(), *([] if self.auxiliary is None else self.auxiliary.parameters())]
 
     def _normalised(self, images: Tensor) -> Tensor:
         """uint8 (B, H, W, 3) -> float (B, 3 F^2, H / F, W / F), channels_last; F x F pixels are folded into channels.

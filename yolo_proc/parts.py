@@ -31,7 +31,7 @@ def part_count(device: torch.device, threads: int, batch_size: int) -> int:
     return max(1, min(threads, batch_size // LEAST_IMAGES)) if device.type == "cpu" else 1
 
 
-def in_parts(model: Yolo, parts: int) -> nn.Module:
+def in_parts(model: Yolo, parts: int) -> "Yolo | InParts":
     """The network as it is used in so many parts: split, or itself where one is all."""
     return InParts(model, parts) if parts > 1 else model
 
@@ -62,13 +62,18 @@ class InParts(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """uint8 RGB (B, H, W, 3) -> raw logits (B, S, 5 + C), differentiable in the parameters."""
         if self.training and torch.is_grad_enabled():
-            if self.parts_of(images) > 1:
-                return _Training.apply(self, images, *self.model.parameters())  # type: ignore[no-any-return]
-            logits: Tensor = self.model(images)
-            self.gather_statistics(1)
-            return logits
+            return self.with_auxiliary(images)[0]
         parts = min(self.parts, max(1, len(images)))
         return torch.cat(self.each(lambda part: self.model(part), images.tensor_split(parts)))
+
+    def with_auxiliary(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """As that of the network."""
+        if self.parts_of(images) > 1:
+            logits, values = _Training.apply(self, images, *self.model.parameters())
+        else:
+            logits, values = self.model.with_auxiliary(images)
+            self.gather_statistics(1)
+        return logits, values
 
     def parts_of(self, images: Tensor) -> int:
         """In how many parts a batch is trained: fewer where it is smaller than what this was made for."""
@@ -109,27 +114,30 @@ class _Training(torch.autograd.Function):
     """The parts' passes as one differentiable operation; gradients are summed in the order of the parts."""
 
     @staticmethod
-    def forward(ctx: Any, split: InParts, images: Tensor, *parameters: Tensor) -> Tensor:
+    def forward(ctx: Any, split: InParts, images: Tensor, *parameters: Tensor) -> tuple[Tensor, Tensor | None]:
         ctx.split, ctx.parameters, parts = split, parameters, split.parts_of(images)
         with torch.enable_grad():
-            ctx.logits = split.each(_train, split.networks[:parts], images.tensor_split(parts))
+            ctx.outputs = split.each(_train, split.networks[:parts], images.tensor_split(parts))
         split.gather_statistics(parts)
-        return torch.cat([logits.detach() for logits in ctx.logits])  # (B, S, 5 + C)
+        joined = [torch.cat([one.detach() for one in output]) for output in zip(*ctx.outputs, strict=True)]
+        return joined[0], joined[1] if len(joined) > 1 else None  # (B, S, 5 + C), (B, M, 4)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Any:
-        def run(logits: Tensor, part: Tensor) -> tuple[Tensor, ...]:
-            return torch.autograd.grad(logits, ctx.parameters, part)  # type: ignore[no-any-return]
+    def backward(ctx: Any, *gradients: Tensor | None) -> Any:
+        def run(outputs: list[Tensor], *of_outputs: Tensor) -> tuple[Tensor, ...]:
+            return torch.autograd.grad(outputs, ctx.parameters, of_outputs)  # type: ignore[no-any-return]
 
-        first, *others = ctx.split.each(run, ctx.logits, gradient.tensor_split(len(ctx.logits)))
-        for gradients in others:
-            torch._foreach_add_(first, gradients)
-        del ctx.logits
+        split_gradients = [one.tensor_split(len(ctx.outputs)) for one in gradients if one is not None]
+        first, *others = ctx.split.each(run, ctx.outputs, *split_gradients)
+        for found in others:
+            torch._foreach_add_(first, found)
+        del ctx.outputs
         return None, None, *first
 
 
-def _train(network: Yolo, images: Tensor) -> Tensor:
-    return network.train()(images)  # type: ignore[no-any-return]
+def _train(network: Yolo, images: Tensor) -> list[Tensor]:
+    logits, values = network.train().with_auxiliary(images)
+    return [logits] if values is None else [logits, values]
 
 
 def _twin(model: Yolo) -> Yolo:

@@ -10,11 +10,10 @@ from importlib.metadata import version
 from typing import TypeVar
 
 import torch
-from torch import nn
 
 from yolo_proc.errors import ConfigError
 from yolo_proc.model import Yolo
-from yolo_proc.parts import in_parts
+from yolo_proc.parts import InParts, in_parts
 from yolo_proc.step import train_step
 from yolo_proc.task import Task
 
@@ -115,7 +114,7 @@ def autocast_dtype(precision: str) -> torch.dtype | None:
 class _TimedStep:
     """Steps that change nothing, timed."""
 
-    def __init__(self, model: nn.Module, precision: str) -> None:
+    def __init__(self, model: Yolo | InParts, precision: str) -> None:
         self.model = model
         self.autocast = autocast_dtype(precision)
         self.optimizer = torch.optim.SGD(model.parameters(), lr=0.0)

@@ -6,14 +6,13 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from torch import nn
 
 from yolo_proc.config import Config
 from yolo_proc.configfile import config_values
 from yolo_proc.errors import CheckpointError
 from yolo_proc.model import Yolo
 from yolo_proc.optim import Ema, Schedule
-from yolo_proc.parts import in_parts
+from yolo_proc.parts import InParts, in_parts
 from yolo_proc.stopping import LossWindow, Patience, TargetRule
 
 VERSION = 1
@@ -63,12 +62,12 @@ class TrainingState:
     calibration: tuple[float, float] | None = None
 
     @cached_property
-    def network(self) -> nn.Module:
+    def network(self) -> Yolo | InParts:
         """The network as it is trained here."""
         return in_parts(self.model, self.parts)
 
     @cached_property
-    def averaged(self) -> nn.Module:
+    def averaged(self) -> Yolo | InParts:
         """The network of the averaged weights as it is judged here."""
         return in_parts(self.ema.model, self.parts)
 

@@ -104,7 +104,7 @@ class Trainer:
             self._config,
             str(session.device),
             self.state.precision,
-            sum(parameter.numel() for parameter in self.state.model.parameters()),
+            sum(parameter.numel() for parameter in self.state.model.shipped_parameters()),
             session.task.codec.slots,
             tuple(session.notes),
             self.state.epoch,

@@ -30,7 +30,7 @@ import ai.onnxruntime.OrtSession;
 
 import yoloproc.Detection;
 import yoloproc.Detector;
-import yoloproc.Grid;
+import yoloproc.LabelCodec.Grid;
 import yoloproc.LabelCodec;
 import yoloproc.Letterbox;
 import yoloproc.ModelSpec;

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +25,7 @@ from yolo_proc.model import Yolo, constant_object_logit
 from yolo_proc.optim import Ema, Schedule, build_optimizer
 from yolo_proc.parts import part_count
 from yolo_proc.rng import rng_for
-from yolo_proc.runs import new_run_folder, write_config
+from yolo_proc.runs import locked_run, new_run_folder, write_config
 from yolo_proc.runtime import differences, environment, pick_device, pick_precision, processors
 from yolo_proc.scene import label_verdict_codes
 from yolo_proc.state import TrainingState
@@ -74,17 +75,23 @@ class Session:
         return list(self.batches("validation", 0, VALIDATION_IMAGES))
 
 
-def open_session(config: Config, resume_from: Path | None, accept_changed_data: bool) -> Session:
-    """A session for `config`: new, or going on from a run's folder or checkpoint.
+@contextmanager
+def open_session(config: Config, resume_from: Path | None, accept_changed_data: bool) -> Iterator[Session]:
+    """A session for `config`: new, or going on from a run's folder or checkpoint; it alone trains the run meanwhile.
 
     Raises:
-        UserError: options that do not fit each other, the machine or the checkpoint.
+        UserError: options that do not fit each other, the machine or the checkpoint; another process trains the run.
     """
     config = validate(config)
     device = pick_device(config.device)
-    if resume_from is None:
-        return _new_session(config, device)
-    return _resumed_session(config, device, resume_from, accept_changed_data)
+    with ExitStack() as held:
+        if resume_from is None:
+            yield _new_session(config, device, held)
+            return
+        folder = resume_from if resume_from.is_dir() else resume_from.parent
+        if folder.is_dir():  # before the newest checkpoint is looked for: whoever has the lock may be writing it
+            held.enter_context(locked_run(folder))
+        yield _resumed_session(config, device, resume_from, accept_changed_data)
 
 
 def worker_count(config: Config) -> int:
@@ -92,12 +99,13 @@ def worker_count(config: Config) -> int:
     return processors() if config.workers < 0 else config.workers
 
 
-def _new_session(config: Config, device: torch.device) -> Session:
+def _new_session(config: Config, device: torch.device, held: ExitStack) -> Session:
     workers = worker_count(config)
     threads = use_threads(config.threads, device, config.batch_size)
     stream = Stream.from_config(config, "train")
     notes = _check_source(stream, config)
     folder = new_run_folder(config)  # what can fail at once comes before what takes seconds
+    held.enter_context(locked_run(folder))
     config = replace(config, run=folder.name)
     codec = build_codec(config, Stream.from_config(config, "anchors"), workers)
     task = DetectionTask(codec, config.labels, config.loss)

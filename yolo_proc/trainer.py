@@ -90,32 +90,32 @@ class Trainer:
     def run(self) -> Iterator[Event]:
         """Yields the events of the run; see `train`."""
         self._start = self._saved_at = time.monotonic()
-        session = open_session(self._config, self._resume_from, self._accept_changed_data)
-        self.session = session
-        self.state = session.state
-        self._config = session.config
-        self._first_step = self.state.step
-        # Where a resumed run goes on from, until its first checkpoint says that it has another future.
-        self._position = (self.state.epoch, self.state.step_in_epoch) if session.resumed_from is not None else None
-        self._speeds: deque[float] = deque(maxlen=20)
-        self._drops = Drops()
-        yield RunStarted(
-            session.folder,
-            self._config,
-            str(session.device),
-            self.state.precision,
-            sum(parameter.numel() for parameter in self.state.model.shipped_parameters()),
-            session.task.codec.slots,
-            tuple(session.notes),
-            self.state.epoch,
-            self.state.images,
-            session.resumed_from,
-        )
-        stopped = yield from self._before(session)
-        if stopped is not None:
-            yield stopped
-            return
-        yield from self._loop(session)
+        with open_session(self._config, self._resume_from, self._accept_changed_data) as session:
+            self.session = session
+            self.state = session.state
+            self._config = session.config
+            self._first_step = self.state.step
+            # Where a resumed run goes on from, until its first checkpoint says that it has another future.
+            self._position = (self.state.epoch, self.state.step_in_epoch) if session.resumed_from is not None else None
+            self._speeds: deque[float] = deque(maxlen=20)
+            self._drops = Drops()
+            yield RunStarted(
+                session.folder,
+                self._config,
+                str(session.device),
+                self.state.precision,
+                sum(parameter.numel() for parameter in self.state.model.shipped_parameters()),
+                session.task.codec.slots,
+                tuple(session.notes),
+                self.state.epoch,
+                self.state.images,
+                session.resumed_from,
+            )
+            stopped = yield from self._before(session)
+            if stopped is not None:
+                yield stopped
+                return
+            yield from self._loop(session)
 
     def _before(self, session: Session) -> Generator[Event, None, Stopped | None]:
         """Runs a new run's quick checks, until a command waits; returns `Stopped` where there is nothing to train."""

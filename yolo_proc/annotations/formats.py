@@ -21,14 +21,12 @@ class Format(NamedTuple):
         looks_like: whether a folder holds such a set; cheap.
         layout: how it is written; None for binary sets, whose pictures are no files.
         signs: what a folder of this format has, for a message.
-        needs_items: whether the files of the whole set repeat what is in each picture.
     """
 
     read: Callable[[Path, ReadOptions], DataSet]
     looks_like: Callable[[Path], bool]
     layout: type[Layout] | None
     signs: str
-    needs_items: bool = False
 
 
 FORMATS: Mapping[str, Format] = {
@@ -39,9 +37,7 @@ FORMATS: Mapping[str, Format] = {
         "pictures beside a folder annotations with their scripts",
     ),
     "yolo": Format(yolo_txt.read, yolo_txt.looks_like, yolo_txt.YoloLayout, "data.yaml, or images/ and labels/"),
-    "coco": Format(
-        coco.read, coco.looks_like, coco.CocoLayout, "annotations/instances_train.json or the like", needs_items=True
-    ),
+    "coco": Format(coco.read, coco.looks_like, coco.CocoLayout, "annotations/instances_train.json or the like"),
     "voc": Format(voc.read, voc.looks_like, voc.VocLayout, "JPEGImages/ and Annotations/"),
     "binary": Format(binary.read, binary.looks_like, None, "images.bin, labels.bin and image_set_info.json"),
 }

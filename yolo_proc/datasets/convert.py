@@ -5,7 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal
 
 from yolo_proc.annotations import binary
@@ -250,9 +250,7 @@ class _FileTarget:
         make = FORMATS[work.to].layout
         assert make is not None, f"{work.to} has files"
         layout = make(data.classes, tuple(data.splits))
-        data = _with_names(layout, data)
-        layout.set_files(data.splits)
-        return cls(FileSet(work.out, layout), work.images, data)
+        return cls(FileSet(work.out, layout), work.images, _with_names(layout, data))
 
     def put(self, split: str, number: int, annotation: Annotation, picture: _Picture) -> Counter[str]:  # noqa: ARG002
         """Writes one picture with its labels."""
@@ -264,7 +262,8 @@ class _FileTarget:
 
     def finish(self) -> None:
         """Writes the files of the whole set."""
-        self.files.finish(self.data.splits)
+        listed = self.files.layout.listed
+        self.files.finish({split: [listed(one) for one in part] for split, part in self.data.splits.items()})
 
 
 def _with_names(layout: Layout, data: DataSet) -> DataSet:
@@ -275,7 +274,7 @@ def _with_names(layout: Layout, data: DataSet) -> DataSet:
     Raises:
         DataError: two pictures of a split, or their labels, would be one file; a name that is none of the format's.
     """
-    owners: dict[PurePosixPath, tuple[str, Annotation]] = {}
+    owners: dict[str, tuple[str, Annotation]] = {}
     splits: dict[str, tuple[Annotation, ...]] = {}
     renamed: list[str] = []
     for split, part in data.splits.items():
@@ -305,7 +304,7 @@ def _with_names(layout: Layout, data: DataSet) -> DataSet:
     return replace(data, splits=splits, notes=notes)
 
 
-def _files_of(layout: Layout, split: str, annotation: Annotation) -> list[PurePosixPath]:
+def _files_of(layout: Layout, split: str, annotation: Annotation) -> list[str]:
     """The files that a picture has of its own."""
     label = layout.label_file(split, replace(annotation, items=(), extra={}))
     return [layout.picture_file(split, annotation.name), *([] if label is None else [label[0]])]
@@ -339,7 +338,8 @@ class _BinaryTarget:
 
     def put(self, split: str, number: int, annotation: Annotation, picture: _Picture) -> Counter[str]:
         """Writes one record."""
-        return self.records.put(split, number, annotation, picture.pixels())
+        self.records.put_picture(split, number, picture.pixels())
+        return self.records.put_labels(split, number, [annotation])
 
     def finish(self) -> None:
         """Gives the files their names."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from yolo_proc.annotations import binary
-from yolo_proc.annotations.layout import Layout
+from yolo_proc.annotations.layout import Layout, Listed
 from yolo_proc.annotations.records import Annotation, BinaryLayout
 from yolo_proc.errors import DataError
 from yolo_proc.scene import Image
@@ -141,7 +141,7 @@ class FileSet:
                 save_whole(path, content)
         return lost
 
-    def finish(self, splits: Mapping[str, Sequence[Annotation]]) -> None:
+    def finish(self, splits: Mapping[str, Sequence[Listed]]) -> None:
         """Makes every folder, of empty splits too, and writes the files of the whole set."""
         blank = Annotation("blank.jpg", 1, 1)
         for split in splits:
@@ -175,26 +175,37 @@ class BinarySet:
         """Raises `ConfigError` for a layout that no set can have."""
         binary.set_info(0, self.layout, self.classes)
 
-    def put(self, split: str, number: int, annotation: Annotation, image: Image) -> Counter[str]:
-        """Writes record `number` of a split.
-
-        Returns:
-            What was lost, by reason.
+    def put_picture(self, split: str, number: int, image: Image) -> None:
+        """Writes picture `number` of a split, (H, W, 3) uint8 RGB.
 
         Raises:
             AnnotationError: a picture of another size.
             WriteError: the system refuses.
         """
-        pixels, labels, lost = binary.encode_record(annotation, image, self.layout, self.classes)
-        for name, content in ((binary.IMAGES, pixels), (binary.LABELS, labels)):
-            path = self.folders[split] / name
-            try:
-                with _open_part(path) as file:
-                    file.seek(number * len(content))
-                    file.write(content)
-            except OSError as error:
-                raise write_error(path, error) from error
+        content = binary.picture_record(image, self.layout)
+        self._put(split, binary.IMAGES, number * len(content), content)
+
+    def put_labels(self, split: str, first: int, annotations: Sequence[Annotation]) -> Counter[str]:
+        """Writes the labels of some pictures of a split that follow each other; `first` is the first one's number.
+
+        Returns:
+            What was lost, by reason.
+
+        Raises:
+            AnnotationError, WriteError: as in `put_picture`.
+        """
+        content, lost = binary.label_records(annotations, self.layout, self.classes)
+        self._put(split, binary.LABELS, first * len(content) // len(annotations), content)
         return lost
+
+    def _put(self, split: str, name: str, offset: int, content: bytes) -> None:
+        path = self.folders[split] / name
+        try:
+            with _open_part(path) as file:
+                file.seek(offset)
+                file.write(content)
+        except OSError as error:
+            raise write_error(path, error) from error
 
     def finish(self) -> None:
         """Gives the files their names; the one that says that there is a set comes last."""
@@ -217,5 +228,9 @@ class BinarySet:
 def _open_part(path: Path) -> BinaryIO:
     """The unfinished file, made if it is not there and left as it is if it is: other processes write to it too."""
     part = path.with_name(PART.format(path.name))
-    part.parent.mkdir(parents=True, exist_ok=True)
-    return os.fdopen(os.open(part, _NEW_FILE, 0o666), "wb")
+    try:
+        file = os.open(part, _NEW_FILE, 0o666)
+    except FileNotFoundError:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(part, _NEW_FILE, 0o666)
+    return os.fdopen(file, "wb")

@@ -112,10 +112,7 @@ class Trainer:
             session.resumed_from,
         )
         stopped = yield from self._before(session)
-        if stopped is not None:
-            yield stopped
-            return
-        yield from self._loop(session)
+        yield from self._loop(session) if stopped is None else [stopped]
 
     def _before(self, session: Session) -> Generator[Event, None, Stopped | None]:
         """Runs a new run's quick checks, until a command waits; returns `Stopped` where there is nothing to train."""

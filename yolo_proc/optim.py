@@ -51,6 +51,11 @@ class Decay:
     steps: int
     reason: str = ""
 
+    @property
+    def end(self) -> int:
+        """The first update after it."""
+        return self.start + self.steps
+
 
 class Schedule:
     """The learning rate at a step: warm-up from `since`, constant, then the decay where one was recorded.
@@ -74,10 +79,6 @@ class Schedule:
             return rate
         passed = min(1.0, (step - self.decay.start + 1) / self.decay.steps)
         return rate * (1.0 - (1.0 - FLOOR) * passed)
-
-    def decayed(self, step: int) -> bool:
-        """Whether the decay has ended before update `step`."""
-        return self.decay is not None and step >= self.decay.start + self.decay.steps
 
     def begin_decay(self, decay: Decay) -> None:
         """Records the decay."""

@@ -38,7 +38,7 @@ from yolo_proc.events import (
 from yolo_proc.judge import measure_loss
 from yolo_proc.learn import learn
 from yolo_proc.model import model_from_checkpoint
-from yolo_proc.pacing import BUDGET_ENDS, Pace, decay_to_begin
+from yolo_proc.pacing import Pace, decay_to_begin, rise_again
 from yolo_proc.report import Drops, dominant_term, metrics_row, not_finite_line, weighted_terms
 from yolo_proc.runs import write_metrics
 from yolo_proc.runtime import agree
@@ -112,10 +112,7 @@ class Trainer:
                 session.resumed_from,
             )
             stopped = yield from self._before(session)
-            if stopped is not None:
-                yield stopped
-                return
-            yield from self._loop(session)
+            yield from self._loop(session) if stopped is None else [stopped]
 
     def _before(self, session: Session) -> Generator[Event, None, Stopped | None]:
         """Runs a new run's quick checks, until a command waits; returns `Stopped` where there is nothing to train."""
@@ -244,7 +241,7 @@ class Trainer:
             yield tried
         stop = self._verdict(tried, impatient)
         if stop is None:
-            yield from self._pace(session, validation)
+            yield from self._pace(session, training, validation)
         else:
             state.finished = stop.reason
         yield from self._ship(session, validation, stop)
@@ -314,12 +311,12 @@ class Trainer:
             return self._stopped("done", f"the budget {name} ended")
         return self._stopped("budget", f"the budget {name} ended before the target loss {target:g}")
 
-    def _pace(self, session: Session, validation: Estimate) -> Iterator[Event]:
+    def _pace(self, session: Session, training: Estimate, validation: Estimate) -> Iterator[Event]:
         """Begins or ends the learning rate's decay where it is time to; the state before a decay is kept."""
         config, state = self._config, self.state
         decay = state.schedule.decay
         if decay is not None:
-            if state.schedule.decayed(state.step) and decay.reason != BUDGET_ENDS:
+            if agree(rise_again(decay, state.step, state.steps_per_epoch, training.mean, config.target_loss)):
                 state.schedule.restart(state.step)
                 yield Note("the decay has ended: the learning rate rises again")
             return

@@ -5,7 +5,7 @@ import json
 import os
 import pickle
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -254,9 +254,16 @@ def test_a_full_disk_is_one_line_and_harms_nothing(
         # What has its final name is what it will be; but what says what the set is about.
         final = {path: content for path, content in tree(order.out).items() if not is_unfinished(path)}
         assert final.items() <= whole[name].items() if order.out.exists() else True
+        assert [path for path in tree(order.out) if path.endswith(".part") and not path.endswith(".bin.part")] == []
+        # No labels lie there without their picture: a reader would refuse them.
+        assert stems(final, ".txt", ".xml", "image_*.json") <= stems(final, ".png")
     full_disk(10**9)
     assert generate(order).complete
     assert tree(order.out) == whole[name]
+
+
+def stems(paths: Iterable[str], *patterns: str) -> set[str]:
+    return {Path(path).stem for path in paths for pattern in patterns if Path(path).match(f"*{pattern}")}
 
 
 def is_unfinished(path: str) -> bool:

@@ -30,7 +30,7 @@ ORDER = """
     exporting.export exporting.sources exporting.findings
     checks.bench checks.check checks.labels checks.initial_loss checks.step checks.registry checks.gate checks.table
     trainer
-    flags console commands data_commands inspect_command export_commands check_command cli __main__
+    flags console set_flags commands data_commands inspect_command export_commands check_command cli __main__
 """
 ROOMS = ORDER.split()
 SUBPACKAGES = (
@@ -109,6 +109,20 @@ def imported_room(module: str) -> str | None:
 @pytest.mark.parametrize("path", files_of_rooms(), ids=room_of)
 def test_a_room_imports_only_from_above(path: Path) -> None:
     assert lines_that_point_up(path, room_of(path)) == []
+
+
+def private_names(path: Path) -> list[str]:
+    """What a file takes from another room though its name begins with `_`."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    found = [node for node in nodes if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("yolo_proc")]
+    return [name.name for node in found for name in node.names if name.name.startswith("_")]
+
+
+def test_no_room_takes_what_another_keeps_for_itself(tmp_path: Path) -> None:
+    assert {room_of(path): private_names(path) for path in files_of_rooms() if private_names(path)} == {}
+    path = tmp_path / "one.py"
+    path.write_text("import numpy as _np\n\n\ndef f():\n    from yolo_proc.boxes import _g, as_boxes\n")
+    assert private_names(path) == ["_g"]
 
 
 def test_importing_a_subpackage_imports_nothing_else() -> None:

@@ -59,7 +59,7 @@ def tiny_config(spec: str, **changes: Any) -> Config:
 
 
 def tiny_order(spec: str, out: Path, format_name: str, **changes: Any) -> Order:
-    """20 scenes: two chunks and a half."""
+    """20 scenes: more than a chunk."""
     layout = BINARY if format_name == "binary" else None
     base = Order(config=tiny_config(spec), count=20, format=format_name, out=out, binary=layout, picture_type="png")
     return replace(base, **changes)

@@ -5,8 +5,7 @@ imports torch.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +16,7 @@ from yolo_proc.configfile import Given, config_from_values
 from yolo_proc.errors import ConfigError
 from yolo_proc.flags import FlagParser, build_own
 from yolo_proc.options import option
+from yolo_proc.set_flags import picture_progress
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,24 +26,6 @@ if TYPE_CHECKING:
     from yolo_proc.nms import Detections
 
 MODEL_FILE = "model.onnx"
-
-
-@contextmanager
-def _progress(total: int | None) -> Iterator[Callable[[int], None]]:
-    """A progress bar of pictures on stderr, if that is a terminal; yields what sets it."""
-    from tqdm import tqdm
-
-    class Bar(tqdm):  # type: ignore[type-arg]  # it cannot be subscripted when it runs
-        """Without tqdm's thread, which would be one more to fork beside."""
-
-        monitor_interval = 0
-
-    with Bar(total=total, unit="img", leave=False, dynamic_ncols=True, disable=not sys.stderr.isatty()) as bar:
-
-        def show(done: int) -> None:
-            bar.update(done - bar.n)
-
-        yield show
 
 
 # ----------------------------------------------------------------------------------------------- export
@@ -99,7 +81,7 @@ def export(parser: FlagParser, argv: Sequence[str]) -> int:
         images=flags.images,
         threads=threads,
     )
-    with _progress(flags.images) as show:
+    with picture_progress(flags.images) as show:
         done = write(order, say=lambda line: print(line, file=sys.stderr), on_images=show)
     names = ", ".join(order.file_of(precision) for precision in order.precisions)
     compared = f"compared on {flags.images} fresh images"
@@ -249,7 +231,7 @@ def _run(
 
     tally: dict[Literal["read", "skipped", "found"], int] = {"read": 0, "skipped": 0, "found": 0}
     interrupted = False
-    with _progress(count_frames(sources, limit)) as show:
+    with picture_progress(count_frames(sources, limit)) as show:
         try:
             for source in sources:
                 for frame in frames_of(source, limit=limit):

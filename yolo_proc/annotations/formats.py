@@ -65,12 +65,15 @@ def read_data_set(root: Path | str, options: ReadOptions, format: str | None = N
     about = read_about(place) or {}
     if name == "binary" and options.binary is None:
         options = replace(options, binary=binary_from_about(about, place))
-    found = FORMATS[name].read(place, options)
-    if about.get("complete") is False:
-        found = replace(
-            found, notes=(*found.notes, f"{place}: not complete, `generate` was interrupted while it wrote it")
-        )
-    return found
+    if about.get("complete") is not False:
+        return FORMATS[name].read(place, options)
+    incomplete = f"{place}: not complete, the command that wrote it was interrupted"
+    try:
+        found = FORMATS[name].read(place, options)
+    except DataError as error:
+        error.args = (f"{error} ({incomplete})",)
+        raise
+    return replace(found, notes=(*found.notes, incomplete))
 
 
 def find_format(root: Path) -> str:

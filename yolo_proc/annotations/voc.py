@@ -102,8 +102,8 @@ def parse_voc(text: str, path: Path | str) -> VocFile:
     """
     try:
         root = fromstring(text, forbid_dtd=True)  # where entities and references to other files would stand
-    except DefusedXmlException as error:
-        raise AnnotationError(path, "", "XML without a document type", type(error).__name__, reason="bomb") from None
+    except DefusedXmlException:
+        raise AnnotationError(path, "", "XML without a document type", "one", reason="bomb") from None
     except ParseError as error:
         line = error.position[0]
         raise AnnotationError(path, f"line {line}", "XML", str(error).partition(":")[0], reason="syntax") from None

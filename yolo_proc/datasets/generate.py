@@ -160,7 +160,7 @@ def _begun(order: Order, about: Mapping[str, Any]) -> bool:
         DataError: the folder holds anything but this set.
     """
     occupied = has_files(order.out)
-    found = read_about(order.out)
+    found = read_about(order.out, above=False)
     if found is None:
         if occupied:
             raise DataError(

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -85,6 +86,65 @@ def test_a_changed_vector_is_found_in_the_jvm(exported: Path, tmp_path: Path, si
     done = java("verify", copy)
     assert done.returncode == (1 if signed_anew else 2), done.stdout + done.stderr
     assert signed_anew or f"{file.name}: expected SHA-256" in done.stderr
+
+
+@pytest.fixture
+def letters(exported: Path, tmp_path: Path) -> Path:
+    """What somebody has who was given the folder: the jar and a photo are in it."""
+    place = tmp_path / "letters"
+    shutil.copytree(exported, place)
+    (place / "yolo-proc.jar").symlink_to(JAR)
+    detector = OnnxDetector.load(exported / "model.onnx")
+    scenes = (scene(120, 90, index) for index in range(200))  # the network is sure of a few objects only
+    Image.fromarray(next(one for one in scenes if len(detector.detect(one)))).save(place / "photo.jpg", quality=98)
+    return place
+
+
+def run_in(place: Path, *words: object) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        list(map(str, words)), cwd=place, capture_output=True, text=True, encoding="utf-8", check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_the_readme_of_the_model_is_true(letters: Path) -> None:
+    readme = (letters / "README.md").read_text(encoding="utf-8")
+    program, python_program = re.findall(r"```(?:java|python)\n(.*?)```", readme, re.DOTALL)
+    (letters / "Find.java").write_text(program, encoding="utf-8")
+    commands = [line.split() for line in readme.splitlines() if line.startswith("    java ")]
+    assert [words[1] for words in commands] == ["-cp", "-jar", "-jar"]
+    ran = [run_in(letters, *words) for words in (*commands, [sys.executable, "-c", python_program])]
+    detections = json.loads(ran[1].stdout)[0]["detections"]
+    assert detections != []
+    shown = [
+        f"{one['label']} {one['confidence']:.2f} [{', '.join(f'{corner:.1f}' for corner in one['box'])}]"
+        for one in detections
+    ]
+    assert [re.sub(r"\d", "#", line) for line in ran[0].stdout.splitlines()] == [
+        re.sub(r"\d", "#", one) for one in shown
+    ]
+    assert len(ran[3].stdout.splitlines()) == len(detections)
+    assert "verified" in ran[2].stdout
+    version = re.search(r"yolo-proc-detector:([\d.]+)`", readme)
+    assert version is not None
+    assert f"<version>{version[1]}</version>" in (ROOT / "export/java/pom.xml").read_text()
+
+
+def test_the_readme_of_the_format_is_true(letters: Path) -> None:
+    readme = (ROOT / "export/README.md").read_text(encoding="utf-8")
+    java_program = re.search(r"```java\n(.*?)\n(try.*?)```", readme, re.DOTALL)
+    python_program = re.search(r"```python\n(.*?)```", readme, re.DOTALL)
+    assert java_program is not None
+    assert python_program is not None
+    body = f"class Ten {{ public static void main(String[] words) throws Exception {{ {java_program[2]} }} }}"
+    (letters / "Ten.java").write_text(f"{java_program[1]}\n{body}", encoding="utf-8")
+    assert run_in(letters, "java", "-cp", "yolo-proc.jar", "Ten.java").stdout
+    traced = run_in(letters, "java", "-jar", "yolo-proc.jar", "trace", "model.onnx", "photo.jpg", "--outputs", ".")
+    told = json.loads(traced.stdout)[0]
+    rgb, letterboxed, apart = run_in(letters, sys.executable, "-c", python_program[1]).stdout.split()
+    assert (rgb, letterboxed) == (told["rgb"], told["letterboxed"])
+    assert float(apart) <= 1e-3
 
 
 LOW = 0.02  # of a network that learnt for seconds: about one slot in five

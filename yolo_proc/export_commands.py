@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 MODEL_FILE = "model.onnx"
 
+_Tally = Literal["read", "skipped", "found"]
+
 
 # ----------------------------------------------------------------------------------------------- export
 
@@ -147,7 +149,11 @@ def predict(parser: FlagParser, argv: Sequence[str]) -> int:
     _check_out(out, [source.name for source in sources if source.kind != "camera"])
     finder = _finder(flags, config)
     writers: list[Writer] = []
-    return _run(sources, finder, writers, _open_writers(flags, out, finder, writers), flags.frames)
+    tally, interrupted = _run(sources, finder, writers, _open_writers(flags, out, finder, writers), flags.frames)
+    _print_tally(tally, out)
+    if interrupted and all(source.kind != "camera" for source in sources):
+        return 130
+    return 0 if tally["read"] else 2
 
 
 def _check_out(out: Path | None, files: Sequence[str]) -> None:
@@ -225,11 +231,15 @@ def _run(
     writers: "Sequence[Writer]",
     said: "JsonWriter | None",
     limit: int | None,
-) -> int:
-    """Shows every frame to the detector. An interrupt ends it like the last frame: a camera has no other end."""
+) -> tuple[dict[_Tally, int], bool]:
+    """Shows every frame to the detector. An interrupt ends it like the last frame: a camera has no other end.
+
+    Returns:
+        How much was read, skipped and found, and whether it was interrupted.
+    """
     from yolo_proc.exporting.sources import count_frames, frames_of
 
-    tally: dict[Literal["read", "skipped", "found"], int] = {"read": 0, "skipped": 0, "found": 0}
+    tally: dict[_Tally, int] = {"read": 0, "skipped": 0, "found": 0}
     interrupted = False
     with picture_progress(count_frames(sources, limit)) as show:
         try:
@@ -251,12 +261,10 @@ def _run(
             interrupted = True
     for writer in writers:
         writer.close()
-    _print_tally(tally)
-    if interrupted and all(source.kind != "camera" for source in sources):
-        return 130
-    return 0 if tally["read"] else 2
+    return tally, interrupted
 
 
-def _print_tally(tally: Mapping[Literal["read", "skipped", "found"], int]) -> None:
+def _print_tally(tally: Mapping[_Tally, int], out: Path | None) -> None:
     skipped = f", {tally['skipped']:,} skipped" if tally["skipped"] else ""
-    print(f"{tally['read']:,} pictures, {tally['found']:,} objects{skipped}", file=sys.stderr)
+    written = f"; see {out}" if out is not None and tally["read"] else ""
+    print(f"{tally['read']:,} pictures, {tally['found']:,} objects{skipped}{written}", file=sys.stderr)

@@ -153,7 +153,10 @@ class AuxiliaryOutput(nn.Module):
 
     def __init__(self, channels: Sequence[int]) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(nn.Conv2d(k, 4, 1) for k in channels)
+        # Without torch's random start: the other weights are the same whether this is here or not.
+        self.layers = nn.ModuleList(nn.utils.skip_init(nn.Conv2d, k, 4, 1) for k in channels)  # type: ignore[no-untyped-call]
+        for parameter in self.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """For each grid (B, K, Gy, Gx) -> (B, M, 4), the M cells grid by grid, row by row."""
@@ -232,13 +235,13 @@ class Yolo(nn.Module):
                 )
             self.body = OriginalBody(norm=config.batch_norm)
             self.output = DenseOutput(64, codec)
-            self.auxiliary = None  # the fully connected layer sees the whole picture, and the network is as it was
         else:
             strides = [grid.stride for grid in codec.grids]
             self.body = SmallBody(strides, width=config.width, depth=config.depth, norm=config.batch_norm)
             self.output = ConvOutput(self.body.channels, codec)
-            self.auxiliary = AuxiliaryOutput(self.body.channels)
         self._initialise(object_bias)
+        # A fully connected output sees the whole picture from every slot, and needs no such help.
+        self.auxiliary = AuxiliaryOutput(self.body.channels) if isinstance(self.body, SmallBody) else None
         self.to(memory_format=torch.channels_last)
 
     def _initialise(self, object_bias: float) -> None:
@@ -250,10 +253,6 @@ class Yolo(nn.Module):
         for module in self.modules():
             if isinstance(module, Residual):
                 module.start_as_identity()
-        if self.auxiliary is not None:
-            for layer in self.auxiliary.layers:
-                assert isinstance(layer, nn.Conv2d)
-                nn.init.zeros_(layer.weight)
         for layer in self.output.layers:
             assert isinstance(layer, nn.Conv2d | nn.Linear)
             assert layer.bias is not None

@@ -210,15 +210,20 @@ def noisy_pixel(scene: Scene, index: int) -> Scene:
 # ------------------------------------------------------------------------------------------------- picture
 
 
+def chosen(index: int, share: float) -> bool:
+    """Whether a scene is of some share of all."""
+    return (index * 7919 + 271) % 1000 < 1000 * share
+
+
 class LabelsOfAnotherPlan(Stream):
     """Images as they are, with the labels of the same scene under another plan of its geometry."""
 
-    change: Callable[[Plan], Plan]
+    change: Callable[[Plan, int], Plan]
 
     def _scene(self, index: int, left_out: int | None) -> Scene:
         scene = super()._scene(index, left_out)
         planned = self._augmenter.plan
-        self._augmenter.plan = lambda *given: self.change(planned(*given))  # type: ignore[method-assign]
+        self._augmenter.plan = lambda *given: self.change(planned(*given), given[0])  # type: ignore[method-assign]
         try:
             labels = super()._scene(index, left_out)
         finally:
@@ -227,7 +232,7 @@ class LabelsOfAnotherPlan(Stream):
         return Scene(scene.image, labels.objects, labels.ignore) if same else scene
 
 
-def with_plan_of_labels(bench: Bench, change: Callable[[Plan], Plan]) -> Bench:
+def with_plan_of_labels(bench: Bench, change: Callable[[Plan, int], Plan]) -> Bench:
     """The bench of an augmentation that moves labels by another matrix than images."""
 
     def open_stream(config: Config, name: str) -> Stream:
@@ -240,11 +245,10 @@ def with_plan_of_labels(bench: Bench, change: Callable[[Plan], Plan]) -> Bench:
 
 
 def unmirrored(bench: Bench, share: float) -> Bench:
-    """Labels that are not mirrored, in a share of the scenes (by their shift, which is as good as chance)."""
+    """Labels that are not mirrored, in a share of the scenes."""
 
-    def change(plan: Plan) -> Plan:
-        chance = (plan.width * 7919 + int(1e6 * (plan.scale + plan.translate[0]))) % 1000 / 1000
-        return replace(plan, flip_x=False) if share >= 1 or chance < share else plan
+    def change(plan: Plan, index: int) -> Plan:
+        return replace(plan, flip_x=False) if chosen(index, share) else plan
 
     return with_plan_of_labels(bench, change)
 
@@ -284,13 +288,18 @@ def turned_over(boxes: np.ndarray) -> np.ndarray:
     return boxes[::-1].copy()
 
 
+def mirrored_images(scene: Scene, index: int) -> Scene:
+    """Images that are mirrored without their labels."""
+    return Scene(np.ascontiguousarray(scene.image[:, ::-1]), scene.objects, scene.ignore)
+
+
 def blank(scene: Scene, index: int) -> Scene:
     return Scene(np.full_like(scene.image, 114), scene.objects, scene.ignore)
 
 
 def blank_in(share: float) -> Callable[[Scene, int], Scene]:
     """Blank images, in a share of the scenes."""
-    return lambda scene, index: blank(scene, index) if (index * 7919 % 1000) / 1000 < share else scene
+    return lambda scene, index: blank(scene, index) if chosen(index, share) else scene
 
 
 # ------------------------------------------------------------------------------------------------- variety
@@ -300,7 +309,7 @@ def without_class(share: float, class_id: int = 1) -> Callable[[Scene, int], Sce
     """One class loses its labels and becomes the first, but for a share of its scenes."""
 
     def change(scene: Scene, index: int) -> Scene:
-        if (index * 7919 % 1000) / 1000 < share:
+        if chosen(index, share):
             return scene
         objects = [replace(one, class_id=0) if one.class_id == class_id else one for one in scene.objects]
         return Scene(scene.image, tuple(objects), scene.ignore)
@@ -402,6 +411,11 @@ def other_anchors(model: Yolo, factor: float) -> None:
         for grid in model.codec.grids
     ]
     model.codec = LabelCodec(tuple(grids), model.codec.class_count)
+
+
+def divided_twice(model: Yolo) -> None:
+    model.std.mul_(255)
+    model.mean.mul_(255)
 
 
 def forget_statistics(model: Yolo) -> None:

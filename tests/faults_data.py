@@ -22,6 +22,7 @@ from broken_data import (
     columns_for_rows,
     corners_and_sizes,
     divided,
+    divided_twice,
     forget_statistics,
     grown,
     in_one_cell,
@@ -274,7 +275,7 @@ DATA_FAULTS = (
         "picture",
         ("boxes do not lie", "another size", "too large", "too small", "shifted"),
         lambda bench, _: with_plan_of_labels(
-            bench, lambda plan: replace(plan, scale=1.0, translate=(0.0, 0.0), rotate=0.0, shear=(0.0, 0.0))
+            bench, lambda plan, index: replace(plan, scale=1.0, translate=(0.0, 0.0), rotate=0.0, shear=(0.0, 0.0))
         ),
     ),
     Fault("labels on blank images", "picture", "change no pixel", lambda bench, _: with_scenes(bench, blank)),
@@ -354,7 +355,7 @@ DATA_FAULTS = (
         "divided by 255 once more",
         "export",
         "divided by 255",
-        lambda bench, _: with_exported(bench, lambda model: model.std.mul_(255) and model.mean.mul_(255)),
+        lambda bench, _: with_exported(bench, divided_twice),
     ),
     Fault(
         "another mean in the export",

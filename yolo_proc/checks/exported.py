@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from yolo_proc.exporting.session import OnnxDetector
 
 PICTURES = 4
+LOUDNESS = 0.5  # deviation of the outputs: sizes are exponentials of them
 TOLERANCE = 1e-3  # of the deviation of the outputs
 BOX_TOLERANCE = 0.05  # px
 EXPLAINED = 0.02  # of a difference may remain where it is explained
@@ -119,9 +120,9 @@ def _loud(bench: Bench) -> Yolo:
             module.momentum = None  # the plain mean of what it has seen: that of this batch
     model(batch)
     model.eval()
-    # As large as logits are: features without normalisation may be of any size.
+    # Features without normalisation may be of any size.
     outputs = model(batch).double()
-    scale = 1.0 / float(outputs.std(dim=(0, 1)).mean().clamp(min=1e-12))
+    scale = LOUDNESS / float(outputs.std(dim=(0, 1)).mean().clamp(min=1e-12))
     for layer in model.output.layers:
         assert isinstance(layer.weight, Tensor)
         layer.weight.mul_(scale)

@@ -122,10 +122,11 @@ def _streams(bench: Bench) -> dict[str, Stream]:
         share if asked is None else asked
         for share, asked in ((generator.flip_x, augment.flip_x), (generator.flip_y, augment.flip_y))
     ]
-    streams = {"plain": bench.plain_stream, "augmented": bench.stream}
-    if any(flips):
+    streams = {"plain": bench.plain_stream}
+    if any(flips):  # before the augmented ones: here nothing but the mirror moves, so it can be told by name
         mirrored = replace(_still(augment), flip_x=float(flips[0] > 0), flip_y=float(flips[1] > 0))
         streams["mirrored"] = bench.parts.open_stream(replace(bench.config, augment=mirrored), STREAM)
+    streams["augmented"] = bench.stream
     return streams
 
 
@@ -155,8 +156,8 @@ def _causes(found: _Redrawing, bench: Bench) -> list[str]:
 
 def _neighbours(bench: Bench, name: str, index: int) -> FloatArray:
     """The boxes of the scenes before and after one."""
-    beside = [one for one in (index - 1, index + 1) if one >= 0]
-    return np.concatenate([bench.scene(one, augmented=name != "plain").boxes for one in beside])
+    stream = _streams(bench)[name]
+    return np.concatenate([stream[one].boxes for one in (index - 1, index + 1) if one >= 0])
 
 
 # --------------------------------------------------------------------------------------------------- annotated

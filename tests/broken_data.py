@@ -149,8 +149,12 @@ class ClassesOneOn(LabelCodec):
 def columns_for_rows(targets: Targets, codec: LabelCodec) -> Targets:
     """Slots numbered column by column."""
     (grid,) = codec.grids
-    row, column = np.divmod(targets.slot, grid.columns)
-    return replace(targets, slot=column * grid.rows + row)
+
+    def turned(slots: Any) -> Any:
+        row, column = np.divmod(slots, grid.columns)
+        return column * grid.rows + row
+
+    return replace(targets, slot=turned(targets.slot), ignored_slot=turned(targets.ignored_slot))
 
 
 # -------------------------------------------------------------------------------------------- determinism
@@ -279,8 +283,7 @@ class LabelsOfTheNext(Stream):
 
     def _scene(self, index: int, left_out: int | None) -> Scene:
         scene, after = super()._scene(index, left_out), super()._scene(index + 1, None)
-        count = len(scene.objects)
-        return Scene(scene.image, after.objects[:count] if len(after.objects) >= count else scene.objects)
+        return Scene(scene.image, after.objects, after.ignore)
 
 
 def turned_over(boxes: np.ndarray) -> np.ndarray:

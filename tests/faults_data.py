@@ -255,7 +255,7 @@ DATA_FAULTS = (
         "boxes are too large",
         lambda bench, size: with_boxes_inside(bench, lambda boxes: grown(boxes, size)),
         sizes=(2, 5, 10, 20, 45),
-        must=20,
+        must=5,
         unit="degrees",
     ),
     Fault(

@@ -72,7 +72,7 @@ SMALL_OBJECTS = {"max_objects": 60, "size": (16.0, 30.0)}
 HEALTHY = {
     **{f"shapes {seed}": {"seed": seed} for seed in range(1, 5)},
     **{f"glyphs {seed}": {"seed": seed, "generator": GeneratorConfig("glyphs")} for seed in range(1, 5)},
-    "60 small objects": {"generator": GeneratorConfig("shapes", SMALL_OBJECTS), "image_size": 256},
+    "60 small objects": {"generator": GeneratorConfig("shapes", SMALL_OBJECTS), "image_size": 160},
     "no augmentation": {"augment": AugmentConfig(enabled=False)},
     "every augmentation": {
         "augment": AugmentConfig(compression_p=0.5, blur_p=0.5, noise_p=0.5, rotate_p=0.5, shear_p=0.5, colour_p=0.5)

@@ -12,6 +12,8 @@ drawn, as they are augmented, and of scenes that are all mirrored both ways wher
   MEASURED_SHIFT);
 - an object is misplaced where its change reaches further out of the box than 2.5 px and 8 % of its longer side, or, of
   one that nothing covers, stays twice as far inside; at most 4 % of them (healthy: MEASURED_MISPLACED);
+- slack: by how much a box is larger than all that changed, the median: at most 4 % of its side or 0.75 px (healthy:
+  MEASURED_SLACK);
 - unseen: an object that changes no pixel by 8 grey levels, though it counts as visible; at most 10 % (healthy:
   MEASURED_UNSEEN).
 
@@ -32,7 +34,7 @@ from yolo_proc.checks.bench import STREAM, Bench
 from yolo_proc.checks.borders import LEAST_OBJECTS, SIGNIFICANT, Compared, compare
 from yolo_proc.checks.check import Check
 from yolo_proc.checks.finding import Figure, Finding
-from yolo_proc.checks.redraw import Redrawn, explained, redrawn
+from yolo_proc.checks.redraw import Redrawing, Redrawn, explained, moved_or_scaled, redraw
 from yolo_proc.config import AugmentConfig
 from yolo_proc.scene import LABELLED, Scene, label_verdicts
 from yolo_proc.stream import Stream
@@ -40,6 +42,7 @@ from yolo_proc.stream import Stream
 OBJECTS = 60  # that are redrawn of each stream
 PICTURES = 64  # annotated ones that are compared
 MOST_SHIFT = 0.5  # px
+MOST_SLACK, MOST_SLACK_PX = 0.04, 0.75  # of a box's side, and px
 MOST_MISPLACED, MOST_UNSEEN = 0.04, 0.1  # shares of objects
 LEAST_OF_KIND = 8  # objects, to judge any
 SHOWN, SIDE = 6, 300
@@ -55,7 +58,16 @@ class _Redrawing:
     """What came of redrawing objects of one stream."""
 
     name: str
-    objects: Sequence[Redrawn]
+    redrawing: Redrawing
+
+    @property
+    def objects(self) -> list[Redrawn]:
+        return self.redrawing.objects
+
+    @property
+    def unequal(self) -> bool:
+        """Whether too many scenes have more or fewer labels than objects."""
+        return self.redrawing.unequal > MOST_MISPLACED * self.redrawing.scenes
 
     @property
     def seen(self) -> list[Redrawn]:
@@ -76,14 +88,24 @@ class _Redrawing:
         middles = [(one.core - one.box).reshape(2, 2).mean(axis=0) for one in whole if one.core is not None]
         return np.median(middles, axis=0) if len(middles) >= LEAST_OF_KIND else np.zeros(2)
 
+    @property
+    def slack(self) -> tuple[float, float]:
+        """By what share of its side, and by how many px, a box is larger than all that changed; medians as of `shift`."""
+        whole = [one for one in self.seen if one.whole]
+        if len(whole) < LEAST_OF_KIND:
+            return 0.0, 0.0
+        sides = np.array([one.box[2:] - one.box[:2] for one in whole])
+        changed = np.array([one.touched[2:] - one.touched[:2] for one in whole if one.touched is not None])
+        return float(np.median((sides - changed) / np.maximum(sides, 1e-9))), float(np.median(sides - changed))
+
 
 def run(bench: Bench) -> Finding:
     """See the module."""
     streams = _streams(bench)
     redrawings = [
-        _Redrawing(name, list(redrawn(one, OBJECTS, bench.config.labels.min_visible))) for name, one in streams.items()
+        _Redrawing(name, redraw(one, OBJECTS, bench.config.labels.min_visible)) for name, one in streams.items()
     ]
-    redrawings = [one for one in redrawings if len(one.objects) >= LEAST_OF_KIND]
+    redrawings = [one for one in redrawings if len(one.objects) >= LEAST_OF_KIND or one.unequal]
     borders, scenes = _borders(bench)
     if not redrawings and not borders.decided:
         return Finding.not_applicable(_why_not(borders))
@@ -97,6 +119,8 @@ def run(bench: Bench) -> Finding:
     told = f"{borders.objects} annotated: their own picture fits by {borders.strange:.1f} deviations"
     best = borders.better[0] if borders.better else ("nothing else", 0.0)
     figures: dict[str, Figure] = {"redrawn": total, "misplaced": misplaced, "unseen": unseen, "shift px": shift}
+    figures |= {"slack": max((one.slack[0] for one in redrawings), default=0.0)}
+    figures |= {"slack px": max((one.slack[1] for one in redrawings), default=0.0)}
     figures |= {"annotated": borders.objects, "own picture, deviations": borders.strange}
     figures |= {"best alternative": best[0], "best alternative, deviations": best[1]}
     return Finding.judged(
@@ -138,6 +162,12 @@ def _still(augment: AugmentConfig) -> AugmentConfig:
 
 def _causes(found: _Redrawing, bench: Bench) -> list[str]:
     causes = []
+    if found.unequal:
+        counts = f"{found.redrawing.unequal} of {found.redrawing.scenes} scenes"
+        causes.append(
+            f"labels belong to another scene than the image, or are lost or doubled on the way: {counts} have more or "
+            f"fewer labels than objects that were drawn ({found.name} scenes)"
+        )
     if len(found.unseen) > MOST_UNSEEN * len(found.objects):
         what = f"{len(found.unseen)} of {len(found.objects)} labelled objects change no pixel"
         causes.append(f"{what}: they are not drawn, transparent, of the ground's colour, or the images are blank")
@@ -149,8 +179,15 @@ def _causes(found: _Redrawing, bench: Bench) -> list[str]:
             f"{general} ({found.name} scenes)"
         ]
     elif np.abs(found.shift).max() > MOST_SHIFT:
-        dx, dy = (-found.shift).tolist()
-        causes.append(f"boxes are shifted by ({dx:.1f}, {dy:.1f}) px against the image ({found.name} scenes)")
+        whole = [one for one in found.seen if one.whole]
+        boxes = np.stack([one.box for one in whole])
+        cores = np.stack([one.core for one in whole if one.core is not None])
+        causes.append(f"{moved_or_scaled(boxes, cores)[0]} ({found.name} scenes)")
+    elif found.slack[0] > MOST_SLACK and found.slack[1] > MOST_SLACK_PX:
+        causes.append(
+            f"boxes are too large, by {found.slack[1]:.1f} px or {100 * found.slack[0]:.0f} % on the median: the box of "
+            f"a turned box in place of the turned object's, or one that was never fitted ({found.name} scenes)"
+        )
     return causes
 
 

@@ -3,7 +3,7 @@
 Used by the check `picture`. Lengths are pixels; what changes is the largest difference over the three channels.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,24 +68,39 @@ class Redrawn:
         return self.outside > self.room or self.short > 2 * self.room
 
 
-def redrawn(stream: Stream, wanted: int, least_visible: float) -> Iterator[Redrawn]:
-    """Painted objects of a stream's first scenes, at least `wanted` of them if there are as many.
+@dataclass
+class Redrawing:
+    """Scenes whose objects were left out one by one.
+
+    Attributes:
+        scenes: that were drawn; unequal: those that have more or fewer labels than objects.
+    """
+
+    objects: list[Redrawn]
+    scenes: int = 0
+    unequal: int = 0
+
+
+def redraw(stream: Stream, wanted: int, least_visible: float) -> Redrawing:
+    """Leaves out painted objects of a stream's first scenes, at least `wanted` of them if there are as many.
 
     Args:
-        least_visible: objects of which less is to be seen are left out; their change says little.
+        least_visible: objects of which less is to be seen are not asked for; their change says little.
     """
-    count = 0
+    found = Redrawing([])
     for index in range(SCENES_TRIED):
         scene = stream[index]
-        painted = stream.painted(index) if scene.objects else ()
+        painted = stream.painted(index)
+        found.scenes += 1
         if len(painted) != len(scene.objects):
+            found.unequal += 1
             continue
         for number, thing in enumerate(scene.objects):
             if painted[number] and thing.visible >= max(least_visible, 0.5) and thing.in_frame > 0.5:
-                count += 1
-                yield _compared(scene, stream.without(index, number), index, number)
-        if count >= wanted:
-            return
+                found.objects.append(_compared(scene, stream.without(index, number), index, number))
+        if len(found.objects) >= wanted:
+            break
+    return found
 
 
 def _compared(scene: Scene, without: Scene, index: int, number: int) -> Redrawn:
@@ -157,13 +172,9 @@ def explained(objects: Sequence[Redrawn], neighbours: Callable[[int], FloatArray
         return ["labels of a scene are in another order than its objects"]
     if explains(_nearest(cores, [neighbours(one.index) for one in objects])):
         return ["labels belong to another scene than the image: the two are numbered in two ways"]
-    shift = np.median((cores - boxes).reshape(-1, 2, 2).mean(axis=1), axis=0)
-    if explains(boxes + np.tile(shift, 2)):
-        return [f"boxes are shifted by ({-shift[0]:.1f}, {-shift[1]:.1f}) px against the image"]
-    scale = np.median(cores[:, 2:] / np.maximum(boxes[:, 2:], 1.0), axis=0)
-    if explains(boxes * np.tile(scale, 2)):
-        told = f"{1 / scale[0]:.3g} x and {1 / scale[1]:.3g} x"
-        return [f"boxes are of a picture of another size: their coordinates are {told} the image's"]
+    words, moved = moved_or_scaled(boxes, cores)
+    if explains(moved):
+        return [words]
     growth = np.median((boxes[:, 2:] - boxes[:, :2]) - (cores[:, 2:] - cores[:, :2]), axis=0)
     centred = np.abs((boxes - cores).reshape(-1, 2, 2).mean(axis=1)).max(axis=1) <= rooms
     if centred.mean() > 0.6 and growth.max() > 0:
@@ -174,6 +185,22 @@ def explained(objects: Sequence[Redrawn], neighbours: Callable[[int], FloatArray
     if centred.mean() > 0.6 and growth.min() < 0:
         return [f"boxes are too small, by {-growth[0]:.1f} and {-growth[1]:.1f} px on the median"]
     return []
+
+
+def moved_or_scaled(boxes: FloatArray, cores: FloatArray) -> tuple[str, FloatArray]:
+    """The shift or the factor, whichever fits better, that leads from boxes (N, 4) to changes (N, 4).
+
+    Returns the words, and the boxes after it.
+    """
+    shift = np.median((cores - boxes).reshape(-1, 2, 2).mean(axis=1), axis=0)
+    moved = boxes + np.tile(shift, 2)
+    ends, wanted = boxes.reshape(-1, 2), cores.reshape(-1, 2)
+    scale = (ends * wanted).sum(axis=0) / np.maximum((ends**2).sum(axis=0), 1e-9)
+    scaled = boxes * np.tile(scale, 2)
+    if np.median(np.abs(scaled - cores).max(axis=1)) < np.median(np.abs(moved - cores).max(axis=1)):
+        told = f"{1 / scale[0]:.3g} x and {1 / scale[1]:.3g} x"
+        return f"boxes are of a picture of another size: their coordinates are {told} the image's", scaled
+    return f"boxes are shifted by ({-shift[0]:.1f}, {-shift[1]:.1f}) px against the image", moved
 
 
 def _nearest(cores: FloatArray, others: Sequence[FloatArray]) -> FloatArray:

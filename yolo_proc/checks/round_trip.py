@@ -131,7 +131,7 @@ def _survey(bench: Bench, batch: Batch, seen: _Seen) -> None:
         _match(boxes, classes, one, seen)
         slots = row_slots[row_images == image]
         if len(slots) == len(rows) and len(rows):
-            _pair(boxes, classes, slots, one, seen)
+            _pair(boxes, classes, slots, bench.codec.candidates(logits[image], everything), seen)
         broken = seen.strange + seen.missing > before
         if broken or (len(seen.shown) < SHOWN and len(rows)):
             shown = [SceneObject(tuple(box), int(kind)) for box, kind in zip(boxes.tolist(), classes, strict=True)]
@@ -180,7 +180,7 @@ def _match(boxes: FloatArray, classes: NDArray[np.int64], found: Detections, see
 def _pair(
     boxes: FloatArray, classes: NDArray[np.int64], slots: NDArray[np.int64], found: Detections, seen: _Seen
 ) -> None:
-    """Pairs each object of an image in which none was dropped with what was decoded from its slot."""
+    """Pairs each object of an image in which none was dropped with what its slot says, not clipped to the frame."""
     place = {int(slot): number for number, slot in enumerate(found.slots)}
     for box, kind, slot in zip(boxes, classes, slots, strict=True):
         number = place.get(int(slot))
@@ -207,11 +207,7 @@ def _causes(seen: _Seen, bench: Bench) -> Sequence[str]:
 
 
 def _of_boxes(scene: FloatArray, decoded: FloatArray, bench: Bench) -> list[str]:
-    """What turns the decoded boxes (N, 4) into the scene's, boxes cut off by the frame left out."""
-    width, height = bench.codec.frame
-    limits = np.array([width, height, width, height])
-    whole = ((decoded > 0) & (decoded < limits)).all(axis=1)
-    scene, decoded = (scene[whole], decoded[whole]) if whole.sum() >= 5 else (scene, decoded)
+    """What turns the decoded boxes (N, 4), not clipped, into the scene's."""
     centres, other = (scene[:, :2] + scene[:, 2:]) / 2, (decoded[:, :2] + decoded[:, 2:]) / 2
     sizes, others = scene[:, 2:] - scene[:, :2], decoded[:, 2:] - decoded[:, :2]
     if np.abs(scene - decoded).max() <= TOLERANCE:

@@ -40,7 +40,8 @@ from yolo_proc.scene import Scene
 from yolo_proc.stream import Batch
 
 SCENES = 256
-MOST_SCENES = 4096
+SCENES_IN_DOUBT = 1024  # where a class is rare, but chance may have made it so
+MOST_SCENES = 4096  # where none of a class is there
 BLANK_RANGE = 4  # grey levels between the darkest and the brightest value of a channel
 MOST_BLANK, MOST_BLANK_OF_ALL = 0.02, 0.9  # shares of images
 MOST_REPEATED = 0.02
@@ -81,6 +82,14 @@ class _Seen:
     def enough(self) -> bool:
         """Whether a class that is not there yet can be said to be missing."""
         return math.exp(-self.objects * LEAST_SHARE / len(self.counts)) < MISSED
+
+    @property
+    def wanted(self) -> int:
+        """How many scenes it takes to judge the classes."""
+        if self.objects and not self.counts.min() and not self.enough:
+            return MOST_SCENES
+        doubt = not self.rare and self.counts.min() < 3 * self.objects * LEAST_SHARE / len(self.counts)
+        return SCENES_IN_DOUBT if doubt else SCENES
 
     @property
     def rare(self) -> list[int]:
@@ -141,8 +150,7 @@ def _survey(bench: Bench, limit: int | None) -> _Seen:
     try:
         for batch in drawn:
             _add(seen, batch, bench, most)
-            complete = seen.counts.min() > 0 or seen.enough
-            if seen.scenes >= most or (seen.scenes >= SCENES and (complete or not seen.objects)):
+            if seen.scenes >= min(most, seen.wanted):
                 break
     finally:
         if hasattr(drawn, "close"):

@@ -248,7 +248,7 @@ def _fitted(model: Yolo, images: Tensor, found: FloatArray) -> tuple[float, floa
 
 def _picture(expected: FloatArray, found: FloatArray) -> NDArray[np.uint8]:
     page = Page(1, 1, (560, 500), 0)
-    panel = page.panel("Outputs of the exported network against the trained one's")
+    panel = page.panel("Outputs: exported against trained")
     if found.shape != expected.shape:
         panel.nothing(f"shapes differ: {expected.shape} and {found.shape}")
         return page.finished()

@@ -90,7 +90,7 @@ class _Redrawing:
 
     @property
     def slack(self) -> tuple[float, float]:
-        """By what share of its side, and by how many px, a box is larger than all that changed; medians as of `shift`."""
+        """By what share of its side, and how many px, a box is larger than all that changed; medians as of `shift`."""
         whole = [one for one in self.seen if one.whole]
         if len(whole) < LEAST_OF_KIND:
             return 0.0, 0.0
@@ -185,8 +185,8 @@ def _causes(found: _Redrawing, bench: Bench) -> list[str]:
         causes.append(f"{moved_or_scaled(boxes, cores)[0]} ({found.name} scenes)")
     elif found.slack[0] > MOST_SLACK and found.slack[1] > MOST_SLACK_PX:
         causes.append(
-            f"boxes are too large, by {found.slack[1]:.1f} px or {100 * found.slack[0]:.0f} % on the median: the box of "
-            f"a turned box in place of the turned object's, or one that was never fitted ({found.name} scenes)"
+            f"boxes are too large, by {found.slack[1]:.1f} px or {100 * found.slack[0]:.0f} % on the median: the box "
+            f"of a turned box in place of the turned object's, or one that was never fitted ({found.name} scenes)"
         )
     return causes
 

@@ -197,7 +197,8 @@ def moved_or_scaled(boxes: FloatArray, cores: FloatArray) -> tuple[str, FloatArr
     ends, wanted = boxes.reshape(-1, 2), cores.reshape(-1, 2)
     scale = (ends * wanted).sum(axis=0) / np.maximum((ends**2).sum(axis=0), 1e-9)
     scaled = boxes * np.tile(scale, 2)
-    if np.median(np.abs(scaled - cores).max(axis=1)) < np.median(np.abs(moved - cores).max(axis=1)):
+    off_scaled, off_moved = (float(np.median(np.abs(one - cores).max(axis=1))) for one in (scaled, moved))
+    if off_scaled < 0.8 * off_moved:  # a shift below a pixel fits either way
         told = f"{1 / scale[0]:.3g} x and {1 / scale[1]:.3g} x"
         return f"boxes are of a picture of another size: their coordinates are {told} the image's", scaled
     return f"boxes are shifted by ({-shift[0]:.1f}, {-shift[1]:.1f}) px against the image", moved

@@ -47,6 +47,7 @@ class _Seen:
         strange: decoded boxes that no object has; missing: labelled objects that were not decoded.
         taken: objects that the encoder counts as dropped for want of a slot.
         worst: largest difference of a coordinate of what was found again, px.
+        broken: images that do not come back as they were; shown: those first.
     """
 
     objects: int = 0
@@ -56,6 +57,7 @@ class _Seen:
     missing: int = 0
     taken: int = 0
     worst: float = 0.0
+    broken: int = 0
     shown: list[tuple[Scene, Detections]] = field(default_factory=list)
 
     @property
@@ -136,7 +138,9 @@ def _survey(bench: Bench, batch: Batch, seen: _Seen) -> None:
         if broken or (len(seen.shown) < SHOWN and len(rows)):
             shown = [SceneObject(tuple(box), int(kind)) for box, kind in zip(boxes.tolist(), classes, strict=True)]
             place = (Scene(np.asarray(batch.images[image].numpy()), tuple(shown)), one)
-            seen.shown.insert(0, place) if broken else seen.shown.append(place)
+            # Broken ones come first, in their order: those of the run before those that were made here.
+            seen.shown.insert(seen.broken if broken else len(seen.shown), place)
+            seen.broken += broken
             del seen.shown[SHOWN:]
 
 

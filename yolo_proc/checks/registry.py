@@ -1,11 +1,18 @@
 """The checks in the order in which they run: what others build on comes first."""
 
-from yolo_proc.checks import initial_loss, labels, step
+from yolo_proc.checks import determinism, exported, initial_loss, labels, picture, round_trip, step, variety
 from yolo_proc.checks.check import Check
 from yolo_proc.errors import ConfigError
 from yolo_proc.options import nearest
 
-DATA: tuple[Check, ...] = (labels.CHECK,)
+DATA: tuple[Check, ...] = (
+    labels.CHECK,
+    round_trip.CHECK,
+    picture.CHECK,
+    determinism.CHECK,
+    variety.CHECK,
+    exported.CHECK,
+)
 LOSS: tuple[Check, ...] = (initial_loss.CHECK,)
 OPTIMISATION: tuple[Check, ...] = (step.CHECK,)
 CHECKS: tuple[Check, ...] = (*DATA, *LOSS, *OPTIMISATION)

@@ -1,6 +1,17 @@
 """The checks in the order in which they run: what others build on comes first."""
 
-from yolo_proc.checks import determinism, exported, initial_loss, labels, picture, round_trip, step, variety
+from yolo_proc.checks import (
+    determinism,
+    exported,
+    gradients,
+    initial_loss,
+    labels,
+    logits_in,
+    picture,
+    round_trip,
+    step,
+    variety,
+)
 from yolo_proc.checks.check import Check
 from yolo_proc.errors import ConfigError
 from yolo_proc.options import nearest
@@ -13,7 +24,7 @@ DATA: tuple[Check, ...] = (
     variety.CHECK,
     exported.CHECK,
 )
-LOSS: tuple[Check, ...] = (initial_loss.CHECK,)
+LOSS: tuple[Check, ...] = (initial_loss.CHECK, gradients.CHECK, logits_in.CHECK)
 OPTIMISATION: tuple[Check, ...] = (step.CHECK,)
 CHECKS: tuple[Check, ...] = (*DATA, *LOSS, *OPTIMISATION)
 

@@ -28,7 +28,9 @@ ORDER = """
     inspection.charts inspection.plots
     exporting.spec exporting.session exporting.onnx_graph exporting.quantize exporting.verify exporting.readme
     exporting.export exporting.sources exporting.findings
-    checks.bench checks.check checks.labels checks.initial_loss checks.step checks.registry checks.gate checks.table
+    checks.bench checks.check checks.labels checks.initial_loss checks.step
+    checks.trial checks.overfit checks.baseline checks.updates checks.capacity checks.memory
+    checks.registry checks.gate checks.table
     trainer
     flags console commands data_commands inspect_command export_commands check_command cli __main__
 """

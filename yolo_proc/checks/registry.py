@@ -1,13 +1,20 @@
 """The checks in the order in which they run: what others build on comes first."""
 
-from yolo_proc.checks import initial_loss, labels, step
+from yolo_proc.checks import baseline, capacity, initial_loss, labels, memory, overfit, step, updates
 from yolo_proc.checks.check import Check
 from yolo_proc.errors import ConfigError
 from yolo_proc.options import nearest
 
 DATA: tuple[Check, ...] = (labels.CHECK,)
 LOSS: tuple[Check, ...] = (initial_loss.CHECK,)
-OPTIMISATION: tuple[Check, ...] = (step.CHECK,)
+OPTIMISATION: tuple[Check, ...] = (
+    step.CHECK,
+    overfit.CHECK,
+    baseline.CHECK,
+    updates.CHECK,
+    capacity.CHECK,
+    memory.CHECK,
+)
 CHECKS: tuple[Check, ...] = (*DATA, *LOSS, *OPTIMISATION)
 
 

@@ -17,6 +17,7 @@ from yolo_proc.learn import learn
 from yolo_proc.loss import mean_terms, total
 from yolo_proc.model import SmallBody, Yolo
 from yolo_proc.optim import set_lr
+from yolo_proc.rng import rng_for
 from yolo_proc.runtime import autocast_dtype
 from yolo_proc.scene import Scene
 from yolo_proc.state import TrainingState
@@ -134,15 +135,16 @@ def without_input(model: Yolo) -> None:
     model.body = BlankForward(model.body)  # type: ignore[assignment]
 
 
-class RollingTargets(DetectionTask):
-    """Targets of the wrong picture of a batch, another one each time."""
+class ShuffledTargets(DetectionTask):
+    """Targets of any picture of a batch, another one each time."""
 
     turn = 0
 
     def targets(self, batch: Batch, device: torch.device) -> tuple[Any, Mapping[str, int]]:
         found, dropped = super().targets(batch, device)
         self.turn += 1
-        return found._replace(image=(found.image + self.turn) % len(batch)), dropped
+        places = torch.from_numpy(rng_for(0, "fault", self.turn, "permute").permutation(len(batch))).to(device)
+        return found._replace(image=places[found.image]), dropped
 
 
 class Detached(DetectionTask):
@@ -347,7 +349,7 @@ OPTIMISATION_FAULTS = (
         Fault(
             f"no gradient of {term}",
             "overfit",
-            f"a part is learned: {term}",
+            f"a part is learned: no gradient of {term}",
             lambda bench, _, term=term: bench.with_parts(build_task=detached(term)),
         )
         for term in ("class", "obj_t", "wh")
@@ -356,7 +358,7 @@ OPTIMISATION_FAULTS = (
         "labels of another picture each time",
         "overfit",
         "another loss each time",
-        lambda bench, _: bench.with_parts(build_task=RollingTargets),
+        lambda bench, _: bench.with_parts(build_task=ShuffledTargets),
     ),
     Fault("uphill", "overfit", "goes uphill", lambda bench, _: with_state(bench, uphill)),
     Fault("x for y in decoding", "overfit", "not the inverse of encoding", swapping),
@@ -372,7 +374,7 @@ OPTIMISATION_FAULTS = (
         "rate is too high",
         configured_rate,
         sizes=(10, 30, 100, 1000),
-        must=100,
+        must=1000,
         unit="x the default",
     ),
     Fault(
@@ -391,7 +393,7 @@ OPTIMISATION_FAULTS = (
         "blank images",
         with_blank_pictures,
         sizes=(0.25, 0.5, 0.75, 1.0),
-        must=1.0,
+        must=0.75,
         unit="of the scenes",
     ),
     Fault(
@@ -403,8 +405,8 @@ OPTIMISATION_FAULTS = (
     Fault(
         "labels of other pictures, others each time",
         "baseline",
-        "change from step to step",
-        lambda bench, _: bench.with_parts(build_task=RollingTargets),
+        "another loss each time",
+        lambda bench, _: bench.with_parts(build_task=ShuffledTargets),
     ),
     # ---- updates and units
     Fault(

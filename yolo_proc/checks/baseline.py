@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import Check
 from yolo_proc.checks.finding import Figure, Finding
-from yolo_proc.checks.trial import Trial, goes_uphill, learnable, repeat
+from yolo_proc.checks.trial import Trial, changes_by_itself, goes_uphill, learnable, repeat
 from yolo_proc.inspection.charts import BLUE, MUTED, RED, Axis, Page
 from yolo_proc.preview import preview_sheet
 from yolo_proc.stream import Batch
@@ -100,6 +100,8 @@ def _causes(bench: Bench, batch: Batch, seen: _Seen) -> list[str]:
         return [f"blank images: {seen.flat} of {len(batch)} pictures are of one colour, yet they have labels"]
     if ignores_pictures(bench, seen.real, batch):
         return ["the network does not see its input: pictures and plain grey give the same output"]
+    if changes_by_itself(bench, seen.real.state, batch):
+        return ["the same pictures give another loss each time: labels or pictures are changed on their way to it"]
     if goes_uphill(bench, batch):
         return ["small steps make the loss larger: the update goes uphill, or the gradient is of something else"]
     for factor, words in ((1 / OTHER_RATE, "high"), (OTHER_RATE, "low")):
@@ -111,7 +113,7 @@ def _causes(bench: Bench, batch: Batch, seen: _Seen) -> list[str]:
             ]
     return [
         "the pictures say nothing of their labels, or what they say is lost on the way to the loss: objects that "
-        "cannot be seen, labels or pictures that change from step to step, layers that are frozen or dead"
+        "cannot be seen, layers that are frozen or dead"
     ]
 
 

@@ -24,7 +24,7 @@ from yolo_proc.boxes import iou_xyxy
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import Check
 from yolo_proc.checks.finding import Figure, Finding
-from yolo_proc.checks.trial import Trial, evaluated, goes_uphill, learnable, repeat
+from yolo_proc.checks.trial import Trial, changes_by_itself, evaluated, goes_uphill, learnable, repeat
 from yolo_proc.inspection.charts import BLUE, ORANGE, RED, Axis, Page
 from yolo_proc.nms import DecodeConfig, Detections
 from yolo_proc.preview import predictions_sheet, preview_sheet
@@ -38,7 +38,6 @@ LIMIT_EVALUATED = 0.25
 MIN_IOU = 0.7
 FOUND = 0.9
 OTHER_RATE = 30.0
-STUCK = 0.5
 DECODING = DecodeConfig(confidence=0.5, max_iou=1.0)  # no suppression: labels may overlap
 
 
@@ -164,20 +163,19 @@ def _causes(bench: Bench, batch: Batch, seen: _Seen) -> list[str]:
             ]
         return ["decoding is not the inverse of encoding: the loss is nearly zero, the detections are not the labels"]
     state = seen.trial.state
-    if math.isfinite(seen.evaluated) and evaluated(bench, state, batch)[0] != evaluated(bench, state, batch)[0]:
+    if changes_by_itself(bench, state, batch):
         return ["the same pictures give another loss each time: labels or pictures are changed on their way to it"]
     if goes_uphill(bench, batch):
         return ["small steps make the loss larger: the update goes uphill, or the gradient is of something else"]
     first, last = _terms(bench, state.model, batch), _terms(bench, state.model, batch)
     if any(not math.isclose(first[term], last[term], rel_tol=1e-4, abs_tol=1e-6) for term in first):
         return ["the network answers at random in training mode (dropout, noise): it cannot learn by heart"]
-    stuck = [term for term, value in seen.last.items() if value > max(STUCK * seen.first[term], 0.01)]
-    moved = [term for term, value in seen.last.items() if value < 0.2 * seen.first[term]]
-    if stuck and moved:
-        return [f"of the loss only a part is learned: {', '.join(stuck)} did not fall, no gradient of it arrives"]
-    for factor, words in ((1 / OTHER_RATE, "high"), (OTHER_RATE, "low")):
+    unheard = _without_gradient(bench, batch)
+    if unheard:
+        return [f"of the loss only a part is learned: no gradient of {', '.join(unheard)} arrives at the weights"]
+    for factor, words in ((1 / OTHER_RATE, "high"), (OTHER_RATE, "low"), (OTHER_RATE**2, "low")):
         other = repeat(bench, batch, STEPS, DECAY, factor=factor)
-        if other.final < 0.5 * seen.trial.final and (other.final <= LIMIT * other.losses[0] or seen.trial.diverged):
+        if other.final < 0.5 * seen.trial.final:
             return [
                 f"the learning rate is too {words} ({bench.config.optim.peak_lr:g}): with {factor:.3g} times as much "
                 f"the loss goes to {other.final:.3g}"
@@ -186,6 +184,22 @@ def _causes(bench: Bench, batch: Batch, seen: _Seen) -> list[str]:
         f"the loss stops at {seen.trial.final:.3g} whatever the learning rate is: what the network can say is limited "
         "(an activation before the loss, frozen or dead layers), or the loss has a floor",
     ]
+
+
+def _without_gradient(bench: Bench, batch: Batch) -> list[str]:
+    """The terms that weigh something, and whose gradient in every weight of a network at its start is zero."""
+    model = bench.new_model()
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    found = []
+    for term, value in bench.forward_loss(model, batch)[1].items():
+        if getattr(bench.config.loss, f"weight_{term}") == 0 or (term == "class" and len(bench.classes) == 1):
+            continue
+        gradients: tuple[torch.Tensor | None, ...] = ()
+        if value.requires_grad:
+            gradients = torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True)
+        if not any(gradient is not None and bool(gradient.any()) for gradient in gradients):
+            found.append(term)
+    return found
 
 
 # ------------------------------------------------------------------------------------------------- evidence

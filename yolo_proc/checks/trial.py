@@ -98,6 +98,12 @@ def goes_uphill(bench: Bench, batch: Batch) -> bool:
     return trial.losses[-1] > trial.losses[0]
 
 
+def changes_by_itself(bench: Bench, state: TrainingState, batch: Batch) -> bool:
+    """Whether one network in evaluation mode gives another loss for the same batch the next time."""
+    first, second, third = (evaluated(bench, state, batch)[0] for _ in range(3))
+    return math.isfinite(first) and not first == second == third
+
+
 @torch.no_grad()
 def evaluated(bench: Bench, state: TrainingState, batch: Batch) -> tuple[float, NDArray[np.float32]]:
     """The loss on a batch in evaluation mode, and the raw logits (B, S, 5 + C)."""

@@ -5,8 +5,9 @@ Adam; activations and gradients by layer), and CS231n, "Neural networks part 3",
 "Activation / gradient distributions per layer". Dead units: Lu et al., "Dying ReLU and initialization", 2019.
 
 A network from its start takes 40 steps on new scenes, with a warm-up of 10 at most. Of the last 20, for each weight
-matrix: norm of the change / norm of the weights, the median over steps; judged is the median over layers, since single
-layers (zeros at first, the output's small weights) may have any ratio. Units are judged on what the network answers to
+matrix: norm of the change / norm of the weights at the start, the median over steps (of the weights now it would hide
+a rate that is far too high: they grow with it); judged is the median over layers, since single layers (zeros at first,
+the output's small weights) may have any ratio. Units are judged on what the network answers to
 the last batch: one that gives the same everywhere is dead (it gives 0) or saturated (it gives something else).
 
 THRESHOLDS
@@ -34,10 +35,11 @@ from yolo_proc.stream import Batch
 IMAGES = 16
 STEPS, MEASURED = 40, 20
 # Lowest and highest median ratio that is taken for healthy, by optimizer.
-BANDS: Mapping[str, tuple[float, float]] = {"muon": (1e-3, 1e-1), "adamw": (1e-3, 1e-1), "sgd": (1e-5, 1e-1)}
+BANDS: Mapping[str, tuple[float, float]] = {"muon": (4e-3, 8e-2), "adamw": (2e-3, 1e-1), "sgd": (8e-4, 7e-2)}
 STANDS_STILL = 1e-9
 SAME = 1e-5  # of a layer's deviation: a unit with less does not vary
 MOST_STILL_UNITS = 0.5  # of a layer's
+MOST_STILL_UNITS_PLAIN = 0.85  # without normalisation
 HE_FACTOR = 8.0
 BINS = 48
 LOWEST, HIGHEST = 1e-10, 1e2  # of the pictures' axes
@@ -91,17 +93,17 @@ class _Seen:
         """Weight matrices that no update changes."""
         return [name for name, ratio in self.ratios.items() if ratio <= STANDS_STILL]
 
-    @property
-    def unwell(self) -> list[_Layer]:
-        """Layers with too many units that do not vary."""
-        return [layer for layer in self.layers if layer.share > MOST_STILL_UNITS]
+    def unwell(self, most: float) -> list[_Layer]:
+        """Layers of which a larger share of the units does not vary."""
+        return [layer for layer in self.layers if layer.share > most]
 
 
 def run(bench: Bench) -> Finding:
     """See the module."""
     seen = _watch(bench)
     low, high = BANDS[bench.config.optim.name]
-    causes = _causes(bench, seen)
+    most = MOST_STILL_UNITS if bench.config.model.batch_norm else MOST_STILL_UNITS_PLAIN
+    causes = _causes(bench, seen, most)
     worst = max(seen.layers, key=lambda layer: layer.share, default=None)
     figures: dict[str, Figure] = {"ratio": seen.ratio, "lowest": low, "highest": high, "layers": len(seen.ratios)}
     figures |= {f"ratio {name}": ratio for name, ratio in seen.ratios.items()}
@@ -113,14 +115,14 @@ def run(bench: Bench) -> Finding:
     return Finding.judged(
         not causes,
         expected=f"a median ratio of {low:.0e} to {high:.0e} ({bench.config.optim.name}), every layer moves, at most "
-        f"{MOST_STILL_UNITS:.0%} of a layer's units dead or saturated",
+        f"{most:.0%} of a layer's units dead or saturated",
         measured=f"median {seen.ratio:.2e} over {len(seen.ratios)} layers, {len(seen.still)} stand still, most units "
         f"without change: {told}",
         figures=figures,
         causes=causes,
         remedy="set another --optim.lr (or none: the default suits the optimizer); see the picture for the layer where "
         "answers or gradients vanish",
-        evidence={"layers": lambda: _picture(seen, low, high)},
+        evidence={"layers": lambda: _picture(seen, low, high, most)},
     )
 
 
@@ -132,6 +134,7 @@ def _watch(bench: Bench) -> _Seen:
     size = min(IMAGES, bench.batch_size)
     seen.scales = dict(_scales(state.model))
     ratios: dict[str, list[float]] = {name: [] for name, _ in matrices(state.model)}
+    sizes = {name: float(weight.detach().norm()) for name, weight in matrices(state.model)}
     last: Batch | None = None
     try:
         for step, batch in enumerate(bench.drawn(STEPS * size, size)):
@@ -139,7 +142,7 @@ def _watch(bench: Bench) -> _Seen:
             bench.learn(state, batch)
             if step >= STEPS - MEASURED:
                 for name, weight in matrices(state.model):
-                    ratios[name].append(_ratio(before[name], weight.detach()))
+                    ratios[name].append(_ratio(before[name], weight.detach(), sizes[name]))
             last = batch
     except NotFiniteError:
         seen.diverged = True
@@ -167,12 +170,11 @@ def _scales(model: nn.Module) -> Iterator[tuple[str, float]]:
             yield name, size / math.sqrt(2 / weight[0].numel())
 
 
-def _ratio(before: Tensor, after: Tensor) -> float:
-    """Norm of the change / norm of the weights; weights of zeros that change have infinity."""
-    change, size = float((after - before).norm()), float(before.norm())
-    if size > 0:
-        return change / size
-    return math.inf if change > 0 else 0.0
+def _ratio(before: Tensor, after: Tensor, size: float) -> float:
+    """Norm of the change / `size`, or where that is 0 / the norm of the weights now."""
+    change = float((after - before).norm())
+    size = size or float(after.norm())
+    return change / size if size > 0 else 0.0
 
 
 def _counts(values: Tensor) -> NDArray[np.int64]:
@@ -221,13 +223,24 @@ def _layer(name: str, output: Tensor) -> _Layer:
 # -------------------------------------------------------------------------------------------------- causes
 
 
-def _causes(bench: Bench, seen: _Seen) -> list[str]:
+def _causes(bench: Bench, seen: _Seen, most: float) -> list[str]:
     """What is wrong, the likeliest first; nothing where all is well."""
     low, high = BANDS[bench.config.optim.name]
     rate = bench.config.optim.peak_lr
+    if seen.diverged:
+        return [f"the loss is not finite after a few steps: the learning rate is too high ({rate:g})"]
     causes = []
-    if seen.unwell:
-        told = ", ".join(_told(layer) for layer in seen.unwell[:4])
+    scale = statistics.median(seen.scales.values()) if seen.scales else 1.0
+    if not low <= seen.ratio <= high and not 1 / HE_FACTOR <= scale <= HE_FACTOR:
+        causes.append(
+            f"weights start {scale:.3g} x as large as they should (deviation sqrt(2 / inputs)), so that updates are "
+            f"{seen.ratio:.1e} of them"
+        )
+    if seen.ratio > high:
+        causes.append(f"the learning rate is too high ({rate:g}): updates are {seen.ratio:.1e} of the weights")
+    unwell = seen.unwell(most)
+    if unwell:
+        told = ", ".join(_told(layer) for layer in unwell[:4])
         causes.append(f"units that answer the same to everything: {told}; what they should pass on is lost")
     if seen.still and len(seen.still) < len(seen.ratios):
         told = ", ".join(seen.still[:4]) + (", ..." if len(seen.still) > 4 else "")
@@ -235,17 +248,6 @@ def _causes(bench: Bench, seen: _Seen) -> list[str]:
             f"{len(seen.still)} of {len(seen.ratios)} weight matrices stand still ({told}): they are frozen, not given "
             "to the optimizer, or have no gradient"
         )
-        return causes
-    scale = statistics.median(seen.scales.values()) if seen.scales else 1.0
-    if not low <= seen.ratio <= high and not 1 / HE_FACTOR <= scale <= HE_FACTOR:
-        causes.append(
-            f"weights start {scale:.3g} x as large as they should (deviation sqrt(2 / inputs)), so that updates are "
-            f"{seen.ratio:.1e} of them"
-        )
-    if seen.diverged:
-        causes.append(f"the loss is not finite after a few steps: the learning rate is too high ({rate:g})")
-    elif seen.ratio > high:
-        causes.append(f"the learning rate is too high ({rate:g}): updates are {seen.ratio:.1e} of the weights")
     elif seen.ratio < low:
         causes.append(f"the learning rate is too low ({rate:g}): updates are {seen.ratio:.1e} of the weights")
     return causes
@@ -259,7 +261,7 @@ def _told(layer: _Layer) -> str:
 # ------------------------------------------------------------------------------------------------- evidence
 
 
-def _picture(seen: _Seen, low: float, high: float) -> NDArray[np.uint8]:
+def _picture(seen: _Seen, low: float, high: float, most: float) -> NDArray[np.uint8]:
     """Ratios by layer; sizes of activations and of gradients by layer, the first layer at the top."""
     rows = max(len(seen.ratios), len(seen.layers), 1)
     page = Page(3, 1, (560, 100 + 22 * max(rows, 8)), 0)
@@ -269,7 +271,7 @@ def _picture(seen: _Seen, low: float, high: float) -> NDArray[np.uint8]:
     words = [f"{seen.ratios[name]:.1e}" for name in names]
     lengths = [max(0.0, math.log10(min(max(seen.ratios[name], 1e-8), 1e2)) + 8) for name in names]
     panel.rows(names, lengths, words, [RED if name in seen.still else BLUE for name in names])
-    told = [(layer.name, layer.counts, layer.share > MOST_STILL_UNITS) for layer in seen.layers]
+    told = [(layer.name, layer.counts, layer.share > most) for layer in seen.layers]
     _sizes(page, "Activations", "size of an answer", told)
     _sizes(page, "Gradients", "size of a gradient", [(name, one, False) for name, one in seen.gradients.items()])
     return page.finished()

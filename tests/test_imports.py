@@ -31,7 +31,8 @@ ORDER = """
     checks.bench checks.check checks.labels checks.round_trip checks.redraw checks.borders checks.picture
     checks.determinism checks.variety checks.exported
     checks.initial_loss checks.loss_by_hand checks.gradients checks.logits_in
-    checks.step checks.registry checks.gate checks.table
+    checks.step checks.trial checks.overfit checks.baseline checks.updates checks.capacity checks.memory
+    checks.registry checks.gate checks.table
     trainer
     flags console set_flags commands data_commands inspect_command export_commands check_command cli __main__
 """

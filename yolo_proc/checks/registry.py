@@ -1,15 +1,20 @@
 """The checks in the order in which they run: what others build on comes first."""
 
 from yolo_proc.checks import (
+    baseline,
+    capacity,
     determinism,
     exported,
     gradients,
     initial_loss,
     labels,
     logits_in,
+    memory,
+    overfit,
     picture,
     round_trip,
     step,
+    updates,
     variety,
 )
 from yolo_proc.checks.check import Check
@@ -25,7 +30,14 @@ DATA: tuple[Check, ...] = (
     exported.CHECK,
 )
 LOSS: tuple[Check, ...] = (initial_loss.CHECK, gradients.CHECK, logits_in.CHECK)
-OPTIMISATION: tuple[Check, ...] = (step.CHECK,)
+OPTIMISATION: tuple[Check, ...] = (
+    step.CHECK,
+    overfit.CHECK,
+    baseline.CHECK,
+    updates.CHECK,
+    capacity.CHECK,
+    memory.CHECK,
+)
 CHECKS: tuple[Check, ...] = (*DATA, *LOSS, *OPTIMISATION)
 
 

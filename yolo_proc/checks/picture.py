@@ -6,19 +6,21 @@ net"; this looks at hundreds of boxes instead of a person, who looks at ten.
 
 What a canvas has painted is redrawn without one object: what changes is the object. It is asked of scenes as they are
 drawn, as they are augmented, and of scenes that are all mirrored both ways where augmentation may mirror. Thresholds
-(healthy: both generators, 5 seeds each, 96 and 256 px, the variants of the tests):
+(healthy: both generators, 5 seeds each at 256 px, 3 at 96 px, and the variants of the tests):
 
-- shift: the median over all objects of the middle of the change against that of the box, at most SHIFT px (healthy:
-  MEASURED_SHIFT);
+- shift: the median over all objects of the middle of the change against that of the box, at most 0.5 px (healthy:
+  0.03 to 0.17);
 - an object is misplaced where its change reaches further out of the box than 2.5 px and 8 % of its longer side, or, of
-  one that nothing covers, stays twice as far inside; at most 4 % of them (healthy: MEASURED_MISPLACED);
+  one that nothing covers, stays twice as far inside; at most 6 % of them (healthy: none, but 1 of 122
+  glyphs in one of 10 runs at 256 px, and 2 of 120 glyphs in grey, which hardly differ from their ground);
 - slack: by how much a box is larger than all that changed, the median: at most 4 % of its side or 0.75 px (healthy:
-  MEASURED_SLACK);
+  below 0: what is drawn touches pixels beyond its outline);
 - unseen: an object that changes no pixel by 8 grey levels, though it counts as visible; at most 10 % (healthy:
-  MEASURED_UNSEEN).
+  none; 3 % in grey).
 
 What is known by a label alone (a picture of a folder) cannot be redrawn; there `borders.py` asks whether any other
-placement fits the pictures better, at 5 deviations. If pictures say nothing about their boxes, this is not applicable.
+placement fits the pictures better, at 5 deviations (pictures of shapes in a folder: none fits better at all, and other
+pictures than their own fit worse by 13 to 15). If pictures say nothing about their boxes, this is not applicable.
 """
 
 from collections.abc import Iterable, Sequence
@@ -43,7 +45,7 @@ OBJECTS = 60  # that are redrawn of each stream
 PICTURES = 64  # annotated ones that are compared
 MOST_SHIFT = 0.5  # px
 MOST_SLACK, MOST_SLACK_PX = 0.04, 0.75  # of a box's side, and px
-MOST_MISPLACED, MOST_UNSEEN = 0.04, 0.1  # shares of objects
+MOST_MISPLACED, MOST_UNSEEN = 0.06, 0.1  # shares of objects
 LEAST_OF_KIND = 8  # objects, to judge any
 SHOWN, SIDE = 6, 300
 _REMEDY = (

@@ -510,9 +510,9 @@ OPTIMISATION_FAULTS = (
         "memory",
         "batch is too large",
         lambda bench, _: Bench(
-            replace(bench.config, batch_size=65536, image_size=1024),
+            replace(bench.config, batch_size=65536, image_size=256),
             bench.parts,
-            codec=LabelCodec(grids_for(1024, 1024, [16], [(60.0, 60.0)]), bench.codec.class_count),
+            codec=LabelCodec(grids_for(256, 256, [16], [(60.0, 60.0)]), bench.codec.class_count),
             precision=bench.precision,
         ),
     ),

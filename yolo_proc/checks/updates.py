@@ -74,6 +74,8 @@ class _Seen:
         ratios: by weight matrix, the median over steps.
         scales: by weight matrix at the start, deviation / that of He's initialisation; zeros left out.
         gradients: by weight matrix, (BINS,) counts of the last gradient's sizes.
+        layers: activations, in the order of the computation.
+        still_at_start: share of units that do not vary, by layer, before the first step.
         diverged: whether a loss was not finite.
     """
 
@@ -81,6 +83,7 @@ class _Seen:
     scales: dict[str, float] = field(default_factory=dict)
     gradients: dict[str, NDArray[np.int64]] = field(default_factory=dict)
     layers: list[_Layer] = field(default_factory=list)
+    still_at_start: dict[str, float] = field(default_factory=dict)
     diverged: bool = False
 
     @property
@@ -138,6 +141,8 @@ def _watch(bench: Bench) -> _Seen:
     last: Batch | None = None
     try:
         for step, batch in enumerate(bench.drawn(STEPS * size, size)):
+            if last is None:
+                seen.still_at_start = {layer.name: layer.share for layer in _answers(bench, bench.new_model(), batch)}
             before = {name: weight.detach().clone() for name, weight in matrices(state.model)}
             bench.learn(state, batch)
             if step >= STEPS - MEASURED:
@@ -241,7 +246,12 @@ def _causes(bench: Bench, seen: _Seen, most: float) -> list[str]:
     unwell = seen.unwell(most)
     if unwell:
         told = ", ".join(_told(layer) for layer in unwell[:4])
-        causes.append(f"units that answer the same to everything: {told}; what they should pass on is lost")
+        if all(seen.still_at_start.get(layer.name, 0.0) <= most for layer in unwell):
+            causes.append(
+                f"the learning rate is too high ({rate:g}): units died or saturated within {STEPS} steps: {told}"
+            )
+        else:
+            causes.append(f"units that answer the same to everything: {told}; what they should pass on is lost")
     if seen.still and len(seen.still) < len(seen.ratios):
         told = ", ".join(seen.still[:4]) + (", ..." if len(seen.still) > 4 else "")
         causes.append(

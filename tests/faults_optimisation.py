@@ -387,7 +387,7 @@ OPTIMISATION_FAULTS = (
     ),
     # ---- pictures against none
     Fault(
-        "blank images",
+        "blank images to learn from",
         "baseline",
         "blank images",
         with_blank_pictures,

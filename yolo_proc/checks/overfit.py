@@ -4,12 +4,13 @@ Source: Karpathy, "A recipe for training neural networks", 2019: "overfit one ba
 side by side.
 
 A network from its start takes 160 steps on two pictures, at the declared rate, which falls to nothing in the last 60.
-Then three things must hold: the loss of the last steps is at most a tenth of the first one; in evaluation mode it is at
+Then three things must hold: the loss of the last steps is at most a twentieth of the first one; in evaluation mode it is at
 most a quarter of it; and the detections are the labels (class, and an IoU of 0.7) for 9 of 10 objects with a slot
 (unless a term of the loss is declared to weigh nothing).
 
 Thresholds: at 96 px healthy networks of all kinds (both generators, three optimizers, one class, two grids, no batch
-normalisation, `original`) leave 0 % to 2.4 % of the first loss, in both modes, and find every object.
+normalisation, `original`) leave 0 % to 2.4 % of the first loss, in both modes, and find every object. Labels that change each time
+leave 7 %.
 """
 
 import math
@@ -33,7 +34,7 @@ from yolo_proc.stream import Batch
 
 IMAGES = 2
 STEPS, DECAY = 160, 60
-LIMIT = 0.1
+LIMIT = 0.05
 LIMIT_EVALUATED = 0.25
 MIN_IOU = 0.7
 FOUND = 0.9

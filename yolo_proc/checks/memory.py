@@ -10,8 +10,8 @@ memory on a processor, of what torch has reserved on a CUDA device. A straight l
 the configured batch and the largest batch that fits what is free now. Six more steps of the largest size follow.
 
 Thresholds: the configured batch must fit; where even the measurement runs out of memory, that is the failure. From
-one step to the next it may grow by 10 % of what the largest batch takes a step: allocators gave 0 % to 1.4 % in the first healthy runs, and a step
-that keeps its loss with its history takes a batch more.
+one step to the next it may grow by 10 % of what the largest batch takes a step: allocators gave 0 % to 1.4 % in the
+first healthy runs, and a step that keeps its loss with its history takes a batch more.
 """
 
 import math

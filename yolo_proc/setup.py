@@ -1,7 +1,7 @@
 """Builds a training session: device, scenes, network, and the state of a new or a resumed run."""
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -138,6 +138,7 @@ def _resumed_session(config: Config, device: torch.device, resume_from: Path, ac
     threads = use_threads(config.threads or saved["threads"], device, config.batch_size)
     precision = saved["precision"] if config.precision == "auto" else config.precision
     stream = Stream.from_config(config, "train")
+    _check_classes(path, saved["classes"], stream.classes)
     _check_data(saved["fingerprint"], fingerprint(config), accept_changed_data)
     nothing_left = _nothing_left(saved, config)
     lines = [*notes, *inexact]
@@ -189,6 +190,15 @@ def _before_decay(folder: Path, saved: dict[str, Any]) -> tuple[dict[str, Any], 
         f"the run had ended ({saved['finished']}); it goes on from epoch {earlier['epoch']}, before its learning rate "
         "decayed"
     )
+
+
+def _check_classes(path: Path, then: Sequence[str], now: Sequence[str]) -> None:
+    """Nobody can accept other classes: the network would go on under wrong names, or has too few outputs."""
+    if list(then) != list(now):
+        raise CheckpointError(
+            f"{path}: its classes are {', '.join(then)}, those of the scenes are {', '.join(now)}; give the scenes the "
+            "same names in the same order, or start a new run"
+        )
 
 
 def _check_data(then: Mapping[str, str], now: Mapping[str, str], accepted: bool) -> None:

@@ -118,8 +118,8 @@ class _Offered:
     ignore_image_ids: NDArray[np.int64]
 
 
-def picture_record(image: Image, layout: BinaryLayout) -> bytes:
-    """The record of one picture, (H, W, 3) uint8 RGB.
+def picture_record(image: Image, layout: BinaryLayout) -> memoryview:
+    """The bytes of the record of one picture, (H, W, 3) uint8 RGB.
 
     Raises:
         AnnotationError: a picture of another size than the layout's ("size").
@@ -130,7 +130,7 @@ def picture_record(image: Image, layout: BinaryLayout) -> bytes:
     # Reversed strides cost ten times as much as OpenCV.
     is_bytes = image_length(layout) == image.size
     values = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if is_bytes else np.divide(image, np.float32(255), dtype="<f4")
-    return values.tobytes()
+    return values.reshape(-1).view(np.uint8).data  # no copy: a record of float32 is large
 
 
 def label_records(annotations: Sequence[Annotation], layout: BinaryLayout, classes: int) -> tuple[bytes, Counter[str]]:

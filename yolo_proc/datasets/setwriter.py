@@ -219,7 +219,7 @@ class BinarySet:
         self._put(split, binary.LABELS, first * len(content) // len(annotations), content)
         return lost
 
-    def _put(self, split: str, name: str, offset: int, content: bytes) -> None:
+    def _put(self, split: str, name: str, offset: int, content: bytes | memoryview) -> None:
         path = self.folders[split] / name
         try:
             with _open_part(path) as file:

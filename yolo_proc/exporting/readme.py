@@ -79,7 +79,8 @@ Classes by index: {numbered}.
 
 ## Where it comes from
 
-{training}. Compared with the network in PyTorch on {images} fresh pictures:
+Trained in yolo_proc: {training}.
+Compared with the network in PyTorch on {images} fresh pictures:
 
 {compared}
 

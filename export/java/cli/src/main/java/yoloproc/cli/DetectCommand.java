@@ -62,8 +62,9 @@ final class DetectCommand {
             return new Options(arguments.number("--confidence"), arguments.number("--max-iou"),
                     arguments.has("--agnostic") ? Boolean.TRUE : null, arguments.whole("--max-detections"),
                     threads == null ? 0 : threads, null);
-        } catch (IllegalArgumentException error) {
-            throw new Mistake(error.getMessage());
+        } catch (IllegalArgumentException error) { // it begins with the option's name in Java, such as maxIou
+            String[] parts = error.getMessage().split(":", 2);
+            throw new Mistake("--" + parts[0].replaceAll("([A-Z])", "-$1").toLowerCase(Locale.ROOT) + ":" + parts[1]);
         }
     }
 

@@ -522,7 +522,7 @@ OPTIMISATION_FAULTS = (
         "memory grows",
         lambda bench, size: bench.with_parts(learn=Keeping(round(1 / size))),
         sizes=(0.125, 0.5, 1),
-        must=0.5,
+        must=1,
         unit="of the steps",
     ),
 )

@@ -14,9 +14,9 @@ PACKAGE = ROOT / "yolo_proc"
 
 # From above to below.
 ORDER = """
-    errors locking options config rng boxes annotations.records picture_headers pictures letterbox scene
+    errors locking options config rng boxes checks.finding annotations.records picture_headers pictures letterbox scene
     outlines typefaces raster painter canvas generator configfile events
-    augment workers datasets.pool stream fingerprint grids nms codec matching cocomap
+    augment workers datasets.pool stream fingerprint grids nms codec contract matching cocomap
     annotations.layout annotations.polygons annotations.checked_json annotations.classes annotations.common
     annotations.about
     annotations.script_json annotations.script annotations.scredit annotations.yolo_yaml annotations.yolo_txt
@@ -24,20 +24,32 @@ ORDER = """
     folder mix datasets.scenefiles datasets.setwriter datasets.chunks datasets.generate datasets.convert
     inspection.duplicates inspection.measure inspection.outliers inspection.encoding inspection.statistics
     inspection.sources inspection.report exporting.stages exporting.vectors
-    model loss task step stopping muon optim pacing checkpoint
-    runtime judge report runs state describe predict evaluate calibrate preview setup sheets trainer
+    model parts loss task step stopping muon optim pacing checkpoint
+    runtime judge report runs state learn describe predict evaluate calibrate preview setup sheets
     inspection.charts inspection.plots
     exporting.spec exporting.session exporting.onnx_graph exporting.quantize exporting.verify exporting.readme
     exporting.export exporting.sources exporting.findings
-    flags console set_flags commands data_commands inspect_command export_commands cli __main__
+    checks.bench checks.check checks.labels checks.round_trip checks.redraw checks.borders checks.picture
+    checks.determinism checks.variety checks.exported
+    checks.initial_loss checks.loss_by_hand checks.gradients checks.logits_in
+    checks.step checks.trial checks.overfit checks.baseline checks.updates checks.capacity checks.memory
+    checks.registry checks.gate checks.table
+    trainer
+    flags console set_flags commands data_commands inspect_command export_commands check_command cli __main__
 """
 ROOMS = ORDER.split()
-SUBPACKAGES = ("annotations", "datasets", "exporting", "inspection")  # their rooms are called as in `annotations.coco`
+SUBPACKAGES = (
+    "annotations",
+    "checks",
+    "datasets",
+    "exporting",
+    "inspection",
+)  # their rooms are called as in `annotations.coco`
 PACKAGES = ("yolo_proc", *(f"yolo_proc.{name}" for name in SUBPACKAGES))
 TORCH_FREE = (
     "errors options config rng boxes pictures letterbox scene outlines typefaces raster painter canvas generator"
 )
-TORCH_FREE += " augment grids nms configfile events flags commands cli"
+TORCH_FREE += " augment grids nms configfile events flags commands check_command cli checks.finding contract"
 TORCH_FREE += " exporting.spec exporting.session exporting.sources exporting.findings export_commands"
 
 

@@ -49,9 +49,9 @@ def test_a_killed_process_lets_go_though_its_children_live(tmp_path: Path) -> No
         "with locked(Path(sys.argv[1]), Path('a'), 'works'):\n"
         "    child = os.fork()\n"
         "    if child == 0:\n"
+        "        print(os.getpid(), flush=True)\n"  # it has let go: what a fork registers runs before this
         "        time.sleep(60)\n"
         "        os._exit(0)\n"
-        "    print(child, flush=True)\n"
         "    time.sleep(60)\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "lock")]

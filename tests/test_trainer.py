@@ -104,7 +104,7 @@ FORGOTTEN: dict[str, Any] = {
     "history": lambda state: [],
     "clipped": lambda state: 0,
     "norms": lambda state: 0.0,
-    "best_loss": lambda state: float("inf"),
+    "best_loss": lambda state: state["best_loss"] / 2,
     "dropped": lambda state: {},
 }
 

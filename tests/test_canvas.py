@@ -251,6 +251,16 @@ def test_a_scene_without_one_object_is_else_the_same() -> None:
         scene(None).without(3)
 
 
+def test_objects_in_the_frame_know_their_number_on_the_list() -> None:
+    canvas = Canvas()
+    for x in (-0.5, 0.3, 1.5, 0.7):
+        canvas.draw(circle(x, 0.5, 0.1), RED)  # scenery has no number
+        canvas.draw(circle(x, 0.5, 0.05), RED, "a")
+    assert canvas.numbers_in_frame(64, 64, None, "a") == (1, 3)
+    assert canvas.numbers_in_frame(64, 64, [[1, 0, -0.5], [0, 1, 0]], "a") == (2, 3)
+    assert Canvas().numbers_in_frame(64, 64, None, "a") == ()
+
+
 # ---------------------------------------------------------------------------------------------------------------
 # Pictures
 

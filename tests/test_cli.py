@@ -34,7 +34,7 @@ def refused(*words: str, cwd: Path) -> str:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ([], "yolo_proc: no command given; expected one of train, evaluate, export, predict, preview, "),
+        ([], "yolo_proc: no command given; expected one of train, check, evaluate, export, predict, "),
         (["trian"], "yolo_proc: trian: no such command (did you mean train?); expected one of train,"),
         (["train", "--batch-sise", "8"], "yolo_proc train: --batch-sise: no such option (did you mean --batch-size?)"),
         (["train", "--batch_size=8"], "yolo_proc train: --batch_size: no such option (did you mean --batch-size?)"),

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from yolo_proc.checks.finding import Finding, Outcome
 from yolo_proc.config import Config
 from yolo_proc.console import Console, Interrupt, elapsed_text, epoch_line, run_training, signals_to
 from yolo_proc.errors import TrainingError
 from yolo_proc.events import (
     EXIT_CODES,
+    Checked,
     CheckpointSaved,
     EpochEnd,
     Event,
@@ -85,6 +87,22 @@ def test_what_a_run_prints_without_a_terminal() -> None:
         "a line",
         stopped("target").message,
         "Elapsed time: 0:02:57  Epochs: 12  Images: 49152",
+    ]
+
+
+def test_of_the_checks_the_failures_are_told_in_full() -> None:
+    good = Finding.judged(True, expected="1", measured="1", figures={}, causes=["never told"], remedy="")
+    bad = Finding.judged(False, expected="1", measured="2", figures={}, causes=["a cause"], remedy="mend it")
+    out = io.StringIO()
+    outcomes = [Outcome(name, "data", "it is 1", one, 1.5) for name, one in (("good", good), ("bad", bad))]
+    Console(out, io.StringIO()).show(Checked(tuple(outcomes)))
+    assert out.getvalue().splitlines() == [
+        "bad: fail: it is 1",
+        "  expected: 1",
+        "  measured: 2",
+        "  likely cause: a cause",
+        "  what to do: mend it",
+        "Checks: 1 passed, 1 failed (3.0 s)",
     ]
 
 

@@ -283,6 +283,29 @@ def test_batch_holds_what_the_scenes_hold(source):
     assert len(batch.box_xyxy) == sum(len(scene.objects) for scene in scenes)
 
 
+def test_a_scene_redrawn_without_an_object_lacks_its_pixels_and_its_label(source):
+    stream = Stream(
+        f"{source}:Cards", 3, "train", image_size=64, augment=AugmentConfig(colour_p=0.0, hue_p=0.0, compression_p=0.0)
+    )
+    redrawn = 0
+    for index in range(40):
+        scene = stream[index]
+        for number, left_out in enumerate(scene.objects):
+            found = stream.without(index, number)
+            redrawn += 1
+            others = [thing.box for thing in scene.objects if thing is not left_out]
+            assert [thing.box for thing in found.objects] == others
+            changed = np.argwhere((found.image != scene.image).any(axis=2))[:, ::-1] + 0.5
+            if not len(changed):
+                assert left_out.visible < 0.1
+                continue
+            x0, y0, x1, y1 = left_out.box
+            assert ((changed > (x0 - 5, y0 - 5)) & (changed < (x1 + 5, y1 + 5))).all()  # a blur reaches further
+        with pytest.raises(GeneratorError, match=f"scene {index} of stream train.*expected an object from 0"):
+            stream.without(index, len(scene.objects))
+    assert redrawn > 20
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_scenes_without_objects(source, workers):
     batch = next(batches(cards(source, name="Nothing"), 0, 3, workers=workers))

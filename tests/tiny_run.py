@@ -31,6 +31,7 @@ def tiny_config(runs_dir: Path, **changes: Any) -> Config:
         image_size=64,
         epoch_images=4 * STEPS_PER_EPOCH,
         epochs=3,
+        no_check=True,  # tests of checks switch them on
         generator=GeneratorConfig("shapes"),
         augment=augment,
         model=ModelConfig(width=0.25, depth=1),
@@ -89,7 +90,7 @@ def differing(a: Any, b: Any, where: str = "") -> Iterator[str]:
             for key in a:
                 yield from differing(a[key], b[key], f"{where}/{key}")
     elif isinstance(a, list | tuple):
-        if len(a) != len(b):
+        if not isinstance(b, list | tuple) or len(a) != len(b):
             yield where
         else:
             for number, (one, other) in enumerate(zip(a, b, strict=True)):

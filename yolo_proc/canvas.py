@@ -73,6 +73,12 @@ class Canvas:
         """Whether an object is known by a box only, which grows loose when rotated or sheared."""
         return any(isinstance(item, Item) and item.label is not None and not item.outlined for item in self._items)
 
+    @property
+    def painted(self) -> tuple[bool, ...]:
+        """For each labelled object, in drawn order, whether it was drawn or pasted here and not annotated alone."""
+        labelled = (item for item in self._items if isinstance(item, Item) and item.label is not None)
+        return tuple(item.colour is not None or item.rgba is not None for item in labelled)
+
     def without(self, number: int) -> "Canvas":
         """A canvas that lacks labelled object `number` (0 is the first drawn) and is the same otherwise.
 
@@ -259,6 +265,18 @@ class Canvas:
         Raises:
             GeneratorError: a label that is not in `classes`.
         """
+        painter = self._painted(width_px, height_px, matrix, classes)
+        ignored = [painter.clipped_box(shape) for shape in self._ignored]
+        kept = [box for box in ignored if box[0] < box[2] and box[1] < box[3]]
+        return Scene(painter.image, painter.objects(), np.array(kept, dtype=np.float64).reshape(-1, 4))
+
+    def numbers_in_frame(
+        self, width_px: int, height_px: int, matrix: ArrayLike | None, classes: Sequence[str]
+    ) -> tuple[int, ...]:
+        """For each object of the scene that `render` gives, its number for `without`."""
+        return self._painted(width_px, height_px, matrix, classes).numbers()
+
+    def _painted(self, width_px: int, height_px: int, matrix: ArrayLike | None, classes: Sequence[str]) -> Painter:
         assert width_px > 0, width_px
         assert height_px > 0, height_px
         to_px = np.array([[width_px / self.width, 0, 0], [0, height_px / self.height, 0]], dtype=np.float64)
@@ -270,9 +288,7 @@ class Canvas:
                 painter.add_strokes(item)
             else:
                 painter.add_item(item, None if item.label is None else _class_id(item.label, classes))
-        ignored = [painter.clipped_box(shape) for shape in self._ignored]
-        kept = [box for box in ignored if box[0] < box[2] and box[1] < box[3]]
-        return Scene(painter.image, painter.objects(), np.array(kept, dtype=np.float64).reshape(-1, 4))
+        return painter
 
     def _paint_background(self, to_px: FloatArray, width: int, height: int) -> Bytes:
         fill = self._background

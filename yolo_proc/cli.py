@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from yolo_proc import commands, data_commands, export_commands, inspect_command
+from yolo_proc import check_command, commands, data_commands, export_commands, inspect_command
 from yolo_proc.errors import ConfigError, YoloProcError
 from yolo_proc.flags import FlagParser
 from yolo_proc.options import nearest
@@ -27,6 +27,9 @@ class CommandLine:
 
 COMMANDS = {
     "train": CommandLine("train a detector on generated scenes", commands.train_parser, commands.train),
+    "check": CommandLine(
+        "find what would spoil a training before it begins", check_command.check_parser, check_command.check
+    ),
     "evaluate": CommandLine("judge a detector on fresh scenes", commands.evaluate_parser, commands.evaluate),
     "export": CommandLine(
         "write a detector as ONNX, for Java and others", export_commands.export_parser, export_commands.export
@@ -72,7 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         line = re.sub(r"\s*\n\s*", " ", str(error))
         print(f"{f'yolo_proc {name}'.rstrip()}: {line}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
+        if str(stopped):
+            print(f"yolo_proc {name}: {stopped}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `yolo_proc describe | head`
         sys.stderr.close()

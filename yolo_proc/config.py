@@ -103,6 +103,9 @@ class LossConfig:
     weight_obj_t: float = option(1.0, help="weight of the object slots' term", low=0, high=1000)
     weight_wh: float = option(5.0, help="weight of the size term", low=0, high=1000)
     weight_xy: float = option(5.0, help="weight of the place term", low=0, high=1000)
+    weight_auxiliary: float = option(
+        20.0, help="weight of the auxiliary loss that training minimises beside it; 0: none", low=0, high=1000
+    )
 
 
 @dataclass(frozen=True)
@@ -152,6 +155,9 @@ class Config:
         20, help="stop when the loss has not fallen by 1 % in so many epochs; 0: never", low=0, on_resume="free"
     )
     keep: int = option(3, help="how many of the newest checkpoints stay", low=1, on_resume="free")
+    no_check: bool = option(
+        False, help="do not check scenes, labels, loss and step before the first step", on_resume="free"
+    )
     save_minutes: float = option(5.0, help="minutes between checkpoints inside an epoch", low=0, on_resume="free")
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     labels: LabelConfig = field(default_factory=LabelConfig)

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, Never, TextIO
 
 from tqdm import tqdm
 
+from yolo_proc.checks.finding import tally
 from yolo_proc.events import (
+    Checked,
     CheckpointSaved,
     EpochEnd,
     Event,
@@ -68,6 +70,7 @@ class Console:
         self._told_at = time.monotonic()
         self._handlers: Mapping[type, Callable[[Any], None]] = {
             RunStarted: self._run_started,
+            Checked: self._checked,
             Step: self._step,
             EpochEnd: self._epoch_end,
             CheckpointSaved: self._checkpoint_saved,
@@ -129,6 +132,13 @@ class Console:
             )
         self._bar.set_postfix_str(f"loss {event.loss:.3f}", refresh=fresh)
         self._bar.update(in_epoch - self._bar.n)
+
+    def _checked(self, event: Checked) -> None:
+        for outcome in event.outcomes:
+            if outcome.failed:
+                self.line("\n".join(outcome.lines()))
+        seconds = sum(outcome.seconds for outcome in event.outcomes)
+        self.line(f"Checks: {tally(event.outcomes)} ({elapsed_text(seconds)})")
 
     def _epoch_end(self, event: EpochEnd) -> None:
         self.close()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from yolo_proc.checks.finding import Outcome
 from yolo_proc.config import Config
 
 StopReason = Literal["target", "done", "failed", "plateau", "budget", "signal"]
@@ -129,6 +130,13 @@ class TargetTried:
 
 
 @dataclass(frozen=True)
+class Checked:
+    """The quick checks before the first step; after a failure comes `Stopped`."""
+
+    outcomes: tuple[Outcome, ...]
+
+
+@dataclass(frozen=True)
 class Note:
     """A line for the user."""
 
@@ -140,8 +148,8 @@ class Stopped:
     """The last event.
 
     Attributes:
-        reason: "target" reached; "done": the budget ended and no target was set; "failed"; "plateau": the bound
-            has not fallen; "budget" ended before the target; "signal": a stop command.
+        reason: "target" reached; "done": the budget ended and no target was set; "failed": a check did; "plateau": the
+            bound has not fallen; "budget" ended before the target; "signal": a stop command.
         exit_code: of the reason, see `EXIT_CODES`.
         message: one line.
         seconds: of this process; epochs and images are of the whole run.
@@ -155,4 +163,4 @@ class Stopped:
     images: int
 
 
-Event = RunStarted | Step | EpochEnd | CheckpointSaved | TargetTried | Note | Stopped
+Event = RunStarted | Checked | Step | EpochEnd | CheckpointSaved | TargetTried | Note | Stopped

@@ -49,12 +49,14 @@ class _Seen:
 
     Attributes:
         item: of the display list.
+        number: of the item among the labelled ones of the list, from 0.
         region: where it may have pixels.
         left: mask over the region; once something has met it, 255 where it is still to be seen and 0 elsewhere.
         total: its pixels before anything covered them; -1 until something has met it.
     """
 
     item: Item
+    number: int
     class_id: int
     box: Box
     outline: FloatArray | None
@@ -102,10 +104,15 @@ class Painter:
         self._to_px = to_px
         self._frame: Region = (0, 0, image.shape[1], image.shape[0])
         self._seen: list[_Seen] = []
+        self._labelled = 0
 
     def objects(self) -> tuple[SceneObject, ...]:
         """The labelled things in the frame, in drawn order."""
         return tuple(thing.as_object() for thing in self._seen)
+
+    def numbers(self) -> tuple[int, ...]:
+        """For each of `objects()`, which of the labelled items it is, from 0; those outside of the frame are none."""
+        return tuple(thing.number for thing in self._seen)
 
     def clipped_box(self, shape: Shape) -> Box:
         """The tight box of the moved shape, xyxy pixels, clipped; of no size where it is outside."""
@@ -131,6 +138,7 @@ class Painter:
 
     def add_item(self, item: Item, class_id: int | None) -> None:
         """Paints an item, lets it cover what came before, and keeps it if it is labelled and in the frame."""
+        self._labelled += class_id is not None
         painted = self._paint_picture(item) if item.rgba is not None else None
         if item.rgba is not None and class_id is None:
             return
@@ -153,7 +161,7 @@ class Painter:
         if x0 < x1 and y0 < y1:
             outline = points[item.shape.outline_index] if item.outlined else None
             where, pixels = painted or (shared, mask)
-            self._seen.append(_Seen(item, class_id, clipped, outline, in_frame, where, pixels))
+            self._seen.append(_Seen(item, self._labelled - 1, class_id, clipped, outline, in_frame, where, pixels))
 
     def _mask(self, points: FloatArray, splits: tuple[int, ...], region: Region, shared: Region) -> tuple[Bytes, float]:
         """The mask of a shape over the part of its region in the frame, and the share of its area there."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo_proc.augment import Augmenter, forbid_update_check, import_albumentations, needs_albumentations
+from yolo_proc.augment import Augmenter, Plan, forbid_update_check, import_albumentations, needs_albumentations
 from yolo_proc.boxes import FloatArray, as_boxes
 from yolo_proc.canvas import Canvas
 from yolo_proc.config import AugmentConfig, Config
@@ -115,6 +115,27 @@ class Stream:
         Raises:
             GeneratorError: the generator failed; the message names it, the scene and the place in its source.
         """
+        return self._scene(index, None)
+
+    def without(self, index: int, number: int) -> Scene:
+        """Scene `index` drawn again without its object `number` (of `self[index].objects`), the same otherwise.
+
+        What is known by a label alone, without pixels of its own (`Canvas.annotate`), leaves the pixels as they were.
+
+        Raises:
+            GeneratorError: there is no such object.
+        """
+        return self._scene(index, number)
+
+    def painted(self, index: int) -> tuple[bool, ...]:
+        """For each object of scene `index`, whether it has pixels of its own; what is annotated has none."""
+        canvas, plan, matrix = self._drawn(index)
+        numbers = canvas.numbers_in_frame(plan.width, plan.height, matrix, self.classes)
+        own = canvas.painted
+        return tuple(own[number] for number in numbers)
+
+    def _drawn(self, index: int) -> tuple[Canvas, Plan, FloatArray | None]:
+        """The display list of scene `index`, its plan, and the matrix of its geometry."""
         if index < 0:
             raise IndexError(f"stream {self.stream}: scenes count from 0, found {index}")
         source = self.generator if isinstance(self.generator, Source) else None
@@ -123,8 +144,16 @@ class Stream:
         shorter = min(plan.width, plan.height)
         canvas = Canvas(plan.width / shorter, plan.height / shorter)
         self._draw(canvas, index, (plan.width, plan.height))
-        matrix = plan.matrix(loose=canvas.has_loose_boxes and not self.augment.loose_boxes)
+        return canvas, plan, plan.matrix(loose=canvas.has_loose_boxes and not self.augment.loose_boxes)
+
+    def _scene(self, index: int, left_out: int | None) -> Scene:
+        canvas, plan, matrix = self._drawn(index)
         try:
+            if left_out is not None:
+                numbers = canvas.numbers_in_frame(plan.width, plan.height, matrix, self.classes)
+                if not 0 <= left_out < len(numbers):
+                    raise GeneratorError(f"without({left_out}): expected an object from 0 to {len(numbers) - 1}")
+                canvas = canvas.without(numbers[left_out])
             scene = canvas.render(plan.width, plan.height, matrix, self.classes)
         except YoloProcError as error:
             raise self._named(error, index) from error

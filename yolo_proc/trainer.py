@@ -17,10 +17,13 @@ from pathlib import Path
 
 from yolo_proc import checkpoint
 from yolo_proc.calibrate import fit_calibration
+from yolo_proc.checks.gate import failure_line, quick_outcomes
 from yolo_proc.config import Config
+from yolo_proc.contract import LabelError
 from yolo_proc.errors import CheckpointError, TrainingError
 from yolo_proc.events import (
     EXIT_CODES,
+    Checked,
     CheckpointSaved,
     EpochEnd,
     Event,
@@ -33,15 +36,15 @@ from yolo_proc.events import (
     TargetTried,
 )
 from yolo_proc.judge import measure_loss
+from yolo_proc.learn import learn
 from yolo_proc.model import model_from_checkpoint
-from yolo_proc.optim import set_lr
-from yolo_proc.pacing import BUDGET_ENDS, Pace, decay_to_begin
-from yolo_proc.report import dominant_term, metrics_row, weighted_terms
+from yolo_proc.pacing import Pace, decay_to_begin, rise_again
+from yolo_proc.report import Drops, dominant_term, metrics_row, not_finite_line, weighted_terms
 from yolo_proc.runs import write_metrics
-from yolo_proc.runtime import agree, autocast_dtype
+from yolo_proc.runtime import agree
 from yolo_proc.setup import BEFORE_DECAY, Session, open_session
 from yolo_proc.sheets import write_predictions, write_preview
-from yolo_proc.step import NotFiniteError, StepResult, train_step
+from yolo_proc.step import NotFiniteError, StepResult
 from yolo_proc.stopping import Estimate
 from yolo_proc.stream import Batch, Stream, batches
 
@@ -87,30 +90,45 @@ class Trainer:
     def run(self) -> Iterator[Event]:
         """Yields the events of the run; see `train`."""
         self._start = self._saved_at = time.monotonic()
-        session = open_session(self._config, self._resume_from, self._accept_changed_data)
-        self.session = session
-        self.state = session.state
-        self._config = session.config
-        self._first_step = self.state.step
-        # Where a resumed run goes on from, until its first checkpoint says that it has another future.
-        self._position = (self.state.epoch, self.state.step_in_epoch) if session.resumed_from is not None else None
-        self._speeds: deque[float] = deque(maxlen=20)
-        yield RunStarted(
-            session.folder,
-            self._config,
-            str(session.device),
-            self.state.precision,
-            sum(parameter.numel() for parameter in self.state.model.parameters()),
-            session.task.codec.slots,
-            tuple(session.notes),
-            self.state.epoch,
-            self.state.images,
-            session.resumed_from,
-        )
+        with open_session(self._config, self._resume_from, self._accept_changed_data) as session:
+            self.session = session
+            self.state = session.state
+            self._config = session.config
+            self._first_step = self.state.step
+            # Where a resumed run goes on from, until its first checkpoint says that it has another future.
+            self._position = (self.state.epoch, self.state.step_in_epoch) if session.resumed_from is not None else None
+            self._speeds: deque[float] = deque(maxlen=20)
+            self._drops = Drops()
+            yield RunStarted(
+                session.folder,
+                self._config,
+                str(session.device),
+                self.state.precision,
+                sum(parameter.numel() for parameter in self.state.model.shipped_parameters()),
+                session.task.codec.slots,
+                tuple(session.notes),
+                self.state.epoch,
+                self.state.images,
+                session.resumed_from,
+            )
+            stopped = yield from self._before(session)
+            yield from self._loop(session) if stopped is None else [stopped]
+
+    def _before(self, session: Session) -> Generator[Event, None, Stopped | None]:
+        """Runs a new run's quick checks, until a command waits; returns `Stopped` where there is nothing to train."""
         if session.nothing_left is not None:
-            yield self._stopped(*session.nothing_left)
-            return
-        yield from self._loop(session)
+            return self._stopped(*session.nothing_left)
+        if session.resumed_from is not None or self._config.no_check:
+            return None
+        yield Note("Checking scenes, labels, loss and step; --no-check leaves this out")
+        outcomes = []
+        for outcome in quick_outcomes(session):
+            outcomes.append(outcome)
+            if not self.commands.empty():
+                break
+        yield Checked(tuple(outcomes))
+        line = agree(failure_line(outcomes))
+        return self._stopped("failed", line) if line else None
 
     def _loop(self, session: Session) -> Iterator[Event]:
         config, state = self._config, self.state
@@ -119,9 +137,9 @@ class Trainer:
         try:
             began = time.perf_counter()
             for batch in stream:
-                if state.step == 0:
-                    write_preview(session, batch)
                 result = self._step(session, batch)
+                if state.step == 1:  # after the step, which says better what is wrong with labels that cannot be drawn
+                    write_preview(session, batch)
                 self._speeds.append(time.perf_counter() - began)  # with the wait for the batch
                 yield self._step_event(result)
                 stop = None
@@ -136,43 +154,22 @@ class Trainer:
             stream.close()
 
     def _step(self, session: Session, batch: Batch) -> StepResult:
-        config, state = self._config, self.state
-        set_lr(state.optimizer, state.schedule.lr(state.step))
-        targets, dropped = session.task.targets(batch, session.device)
-        images = batch.images.to(session.device, non_blocking=True)
+        state = self.state
         try:
-            result = train_step(
-                state.model,
-                state.optimizer,
-                session.task,
-                images,
-                targets,
-                clip_norm=config.optim.clip_norm,
-                autocast=autocast_dtype(state.precision),
-            )
+            result, dropped = learn(state, session.task, batch, session.device)
         except NotFiniteError as error:
-            raise self._explain(error, batch) from error
-        state.ema.update()
-        state.step += 1
+            kept = checkpoint.list_checkpoints(session.folder)
+            line = not_finite_line(error, batch, state.step + 1, kept[0] if kept else None, self._config.optim)
+            raise TrainingError(line) from error
+        except LabelError as error:
+            raise TrainingError(f"step {state.step + 1}, stream train, {error}; no weight was changed") from error
+        self._drops.add(len(batch.class_ids), dropped)
         state.window.add(result.sums, result.counts)
         state.clipped += result.clipped
         state.norms += result.grad_norm
         for reason, count in dropped.items():
             state.dropped[reason] = state.dropped.get(reason, 0) + count
         return result
-
-    def _explain(self, error: NotFiniteError, batch: Batch) -> TrainingError:
-        """One line: the term, the step, the scenes, and what to do."""
-        terms = sorted({term for term, _ in error.blamed}) or ["none alone"]
-        scenes = sorted({int(batch.indices[image]) for _, image in error.blamed})
-        where = f"scenes {', '.join(map(str, scenes[:8]))} of stream train" if scenes else "no single scene"
-        kept = checkpoint.list_checkpoints(self.session.folder)
-        return TrainingError(
-            f"the {error.what} is not finite at step {self.state.step + 1}: term {', '.join(terms)}, {where}; "
-            f"no weight was changed, {f'the last checkpoint stays, {kept[0]}' if kept else 'nothing was saved'}; "
-            f"try a lower --optim.lr (now {self._config.optim.peak_lr:g}) or --optim.clip-norm "
-            f"(now {self._config.optim.clip_norm:g})"
-        )
 
     def _step_event(self, result: StepResult) -> Step:
         state = self.state
@@ -220,7 +217,7 @@ class Trainer:
 
     def _end_inside_epoch(self, session: Session) -> Generator[Event, None, Stopped]:
         """Ends the run because its time is over."""
-        validation = measure_loss(self.state.ema.model, session.task, session.validation, session.device)
+        validation = measure_loss(session.state.averaged, session.task, session.validation, session.device)
         stop = self._budget_ended("max-time")
         self.state.finished = stop.reason
         yield from self._ship(session, validation, stop)
@@ -231,19 +228,20 @@ class Trainer:
         """Judges the epoch, decides, saves; returns `Stopped` where the run ends by itself."""
         state = self.state
         training = state.window.estimate([session.task.weights[term] for term in session.task.terms])
-        validation = measure_loss(state.ema.model, session.task, session.validation, session.device)
+        validation = measure_loss(session.state.averaged, session.task, session.validation, session.device)
         state.epoch += 1
         event = self._epoch_event(session, training, validation)
         state.history.append(metrics_row(event))
         state.clipped, state.norms, state.dropped = 0, 0.0, {}
         yield event
+        yield from map(Note, self._drops.lines())
         impatient = state.patience.add(training.upper())
         tried = self._try_target(session, training)
         if tried is not None:
             yield tried
         stop = self._verdict(tried, impatient)
         if stop is None:
-            yield from self._pace(session, validation)
+            yield from self._pace(session, training, validation)
         else:
             state.finished = stop.reason
         yield from self._ship(session, validation, stop)
@@ -276,7 +274,7 @@ class Trainer:
             return None
         rule.tries += 1
         fresh = session.batches("target", (rule.tries - 1) * TARGET_IMAGES, TARGET_IMAGES)
-        shipped = measure_loss(self.state.ema.model, session.task, fresh, session.device)
+        shipped = measure_loss(session.state.averaged, session.task, fresh, session.device)
         return TargetTried(
             k=rule.tries,
             level=rule.level,
@@ -313,12 +311,12 @@ class Trainer:
             return self._stopped("done", f"the budget {name} ended")
         return self._stopped("budget", f"the budget {name} ended before the target loss {target:g}")
 
-    def _pace(self, session: Session, validation: Estimate) -> Iterator[Event]:
+    def _pace(self, session: Session, training: Estimate, validation: Estimate) -> Iterator[Event]:
         """Begins or ends the learning rate's decay where it is time to; the state before a decay is kept."""
         config, state = self._config, self.state
         decay = state.schedule.decay
         if decay is not None:
-            if state.schedule.decayed(state.step) and decay.reason != BUDGET_ENDS:
+            if agree(rise_again(decay, state.step, state.steps_per_epoch, training.mean, config.target_loss)):
                 state.schedule.restart(state.step)
                 yield Note("the decay has ended: the learning rate rises again")
             return

@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from yolo_proc.annotations.about import VERSION, about_bytes
 from yolo_proc.annotations.classes import SET_FILE
 from yolo_proc.annotations.formats import FORMATS
+from yolo_proc.annotations.layout import Listed
 from yolo_proc.annotations.records import Annotation, Item
 from yolo_proc.datasets.scenefiles import encode_picture
 from yolo_proc.datasets.setwriter import FileSet, has_files, write_error, write_whole
@@ -233,7 +234,7 @@ class SetWriter:
         self._format = format_name
         self._classes = tuple(classes)
         self._files = FileSet(root, make(self._classes, ("train",)))
-        self._annotations: list[Annotation] = []
+        self._listed: list[Listed] = []
         self._names = _Names()
 
     def add(self, frame: Frame, found: Detections) -> None:
@@ -251,11 +252,11 @@ class SetWriter:
             f"{self._names.of(stem)}{suffix}", frame.rgb.shape[1], frame.rgb.shape[0], tuple(items_of(found))
         )
         self._files.put([("train", annotation, content)])
-        self._annotations.append(annotation)
+        self._listed.append(self._files.layout.listed(annotation))
 
     def close(self) -> None:
         """Writes the files of the whole set."""
-        self._files.finish({"train": self._annotations})
+        self._files.finish({"train": self._listed})
         about = {
             "version": VERSION,
             "format": self._format,

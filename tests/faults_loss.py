@@ -1,0 +1,354 @@
+"""Faults in the loss, the targets' encoding and the network at its start."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from faults import Fault
+from torch import Tensor, nn
+
+from yolo_proc.checks.bench import Bench
+from yolo_proc.codec import LabelCodec
+from yolo_proc.config import Config
+from yolo_proc.model import OUTPUT_STD, Yolo
+from yolo_proc.task import DetectionTask
+
+
+class SigmoidFirst(DetectionTask):
+    """A loss that is given probabilities."""
+
+    def loss(self, outputs: Tensor, targets: object) -> dict[str, tuple[Tensor, Tensor]]:
+        return dict(super().loss(outputs.sigmoid(), targets))
+
+
+class SigmoidOutput(nn.Module):
+    """An output layer that activates what it gives."""
+
+    def __init__(self, output: nn.Module) -> None:
+        super().__init__()
+        self.inner = output
+        self.layers = output.layers
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        return torch.sigmoid(self.inner(features))
+
+
+class SumsAsMeans(DetectionTask):
+    """A term of which the sum is not divided by its number."""
+
+    def loss(self, outputs: Tensor, targets: object) -> dict[str, tuple[Tensor, Tensor]]:
+        terms = dict(super().loss(outputs, targets))
+        total, count = terms["wh"]
+        return {**terms, "wh": (total, torch.ones_like(count))}
+
+
+class Scaled(torch.autograd.Function):
+    """x as it is, with a gradient that is `factor` times too large."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, factor: float) -> Tensor:
+        ctx.factor = factor
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return ctx.factor * gradient, None
+
+
+def with_logits(bench: Bench, change: Callable[[Tensor], Tensor]) -> Bench:
+    """The bench of a loss that changes the logits before it looks at them."""
+
+    class Changed(DetectionTask):
+        def loss(self, outputs: Tensor, targets: Any) -> dict[str, tuple[Tensor, Tensor]]:
+            return dict(super().loss(change(outputs), targets))
+
+    return bench.with_parts(build_task=Changed)
+
+
+def with_fields(bench: Bench, first: int, last: int | None, change: Callable[[Tensor], Tensor]) -> Bench:
+    """The same of some of the fields."""
+
+    def changed(outputs: Tensor) -> Tensor:
+        parts = outputs[..., :first], change(outputs[..., first:last])
+        return torch.cat([*parts, outputs[..., last:]] if last is not None else parts, dim=-1)
+
+    return with_logits(bench, changed)
+
+
+def with_targets(bench: Bench, change: Callable[[Any], Any]) -> Bench:
+    """The bench of a loss that compares with other targets (`TensorTargets`)."""
+
+    class Changed(DetectionTask):
+        def loss(self, outputs: Tensor, targets: Any) -> dict[str, tuple[Tensor, Tensor]]:
+            return dict(super().loss(outputs, change(targets)))
+
+    return bench.with_parts(build_task=Changed)
+
+
+def without_ignored(targets: Any) -> Any:
+    none = targets.ignored_image[:0]
+    return targets._replace(ignored_image=none, ignored_slot=none)
+
+
+class ProbabilityTask(DetectionTask):
+    """A loss that is meant for probabilities, and gets logits: it undoes a sigmoid that nobody has applied."""
+
+    def loss(self, outputs: Tensor, targets: Any) -> dict[str, tuple[Tensor, Tensor]]:
+        probabilities = outputs[..., 4:5].clamp(1e-7, 1 - 1e-7)
+        logits = torch.cat([outputs[..., :4], probabilities.logit(), outputs[..., 5:]], dim=-1)
+        return dict(super().loss(logits, targets))
+
+
+class SmoothedTask(DetectionTask):
+    """A loss whose class targets are smoothed."""
+
+    smoothing = 0.1
+
+    def loss(self, outputs: Tensor, targets: Any) -> dict[str, tuple[Tensor, Tensor]]:
+        terms = dict(super().loss(outputs, targets))
+        objects = outputs[targets.image, targets.slot, 5:]
+        values = F.cross_entropy(objects, targets.class_id, label_smoothing=self.smoothing, reduction="sum")
+        return {**terms, "class": (values, terms["class"][1])}
+
+
+def smoothed(bench: Bench, size: float) -> Bench:
+    return bench.with_parts(build_task=type("Smoothed", (SmoothedTask,), {"smoothing": size}))
+
+
+class Bent(nn.Module):
+    """An output layer of which some fields go through a function."""
+
+    def __init__(self, output: nn.Module, first: int, last: int | None, change: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.inner, self.layers = output, output.layers
+        self.first, self.last, self.change = first, last, change
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        outputs = self.inner(features)
+        last = outputs.shape[-1] if self.last is None else self.last
+        parts = outputs[..., : self.first], self.change(outputs[..., self.first : last]), outputs[..., last:]
+        return torch.cat(parts, dim=-1)
+
+
+def bent(bench: Bench, first: int, last: int | None, change: Callable[[Tensor], Tensor]) -> Bench:
+    def put(model: Yolo) -> None:
+        model.output = Bent(model.output, first, last, change)  # type: ignore[assignment]
+
+    return with_model(bench, put)
+
+
+def next_slots(targets: Any) -> Any:
+    return targets._replace(slot=(targets.slot - 1).clamp(min=0))
+
+
+def without_weight(bench: Bench, term: str) -> Bench:
+    """The weight of one term is zeroed on its way to the loss."""
+
+    def build(*given: object) -> DetectionTask:
+        task = bench.parts.build_task(*given)
+        task.weights = {**task.weights, term: 0.0}
+        return task
+
+    return bench.with_parts(build_task=build)
+
+
+def with_model(bench: Bench, change: object) -> Bench:
+    """The bench of networks that `change` has changed in place."""
+
+    def build(config: Config, codec: LabelCodec, device: torch.device) -> Yolo:
+        model = bench.parts.build_model(config, codec, device)
+        change(model)  # type: ignore[operator]
+        return model
+
+    return bench.with_parts(build_model=build)
+
+
+@torch.no_grad()
+def louder_output(model: Yolo, factor: float) -> None:
+    for layer in model.output.layers:
+        layer.weight *= factor
+
+
+@torch.no_grad()
+def no_output_bias(model: Yolo) -> None:
+    for layer in model.output.layers:
+        layer.bias = None
+
+
+def activated_output(model: Yolo) -> None:
+    model.output = SigmoidOutput(model.output)
+
+
+LOSS_FAULTS = (
+    *(
+        Fault(
+            f"the weight of {term} zeroed",
+            "initial-loss",
+            f"{term} 0 in place of",
+            lambda bench, _, term=term: without_weight(bench, term),
+        )
+        for term in ("class", "obj_f", "obj_t", "wh", "xy")
+    ),
+    Fault(
+        "sigmoid before the loss",
+        "initial-loss",
+        "sigmoid before the loss",
+        lambda bench, _: bench.with_parts(build_task=SigmoidFirst),
+    ),
+    Fault(
+        "sigmoid in the network",
+        "initial-loss",
+        "sigmoid before the loss",
+        lambda bench, _: with_model(bench, activated_output),
+    ),
+    Fault(
+        "output weights too large",
+        "initial-loss",
+        "weights start too large",
+        lambda bench, size: with_model(bench, lambda model: louder_output(model, size)),
+        sizes=(3, 10, 30, 100),
+        must=100,
+        unit=f"x {OUTPUT_STD:g}",
+    ),
+    Fault("no bias in the output", "initial-loss", "has no bias", lambda bench, _: with_model(bench, no_output_bias)),
+    Fault(
+        "a sum in place of a mean",
+        "initial-loss",
+        "divides by another number",
+        lambda bench, _: bench.with_parts(build_task=SumsAsMeans),
+    ),
+    # What a first loss of equal logits does not show.
+    Fault(
+        "softmax before the loss",
+        "gradients",
+        "softmax before the loss",
+        lambda bench, _: with_fields(bench, 5, None, lambda classes: classes.softmax(dim=-1)),
+    ),
+    Fault(
+        "places that are detached",
+        "gradients",
+        "the gradient of xy stops",
+        lambda bench, _: with_fields(bench, 0, 2, Tensor.detach),
+    ),
+    Fault(
+        "a loss under no_grad",
+        "gradients",
+        "no gradient at all",
+        lambda bench, _: with_logits(bench, Tensor.detach),
+    ),
+    Fault(
+        "a gradient scaled on its way back",
+        "gradients",
+        "x its slope",
+        lambda bench, size: with_logits(bench, lambda outputs: Scaled.apply(outputs, size)),
+        sizes=(1.00001, 1.0001, 1.001, 1.01, 1.1, 2),
+        must=1.0001,
+        unit="x",
+    ),
+    Fault(
+        "a loss in half precision",
+        "gradients",
+        ("less than float64", "flat, or not a number", "not its slope"),
+        lambda bench, _: with_logits(bench, lambda outputs: outputs.to(torch.bfloat16).double()),
+    ),
+    Fault(
+        "a loss in single precision",
+        "gradients",
+        "less than float64",
+        lambda bench, _: with_logits(bench, Tensor.float),
+    ),
+    Fault(
+        "clipped logits",
+        "gradients",
+        "clipped before the loss",
+        lambda bench, size: with_logits(bench, lambda outputs: outputs.clamp(-1 / size, 1 / size)),
+        sizes=(0.05, 0.1, 0.2, 0.5, 1),
+        must=0.1,
+        unit="of 1 / the largest logit",
+    ),
+    Fault(
+        "ignored slots taken for empty ones",
+        "gradients",
+        ("speaks of ignored slots", "speaks of slots"),
+        lambda bench, _: with_targets(bench, without_ignored),
+    ),
+    Fault(
+        "a loss that reads the slot before",
+        "gradients",
+        "an index is off",
+        lambda bench, _: with_targets(bench, next_slots),
+    ),
+    Fault(
+        "x and y swapped in the targets",
+        "gradients",
+        "compares with other targets",
+        lambda bench, _: with_targets(bench, lambda targets: targets._replace(xy=targets.xy.flip(1))),
+    ),
+    Fault(
+        "a sigmoid of J alone before the loss",
+        "logits",
+        "a sigmoid before the loss",
+        lambda bench, _: with_fields(bench, 4, 5, Tensor.sigmoid),
+    ),
+    Fault(
+        "a softmax of the classes before the loss",
+        "logits",
+        "a softmax before the loss",
+        lambda bench, _: with_fields(bench, 5, None, lambda classes: classes.softmax(dim=-1)),
+    ),
+    Fault(
+        "an exp of the sides before the loss",
+        "logits",
+        "an exp before the loss",
+        lambda bench, _: with_fields(bench, 2, 4, Tensor.exp),
+    ),
+    Fault(
+        "a loss that wants probabilities",
+        "logits",
+        "takes probabilities for",
+        lambda bench, _: bench.with_parts(build_task=ProbabilityTask),
+    ),
+    Fault(
+        "smoothed classes",
+        "logits",
+        "clips or smooths",
+        smoothed,
+        sizes=(1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1),
+        must=1e-4,
+        unit="smoothing",
+    ),
+    Fault(
+        "logits clipped before the loss",
+        "logits",
+        ("clips or smooths", "clipped"),
+        lambda bench, size: with_logits(bench, lambda outputs: outputs.clamp(-1 / size, 1 / size)),
+        sizes=(0.04, 0.06, 0.08, 0.1, 0.2, 1),
+        must=0.06,
+        unit="of 1 / the largest logit",
+    ),
+    Fault(
+        "a softmax in the network",
+        "logits",
+        "a softmax in the network",
+        lambda bench, _: bent(bench, 5, None, lambda classes: classes.softmax(dim=-1)),
+    ),
+    Fault(
+        "a sigmoid of J in the network",
+        "logits",
+        "a sigmoid before the loss, in the network",
+        lambda bench, _: bent(bench, 4, 5, Tensor.sigmoid),
+    ),
+    Fault(
+        "an exp of the sides in the network",
+        "logits",
+        "an exp, or a rectifier",
+        lambda bench, _: bent(bench, 2, 4, Tensor.exp),
+    ),
+    Fault(
+        "a rectified output",
+        "logits",
+        "a rectifier",
+        lambda bench, _: bent(bench, 0, None, Tensor.relu),
+    ),
+)

@@ -1,0 +1,249 @@
+"""What checks measure: the pipeline of a run, from scenes to learning, made of the code that trains.
+
+Every part can be replaced, so that a fault is a small patch of a healthy pipeline:
+
+    bench = Bench(config)
+    faulty = bench.with_parts(build_task=TaskWithoutAWeight)
+    state = faulty.new_state()
+    result = faulty.learn(state, faulty.batch(0))
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from yolo_proc.codec import LabelCodec
+from yolo_proc.config import Config
+from yolo_proc.judge import measure_loss
+from yolo_proc.learn import learn
+from yolo_proc.loss import mean_terms
+from yolo_proc.model import Yolo
+from yolo_proc.runtime import autocast_dtype, pick_device, pick_precision, processors
+from yolo_proc.scene import Scene
+from yolo_proc.setup import Session, build_codec, build_model, build_state, timing_batch, worker_count
+from yolo_proc.state import TrainingState
+from yolo_proc.step import StepResult, forward_loss, forward_objective
+from yolo_proc.stopping import Estimate
+from yolo_proc.stream import Batch, Stream, batches
+from yolo_proc.task import DetectionTask
+
+if TYPE_CHECKING:
+    from yolo_proc.exporting.session import OnnxDetector
+
+LARGEST_BATCH = 32  # images a check takes at once, however large the run's batches are
+STREAM = "train"
+
+
+def export_onnx(model: Yolo, classes: tuple[str, ...]) -> bytes:
+    """The file that the command `export` writes of a network, in evaluation mode, with its defaults."""
+    from yolo_proc.exporting.export import Order, spec_of
+    from yolo_proc.exporting.onnx_graph import to_onnx
+    from yolo_proc.predict import Detector
+
+    spec = spec_of(Order(Path(), Path()), Detector(model, classes), {})
+    return to_onnx(model, spec)
+
+
+def open_onnx(content: bytes) -> "OnnxDetector":
+    """The reader of that file, as the command `predict` uses it."""
+    from yolo_proc.exporting.session import OnnxDetector, Settings
+
+    return OnnxDetector.load(content, settings=Settings(threads=1))
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The functions of the pipeline, each as training (or what comes after it) calls it.
+
+    Attributes:
+        open_stream: (configuration, name of a stream) -> its scenes; from here come all scenes and labels.
+        batches: as in `stream.py`: scenes to batches, in worker processes or here.
+        build_codec: (configuration, stream of anchors' scenes, workers) -> grids and anchors; encodes labels.
+        build_task: (codec, limits of labels, weights of the loss) -> targets and loss.
+        build_model: (configuration, codec, device) -> a network in training mode.
+        build_state: the network with optimizer, schedule and averaged weights.
+        learn: (state, task, batch, device) -> one step of training.
+        measure_loss: (model in evaluation mode, task, batches, device) -> the loss that the stopping rule reads.
+        export_onnx: (model, classes) -> the exported file; open_onnx: file -> what runs it.
+    """
+
+    open_stream: Callable[[Config, str], Stream] = Stream.from_config
+    batches: Callable[..., Iterator[Batch]] = batches
+    build_codec: Callable[[Config, Stream, int], LabelCodec] = build_codec
+    build_task: Callable[..., DetectionTask] = DetectionTask
+    build_model: Callable[[Config, LabelCodec, torch.device], Yolo] = build_model
+    build_state: Callable[..., TrainingState] = build_state
+    learn: Callable[..., tuple[StepResult, Mapping[str, int]]] = learn
+    measure_loss: Callable[..., Estimate] = measure_loss
+    export_onnx: Callable[[Yolo, tuple[str, ...]], bytes] = export_onnx
+    open_onnx: Callable[[bytes], "OnnxDetector"] = open_onnx
+
+
+class Bench:
+    """A run's pipeline, made when a check asks for it; what is drawn or found once is kept.
+
+    Args:
+        config: validated.
+        parts: other functions in place of the pipeline's.
+        codec, precision: those of a run that has found them already; None: found as a new run does.
+
+    Attributes:
+        workers, device: those that the run would have.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        parts: Parts | None = None,
+        *,
+        codec: LabelCodec | None = None,
+        precision: str | None = None,
+    ) -> None:
+        self.config = config
+        self.parts = parts or Parts()
+        self.device = pick_device(config.device)
+        self.workers = worker_count(config)
+        self._codec = codec
+        self._precision = precision
+        self._batches: dict[tuple[int, int], Batch] = {}
+
+    @classmethod
+    def of_session(cls, session: Session) -> "Bench":
+        """The bench of a run that is about to begin."""
+        return cls(session.config, codec=session.task.codec, precision=session.state.precision)
+
+    def with_parts(self, **changes: Any) -> "Bench":
+        """A bench of the same run with some of its parts replaced; nothing that they may change is taken over."""
+        scenes_stay = not {"open_stream", "build_codec", "batches"} & set(changes)
+        return Bench(
+            self.config,
+            replace(self.parts, **changes),
+            codec=self.codec if scenes_stay else None,
+            precision=vars(self).get("precision", self._precision),
+        )
+
+    # ---- scenes
+
+    @cached_property
+    def stream(self) -> Stream:
+        """The scenes that the run trains on."""
+        return self.parts.open_stream(self.config, STREAM)
+
+    @cached_property
+    def plain_stream(self) -> Stream:
+        """The same scenes without augmentation."""
+        plain = replace(self.config, augment=replace(self.config.augment, enabled=False))
+        return self.parts.open_stream(plain, STREAM)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names by class index."""
+        return self.stream.classes
+
+    def scene(self, index: int, *, augmented: bool = True) -> Scene:
+        """Scene `index` of the training stream."""
+        return (self.stream if augmented else self.plain_stream)[index]
+
+    def scene_without(self, index: int, number: int, *, augmented: bool = True) -> Scene:
+        """That scene, drawn again without its object `number`."""
+        return (self.stream if augmented else self.plain_stream).without(index, number)
+
+    @property
+    def batch_size(self) -> int:
+        """Images of the batches that checks use: the run's, but not more than 32."""
+        return min(self.config.batch_size, LARGEST_BATCH)
+
+    def batch(self, k: int = 0, size: int | None = None) -> Batch:
+        """Batch k of `size` scenes, drawn in this process once and kept."""
+        size = size or self.batch_size
+        if (k, size) not in self._batches:
+            self._batches[k, size] = next(self.parts.batches(self.stream, k, size, count=1, workers=0))
+        return self._batches[k, size]
+
+    def drawn(self, count: int, size: int = LARGEST_BATCH, *, workers: int | None = None) -> Iterator[Batch]:
+        """The first `count` scenes (in whole batches) as the run draws them: in its worker processes. None is kept."""
+        number = self.workers if workers is None else workers
+        yield from self.parts.batches(self.stream, 0, size, count=-(-count // size), workers=number)
+
+    # ---- labels, network, learning
+
+    @cached_property
+    def codec(self) -> LabelCodec:
+        """Grids and anchors."""
+        if self._codec is not None:
+            return self._codec
+        return self.parts.build_codec(self.config, self.parts.open_stream(self.config, "anchors"), self.workers)
+
+    @cached_property
+    def task(self) -> DetectionTask:
+        """What makes targets and compares with them."""
+        return self.parts.build_task(self.codec, self.config.labels, self.config.loss)
+
+    @cached_property
+    def precision(self) -> str:
+        """ "float32" or "bf16", as the run trains in."""
+        if self._precision is not None:
+            return self._precision
+        probes = self.parts.open_stream(self.config, "probe")
+        # Whoever asks first may be about to measure without gradients; whole steps are timed all the same.
+        with torch.inference_mode(False), torch.enable_grad():
+            return pick_precision(
+                self.config.precision, self.new_model(), self.task, lambda: timing_batch(probes, self.task, self.device)
+            )[0]
+
+    @property
+    def autocast(self) -> torch.dtype | None:
+        """The dtype of the network's arithmetic; None for float32."""
+        return autocast_dtype(self.precision)
+
+    def new_model(self) -> Yolo:
+        """A network as a run begins with, in training mode; alike at each call."""
+        return self.parts.build_model(self.config, self.codec, self.device)
+
+    def new_state(self, config: Config | None = None) -> TrainingState:
+        """A run's state before its first step; `config`: with other options of the optimizer."""
+        return self.parts.build_state(
+            config or self.config,
+            self.new_model(),
+            self.classes,
+            precision=self.precision,
+            threads=self.config.threads or processors(),
+        )
+
+    def targets(self, batch: Batch) -> Any:
+        """A batch's targets on the device (`TensorTargets`)."""
+        return self.task.targets(batch, self.device)[0]
+
+    def forward_loss(
+        self, model: Yolo, batch: Batch, task: DetectionTask | None = None
+    ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+        """The loss as a step computes it: the scalar, the unweighted mean of each term, and the raw logits."""
+        task = task or self.task
+        targets = task.targets(batch, self.device)[0]
+        images = batch.images.to(self.device)
+        loss, terms, logits = forward_loss(model, task, images, targets, autocast=self.autocast)
+        return loss, mean_terms(terms), logits
+
+    def objective(self, model: Yolo, batch: Batch) -> Tensor:
+        """What a step minimises: the loss with what the auxiliary output adds; a scalar."""
+        targets, images = self.targets(batch), batch.images.to(self.device)
+        return forward_objective(model, self.task, images, targets, autocast=self.autocast)[0]
+
+    def learn(self, state: TrainingState, batch: Batch, task: DetectionTask | None = None) -> StepResult:
+        """One step of training on a batch."""
+        return self.parts.learn(state, task or self.task, batch, self.device)[0]
+
+    def measure_loss(self, model: Yolo, groups: list[Batch]) -> Estimate:
+        """The loss of a network in evaluation mode, as the validation and the stopping rule measure it."""
+        return self.parts.measure_loss(model, self.task, groups, self.device)
+
+    # ---- what leaves
+
+    def exported(self, model: Yolo) -> "OnnxDetector":
+        """The network (in evaluation mode) as an application runs it, after its export."""
+        return self.parts.open_onnx(self.parts.export_onnx(model, self.classes))

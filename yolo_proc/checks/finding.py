@@ -1,0 +1,133 @@
+"""What a check finds, and how it is told."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Verdict = Literal["pass", "fail", "not applicable"]
+Group = Literal["data", "loss", "optimisation"]
+Figure = float | int | bool | str | None
+Picture = Callable[[], "NDArray[np.uint8]"]  # draws one, uint8 RGB (H, W, 3)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found.
+
+    Attributes:
+        expected, measured: in words, with figures.
+        figures: what was measured, by name, for programs.
+        reason: why the check is not applicable; empty otherwise.
+        causes: of a failure, the likeliest first: the one that the measurement points at.
+        remedy: what to do about a failure.
+        evidence: pictures by name, drawn when they are wanted.
+    """
+
+    verdict: Verdict
+    expected: str = ""
+    measured: str = ""
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+    reason: str = ""
+    causes: tuple[str, ...] = ()
+    remedy: str = ""
+    evidence: Mapping[str, Picture] = field(default_factory=dict)
+
+    @classmethod
+    def judged(
+        cls,
+        sound: bool,
+        *,
+        expected: str,
+        measured: str,
+        figures: Mapping[str, Figure],
+        causes: Sequence[str],
+        remedy: str,
+        evidence: Mapping[str, Picture] | None = None,
+    ) -> "Finding":
+        """A pass or a failure; causes and remedy are kept of a failure alone."""
+        assert sound or causes, "a failure names its likeliest cause"
+        return cls(
+            "pass" if sound else "fail",
+            expected,
+            measured,
+            dict(figures),
+            causes=() if sound else tuple(causes),
+            remedy="" if sound else remedy,
+            evidence=dict(evidence or {}),
+        )
+
+    @classmethod
+    def not_applicable(cls, reason: str) -> "Finding":
+        """The question makes no sense here."""
+        return cls("not applicable", reason=reason)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finding with the check that it is of.
+
+    Attributes:
+        check: its name.
+        asserted: what is to hold.
+        seconds: that the check took.
+        pictures: files of the evidence that was written.
+    """
+
+    check: str
+    group: Group
+    asserted: str
+    finding: Finding
+    seconds: float
+    pictures: tuple[Path, ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        """Whether training is not to be trusted."""
+        return self.finding.verdict == "fail"
+
+    def lines(self) -> list[str]:
+        """A failure, or why a check is not applicable, for people."""
+        found = self.finding
+        if found.verdict == "not applicable":
+            return [f"{self.check}: not applicable: {found.reason}"]
+        told = [f"{self.check}: {found.verdict}: {self.asserted}"]
+        told += [f"  expected: {found.expected}", f"  measured: {found.measured}"]
+        told += [f"  {'likely cause' if place == 0 else 'or'}: {cause}" for place, cause in enumerate(found.causes)]
+        told += [f"  what to do: {found.remedy}"] if found.remedy else []
+        return told + [f"  picture: {path}" for path in self.pictures]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, all of which JSON can say: what is not finite becomes a text."""
+        found = self.finding
+        return {
+            "check": self.check,
+            "group": self.group,
+            "asserted": self.asserted,
+            "verdict": found.verdict,
+            "expected": found.expected,
+            "measured": found.measured,
+            "figures": {name: _plain(value) for name, value in found.figures.items()},
+            "reason": found.reason,
+            "causes": list(found.causes),
+            "remedy": found.remedy,
+            "pictures": [str(path) for path in self.pictures],
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def _plain(value: Figure) -> Figure:
+    if isinstance(value, float) and not (float("-inf") < value < float("inf")):
+        return str(value)
+    return value
+
+
+def tally(outcomes: Sequence[Outcome]) -> str:
+    """`12 passed, 1 failed, 2 not applicable`."""
+    words = {"pass": "passed", "fail": "failed", "not applicable": "not applicable"}
+    counts = {verdict: sum(one.finding.verdict == verdict for one in outcomes) for verdict in words}
+    return ", ".join(f"{counts[verdict]} {word}" for verdict, word in words.items() if counts[verdict]) or "none"

@@ -1,0 +1,123 @@
+"""The loss as `loss.py` declares it, written again in NumPy with its derivatives, for checks to compare with.
+
+Letters: B images, S slots of an image, C classes, N objects with a slot.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+CERTAIN = 20.0  # what a sure logit of J or of a class is
+EDGE = 2.0**-20  # how far from its cell's border a centre is kept, so that its logit is finite
+
+
+@dataclass(frozen=True)
+class Aims:
+    """Targets as NumPy arrays, all as in `codec.TensorTargets`.
+
+    Attributes:
+        image, slot, class_id: (N,).
+        xy, wh, scale: (N, 2).
+        ignored: (K, 2), image and slot.
+    """
+
+    image: NDArray[np.int64]
+    slot: NDArray[np.int64]
+    class_id: NDArray[np.int64]
+    xy: Array
+    wh: Array
+    scale: Array
+    ignored: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, targets: Any) -> "Aims":
+        """Those of `TensorTargets`."""
+        image, slot, class_id = (part.cpu().numpy() for part in (targets.image, targets.slot, targets.class_id))
+        xy, wh, scale = (part.double().cpu().numpy() for part in (targets.xy, targets.wh, targets.stride_over_size))
+        ignored = np.stack([targets.ignored_image.cpu().numpy(), targets.ignored_slot.cpu().numpy()], axis=1)
+        return cls(image, slot, class_id, xy, wh, scale, ignored)
+
+    def __post_init__(self) -> None:
+        assert all(isinstance(getattr(self, one.name), np.ndarray) for one in fields(self))
+
+
+def terms_by_hand(logits: Array, aims: Aims) -> dict[str, tuple[float, Array]]:
+    """{term: (its mean, the derivatives of the mean with respect to the logits)}.
+
+    Args:
+        logits: (B, S, 5 + C); the derivatives have its shape.
+    """
+    found = {}
+    at = (aims.image, aims.slot)
+    objects = logits[at]  # (N, 5 + C)
+    count = max(len(objects), 1)
+
+    shifted = objects[:, 5:] - objects[:, 5:].max(axis=1, keepdims=True, initial=-np.inf)
+    logarithms = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    own = np.zeros_like(logarithms)
+    own[np.arange(len(own)), aims.class_id] = 1
+    found["class"] = _placed(logits, at, slice(5, None), -(own * logarithms).sum() / count,
+                             (np.exp(logarithms) - own) / count)  # fmt: skip
+
+    empty = np.ones(logits.shape[:2], dtype=bool)
+    empty[at] = False
+    empty[aims.ignored[:, 0], aims.ignored[:, 1]] = False
+    nothing = logits[..., 4]
+    empties = max(int(empty.sum()), 1)
+    derivative = np.zeros_like(logits)
+    derivative[..., 4] = np.where(empty, sigmoid(nothing), 0.0) / empties
+    found["obj_f"] = float(np.logaddexp(0, nothing)[empty].sum()) / empties, derivative
+
+    j = objects[:, 4:5]
+    found["obj_t"] = _placed(logits, at, slice(4, 5), np.logaddexp(0, -j).sum() / count, -sigmoid(-j) / count)
+
+    off = objects[:, 2:4] - np.log(aims.wh)
+    found["wh"] = _placed(logits, at, slice(2, 4), (off**2).sum() / (2 * count), off / count)
+
+    place = sigmoid(objects[:, :2])
+    away = (place - aims.xy) * aims.scale
+    slope = away * aims.scale * place * (1 - place) / count
+    found["xy"] = _placed(logits, at, slice(0, 2), (away**2).sum() / (2 * count), slope)
+    return found
+
+
+def _placed(
+    logits: Array, at: tuple[NDArray[np.int64], NDArray[np.int64]], part: slice, mean: float, of_objects: Array
+) -> tuple[float, Array]:
+    """A term's mean, and its derivatives put into the slots of the objects."""
+    derivative = np.zeros_like(logits)
+    rows = np.zeros((len(of_objects), logits.shape[2]))
+    rows[:, part] = of_objects
+    derivative[at] = rows
+    return float(mean), derivative
+
+
+def perfect_logits(aims: Aims, shape: tuple[int, int, int]) -> Array:
+    """The raw logits (B, S, 5 + C) of a network that is sure and right; ignored slots say object."""
+    logits = np.zeros(shape)
+    logits[..., 4] = -CERTAIN
+    logits[aims.ignored[:, 0], aims.ignored[:, 1], 4] = CERTAIN
+    rows = np.full((len(aims.image), shape[2]), -CERTAIN)
+    v = np.clip(aims.xy, EDGE, 1 - EDGE)
+    rows[:, :2] = np.log(v) - np.log1p(-v)
+    rows[:, 2:4] = np.log(aims.wh)
+    rows[:, 4] = CERTAIN
+    rows[np.arange(len(rows)), 5 + aims.class_id] = CERTAIN
+    logits[aims.image, aims.slot] = rows
+    return logits
+
+
+def activated(logits: Array) -> Array:
+    """Logits as predictions: what an output would be if the network itself applied the inverse functions."""
+    classes = np.exp(logits[..., 5:] - logits[..., 5:].max(axis=-1, keepdims=True))
+    classes /= classes.sum(axis=-1, keepdims=True)
+    parts = [sigmoid(logits[..., :2]), np.exp(logits[..., 2:4]), sigmoid(logits[..., 4:5]), classes]
+    return np.concatenate(parts, axis=-1)
+
+
+def sigmoid(t: Array) -> Array:
+    """1 / (1 + e^-t), without overflow."""
+    return np.exp(-np.logaddexp(0, -t))

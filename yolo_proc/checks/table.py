@@ -1,0 +1,47 @@
+"""Outcomes as a table for people: one row a check, then what is to be said of the failures."""
+
+import textwrap
+from collections.abc import Sequence
+from itertools import zip_longest
+
+from yolo_proc.checks.finding import Outcome, tally
+
+HEAD = ("check", "asserted", "expected", "measured", "verdict")
+LEAST_WIDTH = 100
+_GAP = "  "
+_SHARES = (0.36, 0.28, 0.36)  # of what the first and the last column leave: asserted, expected, measured
+
+
+def table_text(outcomes: Sequence[Outcome], width: int) -> str:
+    """The whole table.
+
+    Args:
+        width: of the terminal, in characters; a narrower one than 100 is taken as that.
+    """
+    name = max(len(HEAD[0]), *(len(one.check) for one in outcomes)) if outcomes else len(HEAD[0])
+    verdict = len("PASS 100.0 s")
+    room = max(width, LEAST_WIDTH) - name - verdict - 4 * len(_GAP)
+    widths = [name, *(int(share * room) for share in _SHARES), verdict]
+    blocks = [_block(HEAD, widths), ["-" * (sum(widths) + 4 * len(_GAP))]]
+    blocks += [_block(_cells(one), widths) for one in outcomes]
+    lines = [line for block in blocks for line in block]
+    for one in outcomes:
+        if one.failed:
+            lines += ["", *one.lines()]
+    return "\n".join([*lines, "", f"Checks: {tally(outcomes)}"])
+
+
+def _cells(one: Outcome) -> tuple[str, ...]:
+    found = one.finding
+    verdict = "n/a" if found.verdict == "not applicable" else found.verdict.replace("fail", "FAIL")
+    measured = found.measured or found.reason
+    return one.check, one.asserted, found.expected, measured, f"{verdict:4} {one.seconds:5.1f} s"
+
+
+def _block(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
+    """The lines of one row, its cells wrapped."""
+    columns = [textwrap.wrap(cell, size) or [""] for cell, size in zip(cells, widths, strict=True)]
+    return [
+        _GAP.join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip()
+        for row in zip_longest(*columns, fillvalue="")
+    ]

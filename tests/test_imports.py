@@ -29,7 +29,7 @@ ORDER = """
     exporting.spec exporting.session exporting.onnx_graph exporting.quantize exporting.verify exporting.readme
     exporting.export exporting.sources exporting.findings
     checks.bench checks.check checks.labels checks.initial_loss
-    checks.loss_by_hand checks.gradients checks.logits_in
+    checks.loss_by_hand checks.gradients checks.logits_in checks.reach checks.dependence checks.parameters checks.modes
     checks.step checks.registry checks.gate checks.table
     trainer
     flags console commands data_commands inspect_command export_commands check_command cli __main__

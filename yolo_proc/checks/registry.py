@@ -1,12 +1,19 @@
 """The checks in the order in which they run: what others build on comes first."""
 
-from yolo_proc.checks import gradients, initial_loss, labels, logits_in, step
+from yolo_proc.checks import dependence, gradients, initial_loss, labels, logits_in, modes, parameters, step
 from yolo_proc.checks.check import Check
 from yolo_proc.errors import ConfigError
 from yolo_proc.options import nearest
 
 DATA: tuple[Check, ...] = (labels.CHECK,)
-LOSS: tuple[Check, ...] = (initial_loss.CHECK, gradients.CHECK, logits_in.CHECK)
+LOSS: tuple[Check, ...] = (
+    initial_loss.CHECK,
+    gradients.CHECK,
+    logits_in.CHECK,
+    dependence.CHECK,
+    parameters.CHECK,
+    modes.CHECK,
+)
 OPTIMISATION: tuple[Check, ...] = (step.CHECK,)
 CHECKS: tuple[Check, ...] = (*DATA, *LOSS, *OPTIMISATION)
 

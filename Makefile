@@ -1,5 +1,6 @@
 # make train   trains the built-in generator `glyphs` to a loss of 0.05; more options: make train ARGS="--epochs 5"
 # make test    everything that a change must pass
+# make prove   every fault against its check, every check on healthy runs: hours; writes docs/checks.md
 # make clean   removes what was made here; checkpoints stay
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 
 .DELETE_ON_ERROR:
-.PHONY: help train test clean
+.PHONY: help train test prove clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -24,6 +25,9 @@ test: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	cd export/java && mvn -q -B package
 	$(BIN)/pytest -n 2
+
+prove: $(VENV)/.installed-dev
+	$(BIN)/python tests/prove.py $(ARGS)
 
 clean:
 	rm -rf export/java/target export/java/*/target

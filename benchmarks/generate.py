@@ -1,6 +1,7 @@
 """What writing a data set costs beside drawing and encoding its pictures, and what a second process gains.
 
     python benchmarks/generate.py [--scenes 96] [--rounds 4] [--image-size 416] [--format yolo] [--wall-scenes 2000]
+        [--binary-type float32] [--picture-type png]
 
 The first ratio: all that `generate` does for a scene, against the stream and `cv2.imencode` of the same scenes, chunk
 by chunk in turns, in CPU time of this thread; of each chunk's rounds the quickest counts, so other programs on the
@@ -82,6 +83,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--image-size", type=int, default=416)
     parser.add_argument("--format", default="yolo")
+    parser.add_argument("--binary-type", choices=("unsigned_byte", "float32"), default="unsigned_byte")
     parser.add_argument("--picture-type", choices=("jpg", "png"), default="jpg")
     parser.add_argument("--wall-scenes", type=int, default=2000)
     parser.add_argument("--wall-rounds", type=int, default=2)
@@ -90,7 +92,9 @@ def main() -> None:
     cv2.setNumThreads(0)
     size = arguments.image_size
     config = Config(image_size=size, augment=AugmentConfig(enabled=False))
-    layout = BinaryLayout(size, size, 32, ((100.0, 100.0),)) if arguments.format == "binary" else None
+    layout = None
+    if arguments.format == "binary":
+        layout = BinaryLayout(size, size, 32, ((100.0, 100.0),), arguments.binary_type)
     with tempfile.TemporaryDirectory(dir=arguments.out) as name:
 
         def make(out: Path, workers: int, count: int = arguments.wall_scenes) -> Order:
@@ -104,7 +108,7 @@ def main() -> None:
                 workers=workers,
             )
 
-        shown = f"{arguments.picture_type} in the format {arguments.format}"
+        shown = f"{arguments.binary_type if layout else arguments.picture_type} in the format {arguments.format}"
         print(f"glyphs at {size} x {size}, not augmented, {shown}")
         ratio = one_core(make(Path(name) / "one", 0, arguments.scenes), arguments.rounds)
         print(f"ratio written / (drawn and encoded): {ratio:.3f} (goal: at most 1.15)")

@@ -3,8 +3,10 @@
 Run: python benchmarks/training.py
 All figures are from one run, in turn:
 
-    bare        forward, a stand-in loss, backward and optimizer step of the default network on a fixed batch
-    step        the same with the real loss, clipping and averaged weights: what `train` does, workers idle
+    whole       forward, a stand-in loss, backward and optimizer step of the default network on a fixed batch, with all
+                threads in each operation, as PyTorch does it
+    bare        the same, the batch in parts of one thread each where that is how `train` does it (see parts.py)
+    step        the same as `bare` with the real loss, clipping and averaged weights: what `train` does, workers idle
     contract    what judging a batch's labels takes of that step
     draw        core-seconds to draw one image of the default stream
     end to end  images/s of batches from the workers through the step
@@ -20,6 +22,7 @@ import time
 from collections.abc import Callable
 
 import torch
+from torch import nn
 
 from yolo_proc.codec import LabelCodec
 from yolo_proc.config import Config
@@ -27,6 +30,7 @@ from yolo_proc.contract import require_sound_labels, require_sound_targets
 from yolo_proc.grids import grids_for
 from yolo_proc.model import Yolo, constant_object_logit
 from yolo_proc.optim import Ema, build_optimizer
+from yolo_proc.parts import in_parts, part_count
 from yolo_proc.runtime import autocast_dtype, pick_device, processors
 from yolo_proc.step import train_step
 from yolo_proc.stream import Batch, Stream, batches
@@ -55,17 +59,31 @@ class Bench:
         )
         self.task = DetectionTask(codec, config.labels, config.loss)
         self.model = Yolo(config.model, codec, object_bias=constant_object_logit(config.loss)).to(device)
+        self.threads = processors()
+        self.parts = part_count(device, self.threads, config.batch_size)
+        torch.set_num_threads(self.threads // self.parts)
+        self.network = in_parts(self.model, self.parts)
         self.optimizer = build_optimizer(self.model, config.optim)
         self.ema = Ema(self.model, config.optim.ema, Yolo(config.model, codec).to(device))
         self.batch = Batch.of([self.stream[index] for index in range(config.batch_size)])
         self.assigned = codec.assign(self.batch, config.labels)
         self.autocast = autocast_dtype("float32" if config.precision == "auto" else config.precision)
 
+    def whole(self) -> None:
+        """The network alone, all threads in each operation."""
+        torch.set_num_threads(self.threads)
+        self._bare(self.model)
+        torch.set_num_threads(self.threads // self.parts)
+
     def bare(self) -> None:
-        """The network alone; the mean square of its output stands in for the loss."""
+        """The network alone, as it is split for training."""
+        self._bare(self.network)
+
+    def _bare(self, network: nn.Module) -> None:
+        """The mean square of the output stands in for the loss."""
         images = self.batch.images.to(self.device)
         with torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None):
-            output = self.model(images)
+            output = network(images)
         self.optimizer.zero_grad(set_to_none=True)
         output.float().square().mean().backward()
         self.optimizer.step()
@@ -77,7 +95,7 @@ class Bench:
         batch = batch or self.batch
         targets, _ = self.task.targets(batch, self.device)
         train_step(
-            self.model,
+            self.network,
             self.optimizer,
             self.task,
             batch.images.to(self.device),
@@ -116,26 +134,34 @@ def main() -> None:
     parser.add_argument("--precision", default="float32", choices=("float32", "bf16"))
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    torch.set_num_threads(processors())
     config = Config(precision=arguments.precision)
     bench = Bench(config, pick_device(arguments.device))
-    rows: dict[str, list[float]] = {"bare": [], "step": [], "contract": [], "draw": []}
+    actions: dict[str, Callable[[], object]] = {
+        "whole": bench.whole,
+        "bare": bench.bare,
+        "step": bench.step,
+        "contract": bench.contract,
+        "draw": lambda: bench.draw(0),
+    }
+    rows: dict[str, list[float]] = {name: [] for name in actions}
     for number in range(1 + ROUNDS):
-        taken = {"bare": timed(bench.bare), "step": timed(bench.step)}
-        taken |= {"contract": timed(bench.contract) / CONTRACTS, "draw": timed(lambda: bench.draw(0))}
+        taken = {name: timed(action) for name, action in actions.items()}
         if number:  # the first is a warm-up
             for name, seconds in taken.items():
                 rows[name].append(seconds / config.batch_size)
-    bare, step, contract, draw = (statistics.median(rows[name]) for name in rows)
+    whole, bare, step, contract, draw = (statistics.median(taken) for taken in rows.values())
+    contract /= CONTRACTS
     cores = processors()
     end_to_end = bench.end_to_end(2 * ROUNDS, cores)
     bound = 1 / (bare + draw / cores)
     figures = {
+        "whole images/s": 1 / whole,
         "bare images/s": 1 / bare,
         "step images/s": 1 / step,
         "draw ms": 1000 * draw,
         "end to end images/s": end_to_end,
         "bound images/s": bound,
+        "bare / whole": whole / bare,
         "step / bare": bare / step,
         "contract / step": contract / step,
         "end to end / bound": end_to_end / bound,

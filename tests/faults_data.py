@@ -1,88 +1,57 @@
-"""Faults in scenes, labels and batches."""
+"""Faults in scenes, labels, batches and exports; `broken_data.py` has what they inject."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from faults import Fault, with_batches, with_boxes
-
-from yolo_proc.checks.bench import Bench
-from yolo_proc.codec import LabelCodec, Targets
-from yolo_proc.config import Config, LabelConfig
-from yolo_proc.stream import Batch, Stream
-
-
-def class_ids_off_by_one(batch: Batch) -> Batch:
-    return replace(batch, class_ids=batch.class_ids + 1)
-
-
-class OffByOneCodec(LabelCodec):
-    """Encodes each class as the next one, the last as the first."""
-
-    def assign(self, batch: Batch, limits: LabelConfig) -> Targets:
-        targets = super().assign(batch, limits)
-        return replace(targets, class_id=(targets.class_id + 1) % self.class_count)
-
-
-class LosingCodec(LabelCodec):
-    """Loses the last object of a batch in silence."""
-
-    def assign(self, batch: Batch, limits: LabelConfig) -> Targets:
-        targets = super().assign(batch, limits)
-        rows = ("image", "slot", "class_id", "xy", "wh", "stride_over_size")
-        return replace(targets, **{name: getattr(targets, name)[:-1] for name in rows})
-
-
-def with_codec(bench: Bench, kind: type[LabelCodec]) -> Bench:
-    """The bench with a codec of another class, grids and anchors as they were."""
-
-    def build(config: Config, source: Stream, workers: int) -> LabelCodec:
-        return kind(bench.codec.grids, bench.codec.class_count)
-
-    return bench.with_parts(build_codec=build)
-
-
-def nan_box(batch: Batch, count: int) -> Batch:
-    boxes = batch.box_xyxy.copy()
-    boxes[:count, 2] = np.nan
-    return replace(batch, box_xyxy=boxes)
-
-
-def corners_and_sizes(batch: Batch) -> Batch:
-    boxes = batch.box_xyxy.copy()
-    boxes[:, 2:] -= boxes[:, :2]
-    return replace(batch, box_xyxy=boxes)
-
-
-def divided(boxes: np.ndarray, side: int) -> np.ndarray:
-    return np.asarray(boxes / side)
-
-
-def moved_out(batch: Batch, pixels: float) -> Batch:
-    return replace(batch, box_xyxy=batch.box_xyxy + pixels)
-
-
-def in_one_cell(boxes: np.ndarray) -> np.ndarray:
-    """All centres in one cell, near the frame's own centre."""
-    sizes = (boxes[:, 2:] - boxes[:, :2]).min(axis=1, keepdims=True, initial=8.0) / 2
-    return np.asarray(np.repeat(np.concatenate([40 - sizes, 40 + sizes], axis=1), 2, axis=1))
-
-
-def units(bench: Bench, _: float) -> Bench:
-    """Boxes in shares of the picture's side; the anchors are those of a healthy run, as if they had been given."""
-    anchors = ",".join(f"{width:.2f}x{height:.2f}" for width, height in bench.codec.anchors_wh)
-    given = replace(bench.config, model=replace(bench.config.model, anchors=anchors))
-    faulty = with_boxes(bench, lambda boxes: divided(boxes, bench.config.image_size))
-    return Bench(given, faulty.parts, precision="float32")
-
-
-def percents(batch: Batch) -> Batch:
-    return replace(batch, visible=100 * batch.visible)
-
-
-def batches_of(change: Any) -> Any:
-    return lambda bench, size: with_batches(bench, change)
-
+from broken_data import (
+    ClassesOneOn,
+    Jitter,
+    LabelsOfTheNext,
+    LosingCodec,
+    OffByOneCodec,
+    OneStream,
+    OwnState,
+    ShiftedBoxes,
+    SizesNotActivated,
+    StretchingReader,
+    SwappedFields,
+    batches_of,
+    blank,
+    blank_in,
+    class_ids_off_by_one,
+    columns_for_rows,
+    corners_and_sizes,
+    divided,
+    divided_twice,
+    forget_statistics,
+    grown,
+    in_one_cell,
+    moved_out,
+    nan_box,
+    noisy_pixel,
+    of_this_process,
+    one_place,
+    opened_as,
+    other_anchors,
+    percents,
+    small_objects,
+    turned_over,
+    units,
+    unmirrored,
+    with_anchors,
+    with_boxes_inside,
+    with_classes_written,
+    with_codec,
+    with_decoder,
+    with_exported,
+    with_few_scenes,
+    with_other_indices,
+    with_plan_of_labels,
+    with_reader,
+    with_targets,
+    without_class,
+)
+from faults import Fault, with_batches, with_boxes, with_scenes
 
 DATA_FAULTS = (
     Fault("class ids off by one", "labels", "class ids off by one", batches_of(class_ids_off_by_one)),
@@ -119,4 +88,321 @@ DATA_FAULTS = (
     Fault("shares in percent", "labels", "percent", batches_of(percents)),
     Fault("all objects in one cell", "labels", "share a slot", lambda bench, _: with_boxes(bench, in_one_cell)),
     Fault("an object lost in silence", "labels", "lost in silence", lambda bench, _: with_codec(bench, LosingCodec)),
+    # ---- round trip
+    Fault(
+        "x and y swapped in the decoder",
+        "round-trip",
+        "x and y are swapped",
+        lambda bench, _: with_codec(bench, SwappedFields),
+    ),
+    Fault(
+        "x and y of boxes swapped in the decoder",
+        "round-trip",
+        "x and y are swapped",
+        lambda bench, _: with_decoder(bench, lambda boxes: boxes[:, [1, 0, 3, 2]]),
+    ),
+    Fault(
+        "x and y swapped in the encoder",
+        "round-trip",
+        "x and y are swapped",
+        lambda bench, _: with_targets(bench, lambda targets, codec: replace(targets, xy=targets.xy[:, ::-1].copy())),
+    ),
+    Fault(
+        "w and h swapped in the encoder",
+        "round-trip",
+        "w and h are swapped",
+        lambda bench, _: with_targets(bench, lambda targets, codec: replace(targets, wh=targets.wh[:, ::-1].copy())),
+    ),
+    Fault(
+        "decoded boxes shifted",
+        "round-trip",
+        "shifted by",
+        lambda bench, size: with_decoder(bench, lambda boxes: boxes + size),
+        sizes=(0.001, 0.02, 0.5, 1, 2, 4, 8, 16),
+        must=0.02,
+        unit="px",
+    ),
+    Fault(
+        "decoded boxes shifted, in cells",
+        "round-trip",
+        "shifted by",
+        lambda bench, size: with_decoder(bench, lambda boxes: boxes + size * bench.codec.grids[0].stride),
+        sizes=(0.5, 1),
+        must=0.5,
+        unit="cells",
+    ),
+    Fault(
+        "other anchors in the encoder",
+        "round-trip",
+        "other anchors",
+        lambda bench, size: with_targets(bench, lambda targets, codec: replace(targets, wh=targets.wh * size)),
+        sizes=(1.0001, 1.001, 1.1, 2, 10),
+        must=1.001,
+        unit="x",
+    ),
+    Fault(
+        "sizes not activated",
+        "round-trip",
+        "logarithm of size",
+        lambda bench, _: with_codec(bench, SizesNotActivated),
+    ),
+    Fault(
+        "slots numbered column by column",
+        "round-trip",
+        "cells are numbered",
+        lambda bench, _: with_targets(bench, columns_for_rows),
+    ),
+    Fault(
+        "the class read one field early",
+        "round-trip",
+        "class is read",
+        lambda bench, _: with_codec(bench, ClassesOneOn),
+    ),
+    Fault(
+        "targets in half precision",
+        "round-trip",
+        "inexact",
+        lambda bench, _: with_targets(
+            bench, lambda targets, codec: replace(targets, wh=targets.wh.astype(np.float16).astype(np.float64))
+        ),
+    ),
+    # ---- determinism
+    Fault(
+        "the same seed in every worker",
+        "determinism",
+        "same seed in every worker",
+        lambda bench, _: bench.with_parts(open_stream=OwnState.from_config),
+    ),
+    Fault(
+        "a pixel by chance",
+        "determinism",
+        "images depend on chance outside",
+        lambda bench, _: with_scenes(bench, noisy_pixel),
+    ),
+    Fault(
+        "labels that tremble",
+        "determinism",
+        "labels depend on chance outside",
+        lambda bench, size: with_boxes(bench, Jitter(size)),
+        sizes=(1e-6, 0.01, 1),
+        must=1e-6,
+        unit="px",
+    ),
+    Fault(
+        "scenes by the process",
+        "determinism",
+        "depend on the process",
+        lambda bench, _: with_scenes(bench, of_this_process),
+    ),
+    Fault(
+        "a batch twice", "determinism", "come twice", lambda bench, _: with_other_indices(bench, lambda k: max(k, 1))
+    ),
+    Fault(
+        "batches left out",
+        "determinism",
+        "shared out wrongly",
+        lambda bench, _: with_other_indices(bench, lambda k: 2 * k),
+    ),
+    Fault(
+        "validation on trained scenes",
+        "determinism",
+        "shows scenes that are trained on",
+        lambda bench, _: bench.with_parts(open_stream=OneStream.from_config),
+    ),
+    # ---- picture
+    Fault(
+        "labels not flipped with the image",
+        "picture",
+        "not mirrored with the image",
+        lambda bench, size: unmirrored(bench, size),
+        sizes=(0.02, 0.1, 0.3, 1),
+        must=0.3,
+        unit="of mirrored scenes",
+    ),
+    Fault(
+        "x and y of labels swapped",
+        "picture",
+        "x and y of the boxes are swapped",
+        lambda bench, _: with_boxes(bench, lambda boxes: boxes[:, [1, 0, 3, 2]]),
+    ),
+    Fault(
+        "labels shifted",
+        "picture",
+        "boxes are shifted",
+        lambda bench, size: with_boxes_inside(bench, lambda boxes: boxes + size),
+        sizes=(0.25, 0.5, 1, 2, 4, 8, 16),
+        must=1,
+        unit="px",
+    ),
+    Fault(
+        "labels shifted by half a cell",
+        "picture",
+        "boxes are shifted",
+        lambda bench, _: with_boxes_inside(bench, lambda boxes: boxes - bench.codec.grids[0].stride / 2),
+    ),
+    Fault(
+        "labels of a picture of another size",
+        "picture",
+        "of another size",
+        lambda bench, size: with_boxes_inside(bench, lambda boxes: boxes / size),
+        sizes=(1.02, 1.05, 1.1, 1.3, 2),
+        must=1.3,
+        unit="x",
+    ),
+    Fault(
+        "boxes of turned boxes",
+        "picture",
+        "boxes are too large",
+        lambda bench, size: with_boxes_inside(bench, lambda boxes: grown(boxes, size)),
+        sizes=(2, 5, 10, 20, 45),
+        must=5,
+        unit="degrees",
+    ),
+    Fault(
+        "labels of the next scene",
+        "picture",
+        "another scene",
+        lambda bench, _: bench.with_parts(open_stream=LabelsOfTheNext.from_config),
+    ),
+    Fault(
+        "boxes in another order",
+        "picture",
+        "in another order",
+        lambda bench, _: with_boxes(bench, turned_over),
+    ),
+    Fault(
+        "labels left where they were by the augmentation",
+        "picture",
+        ("boxes do not lie", "another size", "too large", "too small", "shifted"),
+        lambda bench, _: with_plan_of_labels(
+            bench, lambda plan, index: replace(plan, scale=1.0, translate=(0.0, 0.0), rotate=0.0, shear=(0.0, 0.0))
+        ),
+    ),
+    Fault("labels on blank images", "picture", "change no pixel", lambda bench, _: with_scenes(bench, blank)),
+    # ---- variety
+    Fault(
+        "blank images",
+        "variety",
+        "blank images",
+        lambda bench, size: with_scenes(bench, blank_in(size)),
+        sizes=(0.01, 0.05, 0.2, 1),
+        must=0.05,
+        unit="of the scenes",
+    ),
+    Fault(
+        "one class never drawn",
+        "variety",
+        "never drawn",
+        lambda bench, _: with_scenes(bench, without_class(0.0)),
+    ),
+    Fault(
+        "one class hardly ever drawn",
+        "variety",
+        ("hardly ever drawn", "never drawn"),
+        lambda bench, size: with_scenes(bench, without_class(1 / size)),
+        sizes=(10, 30, 100, 300),
+        must=100,
+        unit="x rarer",
+    ),
+    Fault(
+        "few scenes",
+        "variety",
+        "the same images again",
+        lambda bench, size: with_few_scenes(bench, round(256 / size)),
+        sizes=(1.01, 1.1, 4, 256),
+        must=1.1,
+        unit="times each",
+    ),
+    Fault(
+        "anchors too large",
+        "variety",
+        "wrong anchors",
+        lambda bench, size: with_anchors(bench, size),
+        sizes=(1.5, 2, 3, 5, 10),
+        must=5,
+        unit="x",
+    ),
+    Fault(
+        "anchors too small",
+        "variety",
+        "wrong anchors",
+        lambda bench, size: with_anchors(bench, 1 / size),
+        sizes=(1.5, 2, 3, 5, 10),
+        must=5,
+        unit="x",
+    ),
+    Fault(
+        "objects too small for the stride",
+        "variety",
+        "too small for the stride",
+        lambda bench, size: small_objects(bench, size),
+        sizes=(2, 4, 8),
+        must=8,
+        unit="x smaller",
+    ),
+    Fault("every object at one place", "variety", "same place", lambda bench, _: with_boxes(bench, one_place)),
+    # ---- export
+    Fault(
+        "BGR at inference", "export", "BGR at inference", lambda bench, _: with_reader(bench, lambda x: x[..., ::-1])
+    ),
+    Fault(
+        "rows and columns swapped at inference",
+        "export",
+        "rows and columns",
+        lambda bench, _: with_reader(bench, lambda x: x.transpose(0, 2, 1, 3)),
+    ),
+    Fault(
+        "divided by 255 once more",
+        "export",
+        "divided by 255",
+        lambda bench, _: with_exported(bench, divided_twice),
+    ),
+    Fault(
+        "another mean in the export",
+        "export",
+        "another mean",
+        lambda bench, size: with_exported(bench, lambda model: model.mean.add_(size)),
+        sizes=(0.01, 0.1, 0.5, 4, 32),
+        must=0.5,
+        unit="grey levels",
+    ),
+    Fault(
+        "another deviation in the export",
+        "export",
+        "another mean or standard deviation",
+        lambda bench, size: with_exported(bench, lambda model: model.std.mul_(size)),
+        sizes=(1.0001, 1.002, 1.01, 1.1, 2),
+        must=1.01,
+        unit="x",
+    ),
+    Fault(
+        "normalisation's statistics left out of the export",
+        "export",
+        "something else",
+        lambda bench, _: with_exported(bench, forget_statistics),
+    ),
+    Fault(
+        "other anchors in the exported file",
+        "export",
+        "anchors",
+        lambda bench, size: with_exported(bench, lambda model: other_anchors(model, size)),
+        sizes=(1.001, 1.01, 2, 10),
+        must=1.01,
+        unit="x",
+    ),
+    Fault(
+        "classes named in another order",
+        "export",
+        "other classes",
+        lambda bench, _: with_classes_written(bench, lambda classes: classes[::-1]),
+    ),
+    Fault(
+        "stretched in place of letterboxed", "export", "letterbox", lambda bench, _: opened_as(bench, StretchingReader)
+    ),
+    Fault(
+        "boxes not moved back from the letterbox",
+        "export",
+        "letterbox",
+        lambda bench, _: opened_as(bench, ShiftedBoxes),
+    ),
 )

@@ -1,18 +1,26 @@
 """Faults in the step, the optimizer and the schedule."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
-from faults import Fault
+from faults import Fault, with_scenes
+from faults_loss import SigmoidFirst, with_model
 from torch import Tensor, nn
 
 from yolo_proc.checks.bench import Bench
-from yolo_proc.loss import mean_terms, total
+from yolo_proc.codec import LabelCodec
+from yolo_proc.grids import grids_for
+from yolo_proc.learn import learn
+from yolo_proc.model import SmallBody, Yolo
 from yolo_proc.optim import set_lr
+from yolo_proc.rng import rng_for
 from yolo_proc.runtime import autocast_dtype
+from yolo_proc.scene import Scene
 from yolo_proc.state import TrainingState
-from yolo_proc.step import StepResult, forward_loss
+from yolo_proc.step import StepResult, forward_loss, forward_objective
 from yolo_proc.stream import Batch
 from yolo_proc.task import DetectionTask
 
@@ -54,13 +62,13 @@ def hand_written(
             set_lr(state.optimizer, state.schedule.lr(state.step))
         targets, dropped = task.targets(batch, device)
         autocast = autocast_dtype(state.precision)
-        loss, terms, _ = forward_loss(state.model, task, batch.images.to(device), targets, autocast=autocast)
-        assert torch.equal(loss, total(mean_terms(terms), task.weights))
+        images = batch.images.to(device)
+        objective, loss, _, _ = forward_objective(state.model, task, images, targets, autocast=autocast)
         if clip_loss is not None:
-            loss = clip_loss(loss, limit)
+            objective, loss = clip_loss(objective, limit), clip_loss(loss, limit)
         if zero:
             state.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        objective.backward()  # type: ignore[no-untyped-call]
         if clip is not None:
             clip(state.model, limit)
         elif clip_loss is None:
@@ -87,6 +95,184 @@ def rate_of_one_group(state: TrainingState, factor: float) -> None:
         optimizer.param_groups[-1]["lr"] *= factor
 
     state.optimizer.register_step_pre_hook(before)
+
+
+def with_optim(bench: Bench, **changes: Any) -> Bench:
+    """The bench of a run whose optimizer was configured otherwise."""
+    config = replace(bench.config, optim=replace(bench.config.optim, **changes))
+    return Bench(config, bench.parts, codec=bench.codec, precision=bench.precision)
+
+
+def configured_rate(bench: Bench, factor: float) -> Bench:
+    """Another learning rate, and declared so: no comparison with the declaration finds it."""
+    return with_optim(bench, lr=factor * bench.config.optim.peak_lr)
+
+
+def with_blank_pictures(bench: Bench, share: float) -> Bench:
+    """A generator that gives one colour for a share of its scenes, with the labels of what should be there."""
+
+    def changed(scene: Scene, index: int) -> Scene:
+        blank = (index * 0.618034) % 1.0 < share
+        return Scene(np.full_like(scene.image, 114), scene.objects, scene.ignore) if blank else scene
+
+    return with_scenes(bench, changed)
+
+
+class BlankForward(nn.Module):
+    """A body that is given zeros in place of pictures."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.inner = body
+        self.FOLD = body.FOLD
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        return list(self.inner(torch.zeros_like(x)))
+
+
+def without_input(model: Yolo) -> None:
+    model.body = BlankForward(model.body)  # type: ignore[assignment]
+
+
+class ShuffledTargets(DetectionTask):
+    """Targets of any picture of a batch, another one each time."""
+
+    turn = 0
+
+    def targets(self, batch: Batch, device: torch.device) -> tuple[Any, Mapping[str, int]]:
+        found, dropped = super().targets(batch, device)
+        self.turn += 1
+        places = torch.from_numpy(rng_for(0, "fault", self.turn, "permute").permutation(len(batch))).to(device)
+        return found._replace(image=places[found.image]), dropped
+
+
+class Detached(DetectionTask):
+    """A loss of which one term passes no gradient on."""
+
+    term = "wh"
+
+    def loss(self, outputs: Tensor, targets: object) -> dict[str, tuple[Tensor, Tensor]]:
+        terms = dict(super().loss(outputs, targets))
+        value, count = terms[self.term]
+        return {**terms, self.term: (value.detach(), count)}
+
+
+def detached(term: str) -> type[DetectionTask]:
+    return type("Detached", (Detached,), {"term": term})
+
+
+class BoundOutput(nn.Module):
+    """An output layer between -1 and 1."""
+
+    def __init__(self, output: nn.Module) -> None:
+        super().__init__()
+        self.inner = output
+        self.layers = output.layers
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        return torch.tanh(self.inner(features))
+
+
+def bound_output(model: Yolo) -> None:
+    model.output = BoundOutput(model.output)  # type: ignore[assignment]
+
+
+class RandomOutput(BoundOutput):
+    """An output layer behind dropout."""
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        return torch.as_tensor(self.inner([nn.functional.dropout(one, 0.8, self.training) for one in features]))
+
+
+def random_output(model: Yolo) -> None:
+    model.output = RandomOutput(model.output)  # type: ignore[assignment]
+
+
+def uphill(state: TrainingState) -> None:
+    """An update with the wrong sign."""
+
+    def before(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    parameter.grad.neg_()
+
+    state.optimizer.register_step_pre_hook(before)
+
+
+def still_statistics(model: Yolo) -> None:
+    """Normalisation whose statistics hardly follow, as with a momentum that means the share that is kept."""
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 0.001
+
+
+class SwappingCodec(LabelCodec):
+    """Decodes x as y."""
+
+    def _boxes_xyxy(self, predictions: np.ndarray, slots: np.ndarray) -> np.ndarray:
+        return np.asarray(super()._boxes_xyxy(predictions, slots)[:, [1, 0, 3, 2]])
+
+
+def swapping(bench: Bench, _: float) -> Bench:
+    codec = SwappingCodec(bench.codec.grids, bench.codec.class_count)
+    return bench.with_parts(build_codec=lambda *_: codec)
+
+
+def freeze(model: Yolo, share: float) -> None:
+    """The first layers of the body are not trained."""
+    filters = [parameter for parameter in model.body.parameters() if parameter.ndim > 1]
+    for parameter in filters[: max(1, round(share * len(filters)))]:
+        parameter.requires_grad_(False)
+
+
+def forget_filters(state: TrainingState) -> None:
+    """The optimizer has been given half of the filters."""
+    group = state.optimizer.param_groups[0]
+    group["params"] = group["params"][::2]
+
+
+@torch.no_grad()
+def scale_filters(model: Yolo, factor: float) -> None:
+    for parameter in model.body.parameters():
+        if parameter.ndim > 1:
+            parameter *= factor
+
+
+def _first_activation(model: Yolo) -> nn.Sequential:
+    return model.body.stem if isinstance(model.body, SmallBody) else model.body.layers[0]
+
+
+@torch.no_grad()
+def kill(model: Yolo, share: float) -> None:
+    """A share of the first layer's units is far below zero."""
+    bias = _first_activation(model)[1].bias
+    bias[: round(share * len(bias))] = -100.0
+
+
+@torch.no_grad()
+def saturate(model: Yolo, share: float) -> None:
+    """A share of the first layer's units is far above what its activation can say."""
+    layer = _first_activation(model)
+    layer[2] = nn.Tanh()
+    bias = layer[1].bias
+    bias[: round(share * len(bias))] = 100.0
+
+
+class Keeping:
+    """A step that keeps the loss with its history, of every `every`th step."""
+
+    def __init__(self, every: int) -> None:
+        self.every = every
+        self.losses: list[Tensor] = []
+
+    def __call__(
+        self, state: TrainingState, task: DetectionTask, batch: Batch, device: torch.device
+    ) -> tuple[StepResult, Mapping[str, int]]:
+        if state.step % self.every == 0:
+            targets = task.targets(batch, device)[0]
+            self.losses.append(forward_loss(state.model, task, batch.images, targets, autocast=None)[0])
+        return learn(state, task, batch, device)
 
 
 def learning(**mistake: Any) -> Callable[[Bench, float], Bench]:
@@ -143,5 +329,200 @@ OPTIMISATION_FAULTS = (
         sizes=(1.1, 2, 10, 100),
         must=1.1,
         unit="x",
+    ),
+    # ---- two pictures by heart
+    Fault(
+        "sigmoid before the loss, and learned from",
+        "overfit",
+        "an activation before the loss",
+        lambda bench, _: bench.with_parts(build_task=SigmoidFirst),
+    ),
+    Fault(
+        "an output between -1 and 1",
+        "overfit",
+        "an activation before the loss",
+        lambda bench, _: with_model(bench, bound_output),
+    ),
+    Fault("dropout of 0.8", "overfit", "at random in training mode", lambda bench, _: with_model(bench, random_output)),
+    *(
+        Fault(
+            f"no gradient of {term}",
+            "overfit",
+            f"a part is learned: no gradient of {term}",
+            lambda bench, _, term=term: bench.with_parts(build_task=detached(term)),
+        )
+        for term in ("class", "obj_t", "wh")
+    ),
+    Fault(
+        "labels of another picture each time",
+        "overfit",
+        "another loss each time",
+        lambda bench, _: bench.with_parts(build_task=ShuffledTargets),
+    ),
+    Fault("uphill", "overfit", "goes uphill", lambda bench, _: with_state(bench, uphill)),
+    Fault("x for y in decoding", "overfit", "not the inverse of encoding", swapping),
+    Fault(
+        "statistics that do not follow",
+        "overfit",
+        "evaluation mode is another network",
+        lambda bench, _: with_model(bench, still_statistics),
+    ),
+    Fault(
+        "a learning rate too high for anything",
+        "overfit",
+        "rate is too high",
+        configured_rate,
+        sizes=(10, 30, 100, 1000),
+        must=1000,
+        unit="x the default",
+    ),
+    Fault(
+        "a learning rate too low for anything",
+        "overfit",
+        "rate is too low",
+        lambda bench, size: configured_rate(bench, 1 / size),
+        sizes=(10, 30, 100, 1000),
+        must=100,
+        unit="times lower than the default",
+    ),
+    # ---- pictures against none
+    Fault(
+        "blank images to learn from",
+        "baseline",
+        "blank images",
+        with_blank_pictures,
+        sizes=(0.25, 0.5, 0.75, 1.0),
+        must=0.75,
+        unit="of the scenes",
+    ),
+    Fault(
+        "a network that is given no pictures",
+        "baseline",
+        "does not see its input",
+        lambda bench, _: with_model(bench, without_input),
+    ),
+    Fault(
+        "labels of other pictures, others each time",
+        "baseline",
+        "another loss each time",
+        lambda bench, _: bench.with_parts(build_task=ShuffledTargets),
+    ),
+    # ---- updates and units
+    Fault(
+        "learning rate x",
+        "updates",
+        "rate is too high",
+        configured_rate,
+        sizes=(2, 5, 10, 30, 100),
+        must=100,
+        unit="x the default",
+    ),
+    Fault(
+        "learning rate /",
+        "updates",
+        "rate is too low",
+        lambda bench, size: configured_rate(bench, 1 / size),
+        sizes=(2, 5, 10, 30, 100),
+        must=100,
+        unit="times lower than the default",
+    ),
+    Fault(
+        "AdamW's learning rate x",
+        "updates",
+        "rate is too high",
+        lambda bench, size: configured_rate(with_optim(bench, name="adamw"), size),
+        sizes=(2, 5, 10, 30, 100),
+        must=100,
+        unit="x the default",
+    ),
+    Fault(
+        "AdamW's learning rate /",
+        "updates",
+        "rate is too low",
+        lambda bench, size: configured_rate(with_optim(bench, name="adamw"), 1 / size),
+        sizes=(2, 5, 10, 30, 100),
+        must=100,
+        unit="times lower than the default",
+    ),
+    Fault(
+        "SGD's learning rate x",
+        "updates",
+        "rate is too high",
+        lambda bench, size: configured_rate(with_optim(bench, name="sgd"), size),
+        sizes=(2, 5, 10, 30, 100),
+        must=100,
+        unit="x the default",
+    ),
+    Fault(
+        "SGD's learning rate /",
+        "updates",
+        "rate is too low",
+        lambda bench, size: configured_rate(with_optim(bench, name="sgd"), 1 / size),
+        sizes=(2, 5, 10, 30, 100),
+        must=100,
+        unit="times lower than the default",
+    ),
+    Fault(
+        "frozen backbone",
+        "updates",
+        "stand still (body.stem",
+        lambda bench, size: with_model(bench, lambda model: freeze(model, size)),
+        sizes=(0.01, 0.5, 1),
+        must=0.01,
+        unit="of its layers, one at least",
+    ),
+    Fault(
+        "layers that the optimizer was not given",
+        "updates",
+        "stand still",
+        lambda bench, _: with_state(bench, forget_filters),
+    ),
+    Fault(
+        "weights that start too large",
+        "updates",
+        "weights start",
+        lambda bench, size: with_model(bench, lambda model: scale_filters(model, size)),
+        sizes=(10, 30, 100),
+        must=100,
+        unit="x",
+    ),
+    Fault(
+        "dead units",
+        "updates",
+        "dead of",
+        lambda bench, size: with_model(bench, lambda model: kill(model, size)),
+        sizes=(0.25, 0.5, 0.75, 1),
+        must=0.75,
+        unit="of the units of one layer",
+    ),
+    Fault(
+        "saturated units",
+        "updates",
+        "saturated of",
+        lambda bench, size: with_model(bench, lambda model: saturate(model, size)),
+        sizes=(0.25, 0.5, 0.75, 1),
+        must=0.75,
+        unit="of the units of one layer",
+    ),
+    # ---- memory
+    Fault(
+        "a batch that does not fit",
+        "memory",
+        "batch is too large",
+        lambda bench, _: Bench(
+            replace(bench.config, batch_size=65536, image_size=256),
+            bench.parts,
+            codec=LabelCodec(grids_for(256, 256, [16], [(60.0, 60.0)]), bench.codec.class_count),
+            precision=bench.precision,
+        ),
+    ),
+    Fault(
+        "the graph of each step kept",
+        "memory",
+        "memory grows",
+        lambda bench, size: bench.with_parts(learn=Keeping(round(1 / size))),
+        sizes=(0.125, 0.5, 1),
+        must=1,
+        unit="of the steps",
     ),
 )

@@ -28,6 +28,11 @@ def put_text(path: Path, text: str | bytes) -> Path:
     return path
 
 
+def set_files(layout: Layout, splits: Mapping[str, Sequence[Annotation]]) -> dict[str, bytes]:
+    """The files of the whole set."""
+    return layout.set_files({split: [layout.listed(one) for one in part] for split, part in splits.items()})
+
+
 def put_set(root: Path, layout: Layout, splits: Mapping[str, Sequence[Annotation]]) -> Path:
     """Everything that a layout says, with black pictures."""
     root.mkdir(parents=True, exist_ok=True)
@@ -37,7 +42,7 @@ def put_set(root: Path, layout: Layout, splits: Mapping[str, Sequence[Annotation
             labels = layout.label_file(split, one)
             if labels is not None:
                 put_text(root / labels[0], labels[1])
-    for path, data in layout.set_files(splits).items():
+    for path, data in set_files(layout, splits).items():
         put_text(root / path, data)
     return root
 

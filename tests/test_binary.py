@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from yolo_proc.annotations.binary import (
     LOST_ITEMS,
     codec_of,
-    encode_record,
+    label_records,
     looks_like,
+    picture_record,
     read,
     read_picture_record,
     record_folder,
@@ -53,12 +54,12 @@ def write(
     root: Path, pictures: list[tuple[Annotation, np.ndarray]], layout: BinaryLayout = LAYOUT, classes: int = 2
 ) -> Counter[str]:
     """The set's three files; what was lost."""
-    records = [encode_record(one, image, layout, classes) for one, image in pictures]
     root.mkdir(parents=True, exist_ok=True)
-    (root / "images.bin").write_bytes(b"".join(record[0] for record in records))
-    (root / "labels.bin").write_bytes(b"".join(record[1] for record in records))
-    (root / "image_set_info.json").write_bytes(set_info(len(records), layout, classes))
-    return sum((record[2] for record in records), Counter())
+    (root / "images.bin").write_bytes(b"".join(picture_record(image, layout) for _, image in pictures))
+    labels, lost = label_records([one for one, _ in pictures], layout, classes)
+    (root / "labels.bin").write_bytes(labels)
+    (root / "image_set_info.json").write_bytes(set_info(len(pictures), layout, classes))
+    return lost
 
 
 def golden(root: Path) -> Path:
@@ -123,7 +124,7 @@ def test_every_level_comes_back_from_float32(tmp_path):
 def test_the_surest_object_keeps_the_slot_and_the_others_are_counted():
     boxes = [(0.0, 0.0, 2.0, 4.0), (0.5, 0.0, 2.5, 4.0), (1.0, 0.0, 3.0, 4.0)]
     items = [Item(xyxy, 0, confidence=sure) for xyxy, sure in zip(boxes, (0.5, None, 1.0), strict=True)]
-    _, labels, lost = encode_record(annotation(*items), None, LAYOUT, 2)
+    labels, lost = label_records([annotation(*items)], LAYOUT, 2)
     assert slots_of(labels)[0, :2].tolist() == [0.375, 0.5]  # the second: None is sure, and it comes before the third
     assert lost == {"slot_taken": 2, "confidence": 1}
     assert (slots_of(labels)[:, 4] >= 0).all()  # what the codec ignores is 0 here
@@ -132,7 +133,7 @@ def test_the_surest_object_keeps_the_slot_and_the_others_are_counted():
 
 def test_equal_anchors_take_the_lower_index():
     layout = replace(LAYOUT, anchors=((4.0, 4.0), (2.0, 2.0), (4.0, 4.0)))
-    _, labels, _ = encode_record(annotation(Item((0.0, 0.0, 4.0, 4.0), 1)), None, layout, 2)
+    labels, _ = label_records([annotation(Item((0.0, 0.0, 4.0, 4.0), 1))], layout, 2)
     assert np.flatnonzero(slots_of(labels)[:, 4]).tolist() == [0]
 
 
@@ -140,7 +141,7 @@ def test_what_cannot_be_said_is_counted():
     box = (0.0, 0.0, 2.0, 4.0)
     full = replace(FAR, confidence=0.5, rotation=9.0, anchor=0, visible=0.5, in_frame=0.5, points=((0.0, 0.0),))
     kinds = [Item(box, 0, kind) for kind in ("mask", "polygon", "point", "text")]
-    _, labels, lost = encode_record(annotation(*kinds, Item(box, 0, ignore=True), full), None, LAYOUT, 2)
+    labels, lost = label_records([annotation(*kinds, Item(box, 0, ignore=True), full)], LAYOUT, 2)
     details = {"confidence", "rotation", "anchor", "visible", "in_frame", "outline"}
     assert lost == dict.fromkeys((*details, "mask", "polygon", "point", "text", "ignore"), 1)
     assert LOST_ITEMS & set(lost) == {"mask", "polygon", "point", "text", "ignore"}
@@ -148,16 +149,16 @@ def test_what_cannot_be_said_is_counted():
 
 
 def test_a_small_object_is_written_and_one_without_area_is_not():
-    _, labels, lost = encode_record(annotation(Item((7.9, 7.9, 8.0, 8.0), 0)), None, LAYOUT, 2)
+    labels, lost = label_records([annotation(Item((7.9, 7.9, 8.0, 8.0), 0))], LAYOUT, 2)
     assert (slots_of(labels)[:, 4].sum(), lost) == (1, {})
-    _, labels, lost = encode_record(annotation(Item((3.0, 3.0, 3.0, 4.0), 0)), None, LAYOUT, 2)
+    labels, lost = label_records([annotation(Item((3.0, 3.0, 3.0, 4.0), 0))], LAYOUT, 2)
     assert (slots_of(labels)[:, 4].sum(), lost) == (0, {"min_box_px": 1})
 
 
 def test_a_centre_just_before_a_cell_stays_in_its_own():
     """In float32 it would be the border itself, which is the next cell's."""
     near = 4 - 2.0**-40
-    _, labels, _ = encode_record(annotation(Item((near - 1, 0.0, near + 1, 4.0), 0)), None, LAYOUT, 2)
+    labels, _ = label_records([annotation(Item((near - 1, 0.0, near + 1, 4.0), 0))], LAYOUT, 2)
     (slot,) = np.flatnonzero(slots_of(labels)[:, 4])
     assert slot == 0
     assert 0.999 < slots_of(labels)[slot, 0] < 1
@@ -199,9 +200,8 @@ def test_the_slots_are_those_of_the_codec(one):
     codec = codec_of(WIDE, 3)
     targets = codec.assign(batch, LabelConfig(0.0, 0.0, 0.0))
     expected = codec.dense(targets)[0].clip(min=0)
-    data, labels, lost = encode_record(one, None, WIDE, 3)
+    labels, lost = label_records([one], WIDE, 3)
     np.testing.assert_allclose(slots_of(labels, 3), expected, atol=1e-7)
-    assert data == b""
     assert lost["slot_taken"] == targets.dropped["slot_taken"]
 
 
@@ -391,10 +391,10 @@ def test_a_bad_slot_is_told_or_its_picture_left_out(tmp_path, slot, field, value
 
 def test_a_picture_of_another_size_is_refused():
     with pytest.raises(AnnotationError, match=r"a picture of 8 x 8 \(--binary.size\), found 16 x 8") as met:
-        encode_record(annotation(size=(16, 8)), None, LAYOUT, 2)
+        label_records([annotation(), annotation(size=(16, 8))], LAYOUT, 2)
     assert met.value.reason == "size"
     with pytest.raises(AnnotationError, match="found 8 x 4"):
-        encode_record(annotation(), BLACK[:4], LAYOUT, 2)
+        picture_record(BLACK[:4], LAYOUT)
 
 
 def test_pictures_that_are_not_there(tmp_path):

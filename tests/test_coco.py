@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from small_sets import set_files
 
 from yolo_proc.annotations.checked_json import Entry
 from yolo_proc.annotations.coco import CocoLayout, looks_like, read
@@ -46,7 +47,7 @@ def write(root: Path, splits: dict[str, tuple[Annotation, ...]], classes: tuple[
         for one in annotations:
             assert layout.label_file(split, one) is None
             picture(root / layout.picture_file(split, one.name), one.width, one.height)
-    for path, data in layout.set_files(splits).items():
+    for path, data in set_files(layout, splits).items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_bytes(data)
 
@@ -85,7 +86,7 @@ def said(data: DataSet) -> dict[str, list[tuple[str, tuple[Item, ...]]]]:
 
 
 def test_the_golden_file_is_written_byte_for_byte():
-    files = CocoLayout(CLASSES, ("train",)).set_files({"train": GOLDEN_SET})
+    files = set_files(CocoLayout(CLASSES, ("train",)), {"train": GOLDEN_SET})
     assert {str(path): data for path, data in files.items()} == {
         "annotations/instances_train.json": (GOLDEN / "instances_train.json").read_bytes()
     }
@@ -140,9 +141,11 @@ def test_what_is_written_comes_back(tmp_path_factory, train, val):
     assert (data.classes, list(data.splits)) == (CLASSES, ["train", "val"])
     for before, (after,) in zip((train, val), data.splits.values(), strict=True):
         assert (after.name, after.width, after.height) == (before.name, before.width, before.height)
-        assert [replace(item, xyxy=()) for item in after.items] == [replace(item, xyxy=()) for item in before.items]
+        rest = {"xyxy": (), "points": ()}
+        assert [replace(item, **rest) for item in after.items] == [replace(item, **rest) for item in before.items]
         for left, right in zip(after.items, before.items, strict=True):
             assert left.xyxy == pytest.approx(right.xyxy, abs=1e-12)
+            assert np.array(left.points) == pytest.approx(np.array(right.points), rel=5e-9)
 
 
 def test_what_cannot_be_said_is_told_and_items_of_other_kinds_are_not_written():
@@ -155,14 +158,14 @@ def test_what_cannot_be_said_is_told_and_items_of_other_kinds_are_not_written():
     assert layout.losses(Item(box, 1, points=corners[:2])) == ("outline",)
     kinds = [Item(box, 0, kind, points=corners) for kind in ("polygon", "mask", "point", "text")]
     assert [layout.losses(item) for item in kinds] == [("polygon",), ("mask",), ("point",), ("text",)]
-    (data,) = layout.set_files({"train": (Annotation("a.png", 8, 8, (*kinds, full)),)}).values()
+    (data,) = set_files(layout, {"train": (Annotation("a.png", 8, 8, (*kinds, full)),)}).values()
     assert [record["bbox"] for record in json.loads(data)["annotations"]] == [[1, 1, 4, 4]]
 
 
 def test_area_is_of_the_outline_whichever_way_it_runs():
     hexagon = ((2.0, 0.0), (4.0, 0.0), (6.0, 3.0), (4.0, 6.0), (2.0, 6.0), (0.0, 3.0))
     items = [Item((0, 0, 6, 6), 0, points=hexagon), Item((0, 0, 6, 6), 0, points=hexagon[::-1]), Item((0, 0, 6, 6), 0)]
-    (data,) = CocoLayout(CLASSES, ("train",)).set_files({"train": (Annotation("a.png", 8, 8, tuple(items)),)}).values()
+    (data,) = set_files(CocoLayout(CLASSES, ("train",)), {"train": (Annotation("a.png", 8, 8, tuple(items)),)}).values()
     assert [record["area"] for record in json.loads(data)["annotations"]] == [24, 24, 36]
 
 
@@ -574,7 +577,7 @@ def test_pycocotools_reads_ours(tmp_path):
 def test_the_mask_of_a_region_is_its_pixels(xyxy):
     mask = pytest.importorskip("pycocotools.mask")
     one = Annotation("a.png", 16, 8, (Item(xyxy, 0, ignore=True),))
-    (data,) = CocoLayout(("A",), ("train",)).set_files({"train": (one,)}).values()
+    (data,) = set_files(CocoLayout(("A",), ("train",)), {"train": (one,)}).values()
     rle = json.loads(data)["annotations"][0]["segmentation"]
     expected = np.zeros((8, 16), dtype=np.uint8)
     expected[int(xyxy[1]) : math.ceil(xyxy[3]), int(xyxy[0]) : math.ceil(xyxy[2])] = 1

@@ -17,9 +17,11 @@ from PIL import Image as Pillow
 from tiny_sets import BINARY, SIDE, labels, noise, pixels, read_options, tree, write_set
 
 from yolo_proc.annotations import yolo_txt
+from yolo_proc.annotations.binary import read_picture_record
 from yolo_proc.annotations.formats import FORMATS, read_data_set
 from yolo_proc.annotations.records import Annotation, AnnotationError, Item, Problems, ReadOptions
 from yolo_proc.datasets.convert import Conversion, Converted, convert
+from yolo_proc.datasets.setwriter import FileSet, WriteError
 from yolo_proc.errors import ConfigError, DataError
 
 CLASSES = ("A", "Ö", "M")
@@ -336,8 +338,52 @@ def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "replace", refuse)
-    with pytest.raises(DataError, match=r"a\.json: cannot be written: No space left on device"):
+    with pytest.raises(DataError, match=r"yolo_proc\.json: cannot be written: No space left on device$"):
         run(tmp_path / "set", tmp_path / "out", "scredit")
+
+
+def test_an_unfinished_conversion_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_set(tmp_path / "set", "yolo", SPLITS, CLASSES)
+    put = FileSet.put
+
+    def full(*_: Any) -> Any:
+        raise WriteError("a.png: cannot be written: No space left on device")
+
+    def stopped(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    for error, fail in ((DataError, full), (KeyboardInterrupt, stopped)):
+        later = iter([put, fail])
+        out = tmp_path / error.__name__
+        with monkeypatch.context() as patched:
+            patched.setattr(FileSet, "put", lambda *said, later=later: next(later)(*said))
+            with pytest.raises(error, match=f"; {out} is not complete; delete it before you convert again$"):
+                run(tmp_path / "set", out, "scredit")
+        with pytest.raises(DataError, match="expected an empty folder"):
+            run(tmp_path / "set", out, "scredit")
+        data = read_data_set(out, ReadOptions())
+        assert data.classes == CLASSES
+        assert data.notes == (f"{out}: not complete, the command that wrote it was interrupted",)
+
+
+@pytest.mark.parametrize("skip", [True, False])
+def test_a_picture_that_is_damaged_further_in_is_left_out_of_a_binary_set(tmp_path: Path, skip: bool) -> None:
+    write_set(tmp_path / "set", "yolo", SPLITS, CLASSES)
+    picture = tmp_path / "set/images/train/a.png"
+    picture.write_bytes(picture.read_bytes()[:-40])
+    problems = Problems(skip=skip)
+    if not skip:
+        with pytest.raises(AnnotationError, match=r"a\.png: expected a whole PNG.*out is not complete; delete it"):
+            run(tmp_path / "set", tmp_path / "out", "binary", options=ReadOptions(problems=problems))
+        return
+    done = run(tmp_path / "set", tmp_path / "out", "binary", options=ReadOptions(problems=problems))
+    assert done.problems.by_reason == {"picture": 1}
+    assert done.before.pictures == {"train": 1, "val": 1}
+    assert done.before.objects == {"A": 0, "Ö": 0, "M": 1}
+    data = read_data_set(tmp_path / "out", ReadOptions())
+    assert [one.record for one in data.annotations] == [0, 0]
+    found = read_picture_record(tmp_path / "out/train", 0, BINARY)
+    np.testing.assert_array_equal(found, noise(SIDE, SIDE, 1))  # the second one's
 
 
 def test_every_picture_is_counted(tmp_path: Path) -> None:

@@ -226,6 +226,16 @@ def test_a_signal_stops_cleanly(place: Path, running: subprocess.Popen[str], num
     assert len(pictures) == int(out.split()[1].replace(",", ""))
 
 
+def test_the_same_command_beside_it_is_refused(place: Path, running: subprocess.Popen[str]) -> None:
+    second = start(place)
+    assert second.communicate(timeout=120) == (
+        "",
+        f"yolo_proc generate: a: process {running.pid} writes this data set; wait until it has ended, or stop it\n",
+    )
+    assert second.returncode == 2
+    assert running.poll() is None
+
+
 def test_a_killed_command_leaves_no_process_and_no_half_file(place: Path, running: subprocess.Popen[str]) -> None:
     children = Path(f"/proc/{running.pid}/task/{running.pid}/children")
     workers = children.read_text().split() if children.exists() else []

@@ -112,7 +112,7 @@ def test_the_default_network() -> None:
     # 3 x 3 throughout. Stride 4, folded: 6; stride 8: + 2 * 4; a block: + 4 * 8; stride 16: + 2 * 8; two: + 8 * 16.
     assert found.grids[0].receptive_field == (190, 190)
     assert not found.grids[0].whole_picture
-    assert found.parameters == sum(parameter.numel() for parameter in model.parameters())
+    assert found.parameters == sum(parameter.numel() for parameter in model.shipped_parameters())
     assert sum(layer.parameters for layer in found.layers) == found.parameters
     assert found.flops == 2 * found.macs > 0
 

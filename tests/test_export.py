@@ -1,6 +1,7 @@
 """The export: compared with the network before anybody gets it, written whole or not at all."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -146,7 +147,11 @@ def test_the_folder_is_whole(place: Path) -> None:
     readme = (out / "README.md").read_text(encoding="utf-8")
     assert "N x 64 x 64 x 3" in readme
     assert "`Ö`" in readme
-    assert "{" not in readme.replace("{\n", "").replace("{ ", "")[: readme.index("## Python")].split("```")[0]
+    assert "min(W / w, H / h)" in readme
+    assert "sigmoid(J), at least 0.65" in readme
+    assert "anchors 20.0 x 24.0" in readme
+    assert all(f"    {line}" in readme.splitlines() for line in said.splitlines())
+    assert re.search(r"\{[a-z_]+[:}]", readme) is None  # every value has its place
 
 
 def test_the_averaged_and_calibrated_weights_are_shipped(place: Path) -> None:
@@ -172,6 +177,8 @@ def test_all_precisions_side_by_side(place: Path, monkeypatch: pytest.MonkeyPatc
     assert [line.split()[0] for line in said.splitlines()] == ["precision", "fp32", "fp16", "int8"]
     sizes = [done.results[precision].size_bytes for precision in ("fp32", "fp16", "int8")]
     assert sizes[0] > sizes[1]
+    readme = (out / "README.md").read_text(encoding="utf-8")
+    assert "`model-fp16.onnx` (fp16) and `model-int8.onnx` (int8)" in readme
     for name in ("model.onnx", "model-fp16.onnx", "model-int8.onnx"):
         assert OnnxDetector.load(out / name, settings=ONE).spec == done.spec
 
@@ -179,13 +186,26 @@ def test_all_precisions_side_by_side(place: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
 def test_one_precision_is_the_folders_model(place: Path, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(GATES, "int8", verify.Gate(np.inf, False, 1.0))
-    run_export(place, precision=precision, outputs="predictions", input="float-nchw")
+    done, said = run_export(place, precision=precision, outputs="predictions", input="float-nchw")
+    assert [line.split()[0] for line in said.splitlines()] == ["precision", "fp32", "fp16", "int8"]
     out = place / "out" / "letters"
     assert names(out) == ["README.md", "model.json", "model.onnx", "vectors"]
     spec = ModelSpec.from_json((out / "model.json").read_text())
     assert (spec.layout, spec.value_type, spec.output_name, spec.activated) == ("nchw", "float32", "predictions", True)
     detector = OnnxDetector.load(out / "model.onnx", settings=ONE)
     assert replay(read_vectors(out / "vectors"), detector.run) == []
+    sizes = {name: one.size_bytes for name, one in done.results.items()}
+    assert (out / "model.onnx").stat().st_size == sizes[precision]
+    assert len(set(sizes.values())) == 3
+    assert f"{precision} weights in `model.onnx`" in (out / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_gate_holds_for_what_is_written_alone(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(GATES, "int8", verify.Gate(0.0, False, 1.0))  # none is so good
+    run_export(place, precision="fp16")
+    for precision in ("int8", "all"):
+        with pytest.raises(VerificationError, match="the int8 model is not good enough"):
+            run_export(place, precision=precision)
 
 
 def wrong_graph(model: Yolo, spec: ModelSpec, **how: Any) -> bytes:

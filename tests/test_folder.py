@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from picture_sets import SCRIPT, numbers_for, png, write_set
 
-from yolo_proc.annotations.binary import encode_record, set_info
+from yolo_proc.annotations.binary import label_records, picture_record, set_info
 from yolo_proc.annotations.records import Annotation, BinaryLayout, Item
 from yolo_proc.augment import GEOMETRY, PIXELS
 from yolo_proc.codec import LabelCodec
@@ -235,9 +235,8 @@ def test_every_format_gives_the_same_scene(tmp_path: Path, kind: str) -> None:
     else:
         layout = BinaryLayout(64, 32, 16, ((16.0, 8.0),))
         annotation = Annotation("a.png", 64, 32, (Item((16, 12, 32, 20), 1),))
-        image, labels, _ = encode_record(annotation, pixels, layout, 2)
-        (tmp_path / "images.bin").write_bytes(image)
-        (tmp_path / "labels.bin").write_bytes(labels)
+        (tmp_path / "images.bin").write_bytes(picture_record(pixels, layout))
+        (tmp_path / "labels.bin").write_bytes(label_records([annotation], layout, 2)[0])
         (tmp_path / "image_set_info.json").write_bytes(set_info(1, layout, 2))
         parameters |= {"binary_size": "64,32", "binary_stride": 16, "binary_anchors": "16x8"}  # type: ignore[dict-item]
     stream = opened(argument, picture_size=(64, 32), **parameters)
@@ -280,8 +279,9 @@ def test_a_run_that_lacks_a_stream_fails_before_it_begins(tmp_path: Path) -> Non
 
     root = write_set(tmp_path / "data", {"a.png": png(numbers_for("train", 1)[0])})
     config = Config(generator=GeneratorConfig(f"folder:{root}"), augment=OFF, runs_dir=str(tmp_path / "runs"))
-    with pytest.raises(GeneratorError, match="for stream validation, found none"):
-        open_session(config, None, False)
+    opening = open_session(config, None, False)
+    with pytest.raises(GeneratorError, match="for stream validation, found none"), opening:
+        pass
     assert not (tmp_path / "runs").exists()
 
 

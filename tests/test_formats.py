@@ -10,8 +10,8 @@ from tiny_sets import BINARY, SIDE, read_options, write_set
 from yolo_proc.annotations.about import about_bytes, binary_from_about, binary_to_about, read_about
 from yolo_proc.annotations.formats import FORMATS, find_format, read_data_set
 from yolo_proc.annotations.records import Annotation, AnnotationError, BinaryLayout, Item, ReadOptions
-from yolo_proc.data_commands import FORMAT_NAMES
 from yolo_proc.errors import ConfigError, DataError, YoloProcError
+from yolo_proc.set_flags import FORMAT_NAMES
 
 PICTURES = {
     "train": [
@@ -88,6 +88,28 @@ def test_a_set_that_is_not_complete_says_so(tmp_path: Path) -> None:
     for complete, notes in ((True, 0), (False, 1)):
         (tmp_path / "yolo_proc.json").write_bytes(about_bytes({**about, "complete": complete}))
         assert sum("not complete" in note for note in read_data_set(tmp_path, ReadOptions()).notes) == notes
+    (tmp_path / "images/train/a.png").unlink()
+    with pytest.raises(DataError, match=r"^\S+: .* \(\S+: not complete, the command that wrote it was interrupted\)$"):
+        read_data_set(tmp_path, ReadOptions())
+
+
+@pytest.mark.parametrize("name", ["scredit", "binary", "voc"])
+def test_a_part_that_is_a_set_itself_has_the_file_above(tmp_path: Path, name: str) -> None:
+    write_set(tmp_path, name, {**PICTURES, "val": [Annotation("c.png", SIDE, SIDE)]}, None)
+    about = {"version": 1, "format": name, "classes": [*"abcdefghij"], "augmented": True}
+    if name == "binary":
+        about["binary"] = binary_to_about(BINARY)
+    (tmp_path / "yolo_proc.json").write_bytes(about_bytes(about))
+    (tmp_path / "train").mkdir(exist_ok=True)
+    if name == "voc":  # there a folder `train` is something else
+        assert read_about(tmp_path / "train") is None
+        return
+    data = read_data_set(tmp_path / "train", ReadOptions())
+    assert (data.classes, data.notes, list(data.splits)) == (tuple("abcdefghij"), (), ["train"])
+    assert read_about(tmp_path / "train") == about
+    assert read_about(tmp_path / "train", above=False) is None
+    (tmp_path / "train/yolo_proc.json").write_bytes(about_bytes(about | {"classes": [*"0123456789"]}))
+    assert read_data_set(tmp_path / "train", ReadOptions()).classes == tuple("0123456789")
 
 
 # ------------------------------------------------------------------------------------------ yolo_proc.json

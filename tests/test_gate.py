@@ -59,7 +59,7 @@ def test_a_failed_check_stops_a_run_before_its_first_step(tmp_path: Path) -> Non
     events = run_tiny(config)
     assert of_kind(events, Step) == []
     (checked,) = of_kind(events, Checked)
-    assert [one.check for one in checked.outcomes if one.failed] == ["labels"]
+    assert "labels" in [one.check for one in checked.outcomes if one.failed]
     last = events[-1]
     assert isinstance(last, Stopped)
     assert (last.reason, last.exit_code, last.images) == ("failed", 1, 0)

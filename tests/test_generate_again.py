@@ -5,7 +5,7 @@ import json
 import os
 import pickle
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +55,9 @@ def test_two_workers_write_the_same_bytes(
 def test_a_task_that_is_pickled_writes_the_same(tmp_path: Path, spec: str, whole: dict[str, dict[str, bytes]]) -> None:
     order = tiny_order(spec, tmp_path / "set", "yolo", split=0.65)
     task = pickle.loads(pickle.dumps(WriteChunk(order, stream_of(order))))  # as a spawned process gets it
-    assert task(1) == CHUNK
+    assert task(1) == order.count - CHUNK
     written = {name: content for name, content in tree(tmp_path / "set").items() if not name.startswith(RECORDS)}
-    assert len(written) == 2 * CHUNK
+    assert len(written) == 2 * (order.count - CHUNK)
     assert written.items() <= whole["yolo"].items()
 
 
@@ -76,7 +76,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
     summary = generate(order, stop=lambda: next(asked))
     assert not summary.complete
     assert summary.pictures.total() == CHUNK
-    assert summary.lines() == [f"{order.out}: 8 of 20 pictures are written; the same command goes on from there"]
+    assert summary.lines() == [f"{order.out}: {CHUNK} of 20 pictures are written; the same command goes on from there"]
     assert json.loads((order.out / "yolo_proc.json").read_text())["complete"] is False
     draw = Stream.__getitem__
 
@@ -102,6 +102,21 @@ def test_what_a_killed_process_leaves_is_drawn_again_and_gone_at_the_end(
     (order.out / "labels/train/image_00008.txt").write_bytes(b"")
     assert generate(order).complete
     assert tree(order.out) == whole["yolo"]
+
+
+@pytest.mark.parametrize("damage", [lambda pictures: pictures[:8], lambda pictures: [[0, []] for _ in pictures]])
+def test_a_record_that_speaks_of_other_pictures_counts_for_nothing(
+    tmp_path: Path, spec: str, whole: dict[str, dict[str, bytes]], damage: Callable[[list[Any]], list[Any]]
+) -> None:
+    order = tiny_order(spec, tmp_path / "set", "coco", split=0.65)
+    asked = iter([False, True])
+    generate(order, stop=lambda: next(asked))
+    path = order.out / RECORDS / "chunk_0000000.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps(record | {"pictures": damage(record["pictures"])}))
+    assert WriteChunk(order, stream_of(order)).record(0) is None
+    assert generate(order).complete
+    assert tree(order.out) == whole["coco"]
 
 
 def test_a_binary_set_that_was_killed_while_it_was_named_is_finished(
@@ -239,9 +254,16 @@ def test_a_full_disk_is_one_line_and_harms_nothing(
         # What has its final name is what it will be; but what says what the set is about.
         final = {path: content for path, content in tree(order.out).items() if not is_unfinished(path)}
         assert final.items() <= whole[name].items() if order.out.exists() else True
+        assert [path for path in tree(order.out) if path.endswith(".part") and not path.endswith(".bin.part")] == []
+        # No labels lie there without their picture: a reader would refuse them.
+        assert stems(final, ".txt", ".xml", "image_*.json") <= stems(final, ".png")
     full_disk(10**9)
     assert generate(order).complete
     assert tree(order.out) == whole[name]
+
+
+def stems(paths: Iterable[str], *patterns: str) -> set[str]:
+    return {Path(path).stem for path in paths for pattern in patterns if Path(path).match(f"*{pattern}")}
 
 
 def is_unfinished(path: str) -> bool:

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "yolo_proc"
 
 # From above to below.
 ORDER = """
-    errors options config rng boxes checks.finding annotations.records picture_headers pictures letterbox scene
+    errors locking options config rng boxes checks.finding annotations.records picture_headers pictures letterbox scene
     outlines typefaces raster painter canvas generator configfile events
     augment workers datasets.pool stream fingerprint grids nms codec contract matching cocomap
     annotations.layout annotations.checked_json annotations.classes annotations.common annotations.about
@@ -23,16 +23,19 @@ ORDER = """
     folder mix datasets.scenefiles datasets.setwriter datasets.chunks datasets.generate datasets.convert
     inspection.duplicates inspection.measure inspection.outliers inspection.encoding inspection.statistics
     inspection.sources inspection.report exporting.stages exporting.vectors
-    model loss task step stopping muon optim pacing checkpoint
+    model parts loss task step stopping muon optim pacing checkpoint
     runtime judge report runs state learn describe predict evaluate calibrate preview setup sheets
     inspection.charts inspection.plots
     exporting.spec exporting.session exporting.onnx_graph exporting.quantize exporting.verify exporting.readme
     exporting.export exporting.sources exporting.findings
-    checks.bench checks.check checks.labels checks.initial_loss
-    checks.loss_by_hand checks.gradients checks.logits_in checks.reach checks.dependence checks.parameters checks.modes
-    checks.step checks.registry checks.gate checks.table
+    checks.bench checks.check checks.labels checks.round_trip checks.redraw checks.borders checks.picture
+    checks.determinism checks.variety checks.exported
+    checks.initial_loss checks.loss_by_hand checks.gradients checks.logits_in checks.reach checks.dependence
+    checks.parameters checks.modes
+    checks.step checks.trial checks.overfit checks.baseline checks.updates checks.capacity checks.memory
+    checks.registry checks.gate checks.table
     trainer
-    flags console commands data_commands inspect_command export_commands check_command cli __main__
+    flags console set_flags commands data_commands inspect_command export_commands check_command cli __main__
 """
 ROOMS = ORDER.split()
 SUBPACKAGES = (
@@ -111,6 +114,20 @@ def imported_room(module: str) -> str | None:
 @pytest.mark.parametrize("path", files_of_rooms(), ids=room_of)
 def test_a_room_imports_only_from_above(path: Path) -> None:
     assert lines_that_point_up(path, room_of(path)) == []
+
+
+def private_names(path: Path) -> list[str]:
+    """What a file takes from another room though its name begins with `_`."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    found = [node for node in nodes if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("yolo_proc")]
+    return [name.name for node in found for name in node.names if name.name.startswith("_")]
+
+
+def test_no_room_takes_what_another_keeps_for_itself(tmp_path: Path) -> None:
+    assert {room_of(path): private_names(path) for path in files_of_rooms() if private_names(path)} == {}
+    path = tmp_path / "one.py"
+    path.write_text("import numpy as _np\n\n\ndef f():\n    from yolo_proc.boxes import _g, as_boxes\n")
+    assert private_names(path) == ["_g"]
 
 
 def test_importing_a_subpackage_imports_nothing_else() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from yolo_proc.config import OptimConfig
 from yolo_proc.optim import FLOOR, Decay, Schedule
-from yolo_proc.pacing import Pace, decay_to_begin
+from yolo_proc.pacing import BUDGET_ENDS, Pace, decay_to_begin, rise_again
 
 FAR = Pace(
     step=1000,
@@ -67,7 +67,8 @@ def test_the_rate_warms_up_stays_decays_and_rises_again() -> None:
     assert schedule.lr(499) == 1.0
     assert schedule.lr(549) == pytest.approx(1 - 0.5 * (1 - FLOOR))
     assert schedule.lr(599) == schedule.lr(10_000) == pytest.approx(FLOOR)
-    assert [schedule.decayed(step) for step in (499, 599, 600)] == [False, False, True]
+    assert schedule.decay is not None
+    assert schedule.decay.end == 600
     schedule.restart(600)
     assert schedule.lr(600) == pytest.approx(0.1)
     assert schedule.lr(700) == 1.0
@@ -84,3 +85,13 @@ def test_recorded_events_give_the_same_rates_after_a_resume() -> None:
     assert schedule.longest == copy.longest == 30
     copy.restart(300)
     assert copy.longest == 30  # the longest that has ended, not the last
+
+
+def test_after_a_decay_the_rate_rises_unless_the_target_is_nearly_met() -> None:
+    decay = Decay(100, 50, "the target is near")
+    assert not rise_again(decay, 149, 10, 0.2, 0.1)  # it has not ended
+    assert rise_again(decay, 150, 10, 0.2, 0.1)
+    assert rise_again(decay, 150, 10, 0.2, None)
+    held = [rise_again(decay, step, 10, 0.1, 0.1) for step in (150, 160, 170, 179, 180)]
+    assert held == [False, False, False, False, True]
+    assert not rise_again(Decay(100, 50, BUDGET_ENDS), 200, 10, 0.2, 0.1)

@@ -147,7 +147,9 @@ def test_annotated_pictures(capsys: pytest.CaptureFixture[str]) -> None:
         assert (before != after).any()
     assert predict("in", "--out", "in/found") == 0  # what lies there is no source, and is written over
     assert len(list(Path("in/found").iterdir())) == 3
-    assert capsys.readouterr().out == ""
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.splitlines()[-1].endswith(" objects, 1 skipped; see in/found")
 
 
 def test_a_box_is_drawn_where_it_is() -> None:
@@ -189,6 +191,18 @@ def test_a_data_set_of_what_was_found(name: str, capsys: pytest.CaptureFixture[s
                 assert item.confidence == pytest.approx(one["confidence"], abs=0.006)
     assert predict("in", "--out", "set", "--format", name) == 2
     assert "set: expected an empty folder or none" in capsys.readouterr().err
+
+
+def test_scredit_gets_turned_pictures_upright() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    save("turned.jpg", pictures(1, (100, 60))[0], exif=exif)
+    for name, file, size in (("scredit", "turned.png", (60, 100)), ("coco", "turned.jpg", (60, 100))):
+        assert predict("turned.jpg", "--out", name, "--format", name) == 0
+        one = read_data_set(Path(name), ReadOptions()).annotations[0]
+        assert (one.name, (one.width, one.height)) == (file, size)
+    assert Image.open("scredit/turned.png").size == (60, 100)  # as it is stored: its editor knows nothing of EXIF
+    assert np.array_equal(read_picture("scredit/turned.png"), read_picture("turned.jpg"))
 
 
 def test_a_box_without_area_is_no_item() -> None:
@@ -238,7 +252,8 @@ def test_a_camera_that_is_not_there(capfd: pytest.CaptureFixture[str]) -> None:
     assert predict("97", "--frames", "2") == 2
     captured = capfd.readouterr()
     assert captured.err.splitlines() == [
-        "skipped: 97: expected a camera that gives pictures, found no frame in it",
+        "skipped: camera 97: expected one that gives pictures, found none; is it there, in use by another program, "
+        "or not yours to read?",
         "0 pictures, 0 objects, 1 skipped",
     ]
 

@@ -21,6 +21,7 @@ from yolo_proc import checkpoint
 from yolo_proc.config import Config, GeneratorConfig, LabelConfig, LossConfig, OptimConfig
 from yolo_proc.errors import CheckpointError, ConfigError, GeneratorError, TrainingError
 from yolo_proc.events import CheckpointSaved, EpochEnd, RunStarted, Step, Stopped, TargetTried
+from yolo_proc.trainer import Trainer
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -103,7 +104,7 @@ FORGOTTEN: dict[str, Any] = {
     "history": lambda state: [],
     "clipped": lambda state: 0,
     "norms": lambda state: 0.0,
-    "best_loss": lambda state: float("inf"),
+    "best_loss": lambda state: state["best_loss"] / 2,
     "dropped": lambda state: {},
 }
 
@@ -282,6 +283,19 @@ def test_changed_scenes_are_refused_by_name(whole: Path, tmp_path: Path) -> None
     checkpoint.save(path, state)
     with pytest.raises(CheckpointError, match="probe scenes"):
         run_tiny(tiny_config(tmp_path, epochs=4), path.parent)
+
+
+def test_other_classes_are_refused_whatever_else_is_accepted(whole: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(whole, tmp_path / "tiny"))
+    config = tiny_config(tmp_path, epochs=4)
+    for names in (("circle", "triangle", "square", "star", "more"), ("star", "circle", "triangle", "square")):
+        for accepted in (False, True):
+            with mock.patch("yolo_proc_generators.shapes.Shapes.classes", names):
+                events = Trainer(config, folder, accept_changed_data=accepted).run()
+                with pytest.raises(
+                    CheckpointError, match=rf"000003\.pt: its classes are .*, .* are {', '.join(names)};"
+                ):
+                    next(events)
 
 
 def test_a_run_of_that_name_is_never_overwritten(whole: Path) -> None:

@@ -6,7 +6,18 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given
-from small_sets import GOLDEN, annotations, fuzz, link, only_typed_errors, plain, put_picture, put_set, put_text
+from small_sets import (
+    GOLDEN,
+    annotations,
+    fuzz,
+    link,
+    only_typed_errors,
+    plain,
+    put_picture,
+    put_set,
+    put_text,
+    set_files,
+)
 
 from yolo_proc.annotations import voc
 from yolo_proc.annotations.records import Annotation, AnnotationError, DataSet, Item, Problems, ReadOptions
@@ -153,7 +164,7 @@ def test_names_that_voc_cannot_tell_apart_are_refused() -> None:
     with pytest.raises(DataError, match="file name"):
         layout.picture_file("train", "../a.png")
     with pytest.raises(DataError, match="share a base name"):  # the splits share one folder
-        layout.set_files({"train": [Annotation("a.png", 8, 8)], "val": [Annotation("a.jpg", 8, 8)]})
+        set_files(layout, {"train": [Annotation("a.png", 8, 8)], "val": [Annotation("a.jpg", 8, 8)]})
 
 
 # Other people's

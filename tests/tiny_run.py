@@ -90,7 +90,7 @@ def differing(a: Any, b: Any, where: str = "") -> Iterator[str]:
             for key in a:
                 yield from differing(a[key], b[key], f"{where}/{key}")
     elif isinstance(a, list | tuple):
-        if len(a) != len(b):
+        if not isinstance(b, list | tuple) or len(a) != len(b):
             yield where
         else:
             for number, (one, other) in enumerate(zip(a, b, strict=True)):

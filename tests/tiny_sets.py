@@ -59,7 +59,7 @@ def tiny_config(spec: str, **changes: Any) -> Config:
 
 
 def tiny_order(spec: str, out: Path, format_name: str, **changes: Any) -> Order:
-    """20 scenes: two chunks and a half."""
+    """20 scenes: more than a chunk."""
     layout = BINARY if format_name == "binary" else None
     base = Order(config=tiny_config(spec), count=20, format=format_name, out=out, binary=layout, picture_type="png")
     return replace(base, **changes)
@@ -91,7 +91,8 @@ def write_set(
         records = BinarySet(root, BINARY, counts, len(names))
         for split, part in splits.items():
             for number, one in enumerate(part):
-                records.put(split, number, one, noise(one.width, one.height, number))
+                records.put_picture(split, number, noise(one.width, one.height, number))
+                records.put_labels(split, number, [one])
         records.finish()
     else:
         files = FileSet(root, layout(names, tuple(splits)))
@@ -99,7 +100,7 @@ def write_set(
             for number, one in enumerate(part):
                 content = encode_picture(noise(one.width, one.height, number), one.name.rpartition(".")[2], 95)
                 files.put([(split, one, content)])
-        files.finish(splits)
+        files.finish({split: [files.layout.listed(one) for one in part] for split, part in splits.items()})
     if classes is not None:
         (root / "yolo_proc.json").write_text(json.dumps({"version": 1, "classes": list(classes)}))
 

@@ -73,6 +73,12 @@ class Canvas:
         """Whether an object is known by a box only, which grows loose when rotated or sheared."""
         return any(isinstance(item, Item) and item.label is not None and not item.outlined for item in self._items)
 
+    @property
+    def painted(self) -> tuple[bool, ...]:
+        """For each labelled object, in drawn order, whether it was drawn or pasted here and not annotated alone."""
+        labelled = (item for item in self._items if isinstance(item, Item) and item.label is not None)
+        return tuple(item.colour is not None or item.rgba is not None for item in labelled)
+
     def without(self, number: int) -> "Canvas":
         """A canvas that lacks labelled object `number` (0 is the first drawn) and is the same otherwise.
 

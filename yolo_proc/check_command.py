@@ -77,13 +77,12 @@ def check(parser: FlagParser, argv: Sequence[str]) -> int:
 
 def _outcomes(config: Config, checks: "Sequence[Check]", out: Path) -> "Iterator[Outcome]":
     """Runs the checks and shows how far they are."""
-    import torch
-
     from yolo_proc.checks.bench import Bench
     from yolo_proc.checks.check import run_checks
-    from yolo_proc.runtime import processors
+    from yolo_proc.runtime import pick_device
+    from yolo_proc.setup import use_threads
 
-    torch.set_num_threads(config.threads or processors())
+    use_threads(config.threads, pick_device(config.device), config.batch_size)
     bench = Bench(config)
     bench.stream  # noqa: B018 a generator that is not found is a mistake of the user, and no finding
     with _progress(len(checks)) as (start, end):

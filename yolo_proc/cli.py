@@ -75,7 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         line = re.sub(r"\s*\n\s*", " ", str(error))
         print(f"{f'yolo_proc {name}'.rstrip()}: {line}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
+        if str(stopped):
+            print(f"yolo_proc {name}: {stopped}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `yolo_proc describe | head`
         sys.stderr.close()

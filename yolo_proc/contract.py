@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Flags = NDArray[np.bool_]
 
-# A run learns from what is left; more than this is no accident of crowded scenes (docs/labels.md says what drops).
+# A run learns from what is left; more than this is no accident of crowded scenes (checks/labels.py has figures).
 LARGEST_DROPPED_SHARE = 0.2
 # Fewer boxes than this may all lie in a corner of the frame by chance.
 ENOUGH_FOR_UNITS = 8

@@ -3,99 +3,39 @@
 As in `commands.py`, imports of what draws and decodes stand inside of functions.
 """
 
-import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from yolo_proc.annotations.records import BinaryLayout, Problems, ReadOptions
-from yolo_proc.configfile import Given, config_from_values, config_options, parse_anchors, read_config_file
+from yolo_proc.configfile import Given, config_from_values, config_options, read_config_file
 from yolo_proc.errors import ConfigError
 from yolo_proc.flags import FlagParser, Parsed, build_own
 from yolo_proc.options import option
+from yolo_proc.set_flags import (
+    BINARY,
+    FORMAT_NAMES,
+    SetParser,
+    binary_flags,
+    binary_layout,
+    by_field,
+    parse_size,
+    picture_progress,
+)
 
 if TYPE_CHECKING:
     from yolo_proc.datasets.chunks import Order
     from yolo_proc.datasets.convert import Converted
 
-FORMAT_NAMES = ("scredit", "yolo", "coco", "voc", "binary")
-_BINARY = "binary"
 _SHOWN_PROBLEMS = 20  # of the pictures that were skipped; the counts say how many there are
-
-
-class _DataParser(FlagParser):
-    """Spells what describes a binary set as a section: `--binary.stride`."""
-
-    def _fill(self) -> None:
-        self.own = {_dotted(flat): declared for flat, declared in self.own.items()}
-        super()._fill()
-
-
-def _dotted(flat: str) -> str:
-    return re.sub(f"^{_BINARY}-", f"{_BINARY}.", flat)
-
-
-def _undotted(own: Mapping[str, Given]) -> dict[str, Given]:
-    return {flat.replace(f"{_BINARY}.", f"{_BINARY}-"): one for flat, one in own.items()}
-
-
-def _binary_options(parsed: Parsed) -> list[str]:
-    """The flags given that describe a binary set."""
-    return [one.where for flat, one in parsed.own.items() if flat.startswith(f"{_BINARY}.")]
-
-
-_SIZE_RULE = "WIDTHxHEIGHT such as 416x416"
-
-
-def parse_size(text: str, where: str, low: int, high: int) -> tuple[int, int]:
-    """Width and height from `416x320`.
-
-    Raises:
-        ConfigError: another form, or a side out of range.
-    """
-    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
-    width, height = (int(match[1]), int(match[2])) if match else (0, 0)
-    if not (low <= width <= high and low <= height <= high):
-        raise ConfigError(f"{where}: expected {_SIZE_RULE}, sides from {low} to {high}, found {text!r}")
-    return width, height
-
-
-def _parse_anchors(text: str) -> tuple[tuple[float, float], ...]:
-    try:
-        sizes = parse_anchors(text)
-    except ConfigError:
-        sizes = None
-    if sizes is None:
-        raise ConfigError(f"--binary.anchors: expected sizes in pixels such as 60x60,120x90, found {text!r}")
-    return sizes
 
 
 def _required_folder(text: str | None, flag: str) -> Path:
     if not text:
         raise ConfigError(f"{flag}: expected a folder to write to")
     return Path(text)
-
-
-@contextmanager
-def _progress(total: int | None = None) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar of pictures on stderr, if that is a terminal; yields what sets it to (done, total)."""
-    from tqdm import tqdm
-
-    class Bar(tqdm):  # type: ignore[type-arg]  # it cannot be subscripted when it runs
-        """Without tqdm's thread, which would be one more to fork beside."""
-
-        monitor_interval = 0
-
-    with Bar(total=total, unit="img", leave=False, dynamic_ncols=True, disable=not sys.stderr.isatty()) as bar:
-
-        def show(done: int, of: int) -> None:
-            bar.total = of
-            bar.update(done - bar.n)
-
-        yield show
 
 
 # ------------------------------------------------------------------------------------------------- generate
@@ -126,7 +66,7 @@ def generate_parser() -> FlagParser:
     wanted = ("seed", "workers", "image-size", "generator.name")
     names = [flat for flat in config_options() if flat in wanted or flat.partition(".")[0] in ("labels", "augment")]
     names.remove("augment.enabled")  # that is --augment here
-    return _DataParser("generate", about, GenerateFlags, names, parameters=True)
+    return SetParser("generate", about, GenerateFlags, names, parameters=True)
 
 
 def generate(parser: FlagParser, argv: Sequence[str]) -> int:
@@ -144,7 +84,7 @@ def generate(parser: FlagParser, argv: Sequence[str]) -> int:
 
     with signals_to(stop, "finishes the pictures in hand and stops; once more stops at once") as signal_number:
         try:
-            with _progress(order.count) as show:
+            with picture_progress(order.count) as show:
                 summary = write(order, on_pictures=lambda done: show(done, order.count), stop=lambda: bool(stopping))
         except Interrupt:
             print(f"{order.out}: stopped at once; the same command goes on from there", file=sys.stderr)
@@ -155,22 +95,22 @@ def generate(parser: FlagParser, argv: Sequence[str]) -> int:
 
 
 def _order(parsed: Parsed) -> "Order":
-    flags = build_own(GenerateFlags, _undotted(parsed.own))
+    flags = build_own(GenerateFlags, by_field(parsed.own))
     out = _required_folder(flags.out, "--out")
     given = {**(read_config_file(Path(flags.config)) if flags.config is not None else {}), **parsed.given}
     given["augment.enabled"] = parsed.own.get("augment", Given(False, "--augment"))
     unused = [one.where for flat, one in parsed.given.items() if flat.startswith("augment.")]
     if unused and not flags.augment:
         raise ConfigError(f"{unused[0]}: has no effect without --augment on")
-    if flags.format != _BINARY and _binary_options(parsed):
-        raise ConfigError(f"{_binary_options(parsed)[0]}: only a binary set is like that; add --format binary")
+    if flags.format != BINARY and binary_flags(parsed):
+        raise ConfigError(f"{binary_flags(parsed)[0]}: only a binary set is like that; add --format binary")
     config = config_from_values(given)
     size = None if flags.picture_size is None else parse_size(flags.picture_size, "--picture-size", 16, 16384)
     from yolo_proc.datasets.chunks import Order
     from yolo_proc.datasets.pool import processors
 
     layout = None
-    if flags.format == _BINARY:
+    if flags.format == BINARY:
         width, height = size or (config.image_size, config.image_size)
         layout = _layout(flags, width, height)
     picture_type: Literal["png", "jpg"] = "png" if flags.picture_type == "png" else "jpg"
@@ -220,7 +160,7 @@ def convert_parser() -> FlagParser:
     return _ConvertParser("convert", about, ConvertFlags, [], positional=("folder", "the data set to read"))
 
 
-class _ConvertParser(_DataParser):
+class _ConvertParser(SetParser):
     """Spells `from`, which is no name in Python."""
 
     def _fill(self) -> None:
@@ -231,7 +171,7 @@ class _ConvertParser(_DataParser):
 def convert(parser: FlagParser, argv: Sequence[str]) -> int:
     """Converts a data set and prints what it has before and after."""
     parsed = parser.read(argv)
-    own = {("from-" if flat == "from" else flat): one for flat, one in _undotted(parsed.own).items()}
+    own = {("from-" if flat == "from" else flat): one for flat, one in by_field(parsed.own).items()}
     folder = own.pop("folder", None)
     if folder is None:
         raise ConfigError("expected the folder of a data set: yolo_proc convert FOLDER --to FORMAT --out FOLDER")
@@ -260,15 +200,14 @@ def convert(parser: FlagParser, argv: Sequence[str]) -> int:
         ),
         binary=layout,
     )
-    with _progress() as show:
+    with picture_progress() as show:
         done = write(work, on_pictures=show)
     _print_converted(done, work.source, out, flags.to)
     return 0
 
 
 def _layout(flags: GenerateFlags | ConvertFlags, width: int, height: int) -> BinaryLayout:
-    kind: Literal["unsigned_byte", "float32"] = "float32" if flags.binary_type == "float32" else "unsigned_byte"
-    return BinaryLayout(width, height, flags.binary_stride, _parse_anchors(flags.binary_anchors), kind)
+    return binary_layout((width, height), flags.binary_stride, flags.binary_anchors, flags.binary_type)
 
 
 def _print_converted(done: "Converted", source: Path, out: Path, to: str) -> None:

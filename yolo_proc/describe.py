@@ -131,7 +131,7 @@ def describe(model: nn.Module, codec: LabelCodec) -> Description:
         image_size=(width, height),
         layers=layers,
         grids=tuple(fields),
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        parameters=sum(layer.parameters for layer in layers),  # what only training needs has not run
         macs=sum(layer.macs for layer in layers),
         slots=codec.slots,
         fields=codec.fields,

@@ -5,8 +5,7 @@ imports torch.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -27,23 +26,44 @@ if TYPE_CHECKING:
 
 MODEL_FILE = "model.onnx"
 
+_Tally = Literal["read", "skipped", "found"]
 
-@contextmanager
-def _progress(total: int | None) -> Iterator[Callable[[int], None]]:
-    """A progress bar of pictures on stderr, if that is a terminal; yields what sets it."""
-    from tqdm import tqdm
 
-    class Bar(tqdm):  # type: ignore[type-arg]  # it cannot be subscripted when it runs
-        """Without tqdm's thread, which would be one more to fork beside."""
+class _Progress:
+    """A progress bar of pictures on stderr, if that is a terminal, that makes room for lines of text.
 
-        monitor_interval = 0
+    Args:
+        total: how many there will be; None where that is not known.
+    """
 
-    with Bar(total=total, unit="img", leave=False, dynamic_ncols=True, disable=not sys.stderr.isatty()) as bar:
+    def __init__(self, total: int | None) -> None:
+        from tqdm import tqdm
 
-        def show(done: int) -> None:
-            bar.update(done - bar.n)
+        class Bar(tqdm):  # type: ignore[type-arg]  # it cannot be subscripted when it runs
+            """Without tqdm's thread, which would be one more to fork beside."""
 
-        yield show
+            monitor_interval = 0
+
+        self._bar = Bar(total=total, unit="img", leave=False, dynamic_ncols=True, disable=not sys.stderr.isatty())
+
+    def __enter__(self) -> "_Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def show(self, done: int) -> None:
+        """So many are done."""
+        self._bar.update(done - self._bar.n)
+
+    def make_room(self) -> None:
+        """Takes the bar off its line; the next `show` may bring it back."""
+        self._bar.clear()
+
+    def say(self, line: str) -> None:
+        """A line for the user."""
+        self.make_room()
+        print(line, file=sys.stderr)
 
 
 # ----------------------------------------------------------------------------------------------- export
@@ -99,8 +119,8 @@ def export(parser: FlagParser, argv: Sequence[str]) -> int:
         images=flags.images,
         threads=threads,
     )
-    with _progress(flags.images) as show:
-        done = write(order, say=lambda line: print(line, file=sys.stderr), on_images=show)
+    with _Progress(flags.images) as progress:
+        done = write(order, say=progress.say, on_images=progress.show)
     names = ", ".join(order.file_of(precision) for precision in order.precisions)
     compared = f"compared on {flags.images} fresh images"
     print(f"{order.out}: {names}, model.json, vectors/, README.md from {done.checkpoint}, {compared}")
@@ -165,7 +185,11 @@ def predict(parser: FlagParser, argv: Sequence[str]) -> int:
     _check_out(out, [source.name for source in sources if source.kind != "camera"])
     finder = _finder(flags, config)
     writers: list[Writer] = []
-    return _run(sources, finder, writers, _open_writers(flags, out, finder, writers), flags.frames)
+    tally, interrupted = _run(sources, finder, writers, _open_writers(flags, out, finder, writers), flags.frames)
+    _print_tally(tally, out)
+    if interrupted and all(source.kind != "camera" for source in sources):
+        return 130
+    return 0 if tally["read"] else 2
 
 
 def _check_out(out: Path | None, files: Sequence[str]) -> None:
@@ -243,38 +267,43 @@ def _run(
     writers: "Sequence[Writer]",
     said: "JsonWriter | None",
     limit: int | None,
-) -> int:
-    """Shows every frame to the detector. An interrupt ends it like the last frame: a camera has no other end."""
+) -> tuple[dict[_Tally, int], bool]:
+    """Shows every frame to the detector. An interrupt ends it like the last frame: a camera has no other end.
+
+    Returns:
+        How much was read, skipped and found, and whether it was interrupted.
+    """
     from yolo_proc.exporting.sources import count_frames, frames_of
 
-    tally: dict[Literal["read", "skipped", "found"], int] = {"read": 0, "skipped": 0, "found": 0}
+    tally: dict[_Tally, int] = {"read": 0, "skipped": 0, "found": 0}
     interrupted = False
-    with _progress(count_frames(sources, limit)) as show:
+    printing = sys.stdout.isatty()  # on the bar's own screen
+    with _Progress(count_frames(sources, limit)) as progress:
         try:
             for source in sources:
                 for frame in frames_of(source, limit=limit):
                     if frame.rgb is None:
                         tally["skipped"] += 1
-                        print(f"skipped: {frame.error}", file=sys.stderr)
+                        progress.say(f"skipped: {frame.error}")
                         if said is not None:
                             said.add_error(frame)
                         continue
                     found = finder.detect(frame.rgb)
+                    if printing:
+                        progress.make_room()
                     for writer in writers:
                         writer.add(frame, found)
                     tally["read"] += 1
                     tally["found"] += len(found)
-                    show(tally["read"] + tally["skipped"])
+                    progress.show(tally["read"] + tally["skipped"])
         except KeyboardInterrupt:
             interrupted = True
     for writer in writers:
         writer.close()
-    _print_tally(tally)
-    if interrupted and all(source.kind != "camera" for source in sources):
-        return 130
-    return 0 if tally["read"] else 2
+    return tally, interrupted
 
 
-def _print_tally(tally: Mapping[Literal["read", "skipped", "found"], int]) -> None:
+def _print_tally(tally: Mapping[_Tally, int], out: Path | None) -> None:
     skipped = f", {tally['skipped']:,} skipped" if tally["skipped"] else ""
-    print(f"{tally['read']:,} pictures, {tally['found']:,} objects{skipped}", file=sys.stderr)
+    written = f"; see {out}" if out is not None and tally["read"] else ""
+    print(f"{tally['read']:,} pictures, {tally['found']:,} objects{skipped}{written}", file=sys.stderr)

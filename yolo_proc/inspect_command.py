@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from yolo_proc.annotations.records import BinaryLayout, Problems, ReadOptions
 from yolo_proc.commands import run_place
@@ -22,10 +22,10 @@ from yolo_proc.configfile import (
     read_config_file,
     resumed_config,
 )
-from yolo_proc.data_commands import FORMAT_NAMES, _DataParser, _parse_anchors, _progress, _undotted, parse_size
 from yolo_proc.errors import ConfigError
 from yolo_proc.flags import FlagParser, Parsed, build_own
 from yolo_proc.options import option
+from yolo_proc.set_flags import FORMAT_NAMES, SetParser, binary_layout, by_field, parse_size, picture_progress
 
 if TYPE_CHECKING:
     from yolo_proc.grids import Grid
@@ -70,7 +70,7 @@ def inspect_parser() -> FlagParser:
     names = [flat for flat in config_options() if flat in wanted or flat.partition(".")[0] in ("labels", "augment")]
     names.remove("augment.enabled")  # that is --augment here
     positional = ("folder", "a data set; without one a generator is inspected")
-    return _DataParser("inspect", about, InspectFlags, names, parameters=True, positional=positional)
+    return SetParser("inspect", about, InspectFlags, names, parameters=True, positional=positional)
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def _work(parsed: Parsed) -> _Work:
     Raises:
         ConfigError: options that do not go together.
     """
-    own = dict(_undotted(parsed.own))
+    own = dict(by_field(parsed.own))
     place = own.pop("folder", None)
     flags = build_own(InspectFlags, own)
     given = {**(read_config_file(Path(flags.config)) if flags.config is not None else {}), **parsed.given}
@@ -192,9 +192,8 @@ def _inspect_data_set(work: _Work, folder: Path) -> "Inspection":
 def _binary_layout(flags: InspectFlags) -> BinaryLayout | None:
     if flags.binary_size is None:
         return None
-    width, height = parse_size(flags.binary_size, "--binary.size", 1, 16384)
-    kind: Literal["unsigned_byte", "float32"] = "float32" if flags.binary_type == "float32" else "unsigned_byte"
-    return BinaryLayout(width, height, flags.binary_stride, _parse_anchors(flags.binary_anchors), kind)
+    size = parse_size(flags.binary_size, "--binary.size", 1, 16384)
+    return binary_layout(size, flags.binary_stride, flags.binary_anchors, flags.binary_type)
 
 
 def _measure(source: "Source") -> "Measured":
@@ -202,7 +201,7 @@ def _measure(source: "Source") -> "Measured":
     from yolo_proc.inspection.measure import Collector
 
     collector = Collector()
-    with _progress(len(source)) as show:
+    with picture_progress(len(source)) as show:
         for done, sample in enumerate(source.samples(), 1):
             if sample is not None:
                 collector.add(sample)

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 import torch
+from torch import nn
 
-from yolo_proc.model import Yolo
 from yolo_proc.stopping import Estimate, estimate_loss
 from yolo_proc.stream import Batch
 from yolo_proc.task import Task
@@ -14,7 +14,7 @@ JUDGE_BATCH = 20
 
 
 @torch.inference_mode()
-def measure_loss(model: Yolo, task: Task, groups: Iterable[Batch], device: torch.device) -> Estimate:
+def measure_loss(model: nn.Module, task: Task, groups: Iterable[Batch], device: torch.device) -> Estimate:
     """The weighted loss of a model in evaluation mode and float32, as it is shipped; each batch is a group."""
     assert not model.training
     rows_of_sums, rows_of_counts = [], []

@@ -24,7 +24,7 @@ def learn(state: TrainingState, task: Task, batch: Batch, device: torch.device) 
     set_lr(state.optimizer, state.schedule.lr(state.step))
     targets, dropped = task.targets(batch, device)
     result = train_step(
-        state.model,
+        state.network,
         state.optimizer,
         task,
         batch.images.to(device, non_blocking=True),

@@ -29,8 +29,8 @@ def build_optimizer(model: Yolo, config: OptimConfig) -> torch.optim.Optimizer:
         return torch.optim.SGD(groups, lr=lr, momentum=0.9, nesterov=True)
     if config.name == "adamw":
         return torch.optim.AdamW(groups, lr=lr, betas=ADAM_BETAS, fused=True)
-    # The output layer's rows mean different things, so no rotation of them is natural: AdamW trains it.
-    output = {id(parameter) for parameter in model.output.parameters()}
+    # Rows that mean different things: no rotation of them is natural, so AdamW trains the output layers.
+    output = {id(parameter) for parameter in model.output_parameters()}
     filters = [p for p in groups[0]["params"] if id(p) not in output]
     others = [([p for p in groups[0]["params"] if id(p) in output], config.weight_decay), (groups[1]["params"], 0.0)]
     return Muon(filters, others, lr=lr, adam_lr=lr * ADAM_SHARE, weight_decay=config.weight_decay)
@@ -50,6 +50,11 @@ class Decay:
     start: int
     steps: int
     reason: str = ""
+
+    @property
+    def end(self) -> int:
+        """The first update after it."""
+        return self.start + self.steps
 
 
 class Schedule:
@@ -74,10 +79,6 @@ class Schedule:
             return rate
         passed = min(1.0, (step - self.decay.start + 1) / self.decay.steps)
         return rate * (1.0 - (1.0 - FLOOR) * passed)
-
-    def decayed(self, step: int) -> bool:
-        """Whether the decay has ended before update `step`."""
-        return self.decay is not None and step >= self.decay.start + self.decay.steps
 
     def begin_decay(self, decay: Decay) -> None:
         """Records the decay."""

@@ -14,6 +14,9 @@ DECAY_SHARE = 0.65
 NEAR = 1.5
 # With half of the patience gone, a decay is the one thing that was not tried.
 IMPATIENT = 0.5
+# A target that is met, but not surely, is tried again with new images at the decay's last rate, so many epochs more:
+# each costs one, and another decay many.
+HELD_EPOCHS = 3
 BUDGET_ENDS = "the budget ends"  # the reason of a decay after which nothing comes
 
 
@@ -61,6 +64,18 @@ def decay_to_begin(pace: Pace, least_steps: int) -> Decay | None:
     if pace.patience and pace.waited >= IMPATIENT * pace.patience:
         return Decay(pace.step, wanted, "the loss stands still")
     return None
+
+
+def rise_again(decay: Decay, step: int, steps_per_epoch: int, loss: float, target: float | None) -> bool:
+    """Whether the learning rate rises after a decay, before update `step`: it has ended, and more is to be learned.
+
+    Args:
+        loss: the training loss over the last epoch.
+    """
+    if step < decay.end or decay.reason == BUDGET_ENDS:
+        return False
+    met = target is not None and loss <= target
+    return not met or step >= decay.end + HELD_EPOCHS * steps_per_epoch
 
 
 def _steps_left(pace: Pace) -> int | None:

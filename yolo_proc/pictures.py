@@ -57,6 +57,18 @@ def picture_size(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> tuple[int
         raise _told(path, error) from error
 
 
+def orientation_of(data: bytes) -> int:
+    """How a picture file's bytes want to be turned by EXIF, 1 to 8; 1 is as they are stored.
+
+    Raises:
+        AnnotationError: as of `picture_size`.
+    """
+    try:
+        return read_header(io.BytesIO(data), MAX_PIXELS).orientation
+    except (WrongFileError, OSError) as error:
+        raise _told("(bytes)", error) from error
+
+
 def read_picture(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS) -> Pixels:
     """The upright picture (H, W, 3), uint8 RGB, writable, of a file or of a file's bytes.
 

@@ -4,6 +4,7 @@ import csv
 import io
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from yolo_proc.checkpoint import list_checkpoints
@@ -11,9 +12,11 @@ from yolo_proc.config import Config
 from yolo_proc.configfile import config_to_toml
 from yolo_proc.errors import ConfigError, DataError
 from yolo_proc.generator import file_stem
+from yolo_proc.locking import locked
 
 METRICS = "metrics.csv"
 CONFIG = "config.toml"
+LOCK = ".lock"
 
 
 def new_run_folder(config: Config) -> Path:
@@ -46,6 +49,16 @@ def new_run_folder(config: Config) -> Path:
             return folder
     except OSError as error:
         raise DataError(f"{runs_dir}: a run's folder cannot be made there: {error.strerror}") from error
+
+
+def locked_run(folder: Path) -> AbstractContextManager[None]:
+    """Keeps other processes from training the run in the same folder.
+
+    Raises:
+        UserError: another one does it.
+        DataError: nothing can be written there.
+    """
+    return locked(folder / LOCK, folder, "trains this run")
 
 
 def write_config(folder: Path, config: Config) -> None:

@@ -13,6 +13,7 @@ import torch
 
 from yolo_proc.errors import ConfigError
 from yolo_proc.model import Yolo
+from yolo_proc.parts import InParts, in_parts
 from yolo_proc.step import train_step
 from yolo_proc.task import Task
 
@@ -79,7 +80,7 @@ def differences(then: dict[str, str], now: dict[str, str]) -> list[str]:
 
 
 def pick_precision(
-    name: str, model: Yolo, task: Task, make_batch: Callable[[], tuple[torch.Tensor, object]]
+    name: str, model: Yolo, task: Task, make_batch: Callable[[], tuple[torch.Tensor, object]], parts: int = 1
 ) -> tuple[str, str]:
     """The precision to train in, and a line that says why.
 
@@ -88,11 +89,13 @@ def pick_precision(
 
     Args:
         make_batch: gives uint8 images (B, H, W, 3) and targets on the model's device.
+        parts: in how many parts it will be trained.
     """
     if name != "auto":
         return name, f"precision {name}, as asked"
     images, targets = make_batch()
-    timed = {precision: _TimedStep(copy.deepcopy(model), precision) for precision in ("float32", "bf16")}
+    copies = {precision: in_parts(copy.deepcopy(model), parts) for precision in ("float32", "bf16")}
+    timed = {precision: _TimedStep(network, precision) for precision, network in copies.items()}
     for _ in range(1 + TIMED_STEPS):
         for one in timed.values():  # in turn, so that a drift of the machine's speed meets both
             one.step(task, images, targets)
@@ -111,7 +114,7 @@ def autocast_dtype(precision: str) -> torch.dtype | None:
 class _TimedStep:
     """Steps that change nothing, timed."""
 
-    def __init__(self, model: Yolo, precision: str) -> None:
+    def __init__(self, model: Yolo | InParts, precision: str) -> None:
         self.model = model
         self.autocast = autocast_dtype(precision)
         self.optimizer = torch.optim.SGD(model.parameters(), lr=0.0)

@@ -1,7 +1,8 @@
 """Builds a training session: device, scenes, network, and the state of a new or a resumed run."""
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,8 +23,9 @@ from yolo_proc.grids import Grid, grids_for, kmeans_anchors
 from yolo_proc.judge import JUDGE_BATCH
 from yolo_proc.model import Yolo, constant_object_logit
 from yolo_proc.optim import Ema, Schedule, build_optimizer
+from yolo_proc.parts import part_count
 from yolo_proc.rng import rng_for
-from yolo_proc.runs import new_run_folder, write_config
+from yolo_proc.runs import locked_run, new_run_folder, write_config
 from yolo_proc.runtime import differences, environment, pick_device, pick_precision, processors
 from yolo_proc.scene import label_verdict_codes
 from yolo_proc.state import TrainingState
@@ -73,17 +75,23 @@ class Session:
         return list(self.batches("validation", 0, VALIDATION_IMAGES))
 
 
-def open_session(config: Config, resume_from: Path | None, accept_changed_data: bool) -> Session:
-    """A session for `config`: new, or going on from a run's folder or checkpoint.
+@contextmanager
+def open_session(config: Config, resume_from: Path | None, accept_changed_data: bool) -> Iterator[Session]:
+    """A session for `config`: new, or going on from a run's folder or checkpoint; it alone trains the run meanwhile.
 
     Raises:
-        UserError: options that do not fit each other, the machine or the checkpoint.
+        UserError: options that do not fit each other, the machine or the checkpoint; another process trains the run.
     """
     config = validate(config)
     device = pick_device(config.device)
-    if resume_from is None:
-        return _new_session(config, device)
-    return _resumed_session(config, device, resume_from, accept_changed_data)
+    with ExitStack() as held:
+        if resume_from is None:
+            yield _new_session(config, device, held)
+            return
+        folder = resume_from if resume_from.is_dir() else resume_from.parent
+        if folder.is_dir():  # before the newest checkpoint is looked for: whoever has the lock may be writing it
+            held.enter_context(locked_run(folder))
+        yield _resumed_session(config, device, resume_from, accept_changed_data)
 
 
 def worker_count(config: Config) -> int:
@@ -91,18 +99,20 @@ def worker_count(config: Config) -> int:
     return processors() if config.workers < 0 else config.workers
 
 
-def _new_session(config: Config, device: torch.device) -> Session:
+def _new_session(config: Config, device: torch.device, held: ExitStack) -> Session:
     workers = worker_count(config)
-    threads = _use_threads(config.threads)
+    threads = use_threads(config.threads, device, config.batch_size)
     stream = Stream.from_config(config, "train")
     notes = _check_source(stream, config)
     folder = new_run_folder(config)  # what can fail at once comes before what takes seconds
+    held.enter_context(locked_run(folder))
     config = replace(config, run=folder.name)
     codec = build_codec(config, Stream.from_config(config, "anchors"), workers)
     task = DetectionTask(codec, config.labels, config.loss)
     model = build_model(config, codec, device)
     probes = Stream.from_config(config, "probe")
-    precision, why = pick_precision(config.precision, model, task, lambda: timing_batch(probes, task, device))
+    parts = part_count(device, threads, config.batch_size)
+    precision, why = pick_precision(config.precision, model, task, lambda: timing_batch(probes, task, device), parts)
     state = _state(config, model, stream, precision, threads, device)
     write_config(folder, config)
     return Session(config, folder, device, task, state, workers, [*notes, why])
@@ -125,9 +135,10 @@ def _resumed_session(config: Config, device: torch.device, resume_from: Path, ac
     refusals, inexact = compare_on_resume(old, config, accept_changed_data=accept_changed_data)
     if refusals:
         raise ConfigError("; ".join(refusals))
-    threads = _use_threads(config.threads or saved["threads"])
+    threads = use_threads(config.threads or saved["threads"], device, config.batch_size)
     precision = saved["precision"] if config.precision == "auto" else config.precision
     stream = Stream.from_config(config, "train")
+    _check_classes(path, saved["classes"], stream.classes)
     _check_data(saved["fingerprint"], fingerprint(config), accept_changed_data)
     nothing_left = _nothing_left(saved, config)
     lines = [*notes, *inexact]
@@ -179,6 +190,15 @@ def _before_decay(folder: Path, saved: dict[str, Any]) -> tuple[dict[str, Any], 
         f"the run had ended ({saved['finished']}); it goes on from epoch {earlier['epoch']}, before its learning rate "
         "decayed"
     )
+
+
+def _check_classes(path: Path, then: Sequence[str], now: Sequence[str]) -> None:
+    """Nobody can accept other classes: the network would go on under wrong names, or has too few outputs."""
+    if list(then) != list(now):
+        raise CheckpointError(
+            f"{path}: its classes are {', '.join(then)}, those of the scenes are {', '.join(now)}; give the scenes the "
+            "same names in the same order, or start a new run"
+        )
 
 
 def _check_data(then: Mapping[str, str], now: Mapping[str, str], accepted: bool) -> None:
@@ -233,14 +253,16 @@ def build_state(
         window=LossWindow(-(-config.epoch_images // config.batch_size), len(DetectionTask.terms)),
         precision=precision,
         threads=threads,
+        parts=part_count(next(model.parameters()).device, threads, config.batch_size),
         environment={},
         fingerprint={},
     )
 
 
-def _use_threads(asked: int) -> int:
+def use_threads(asked: int, device: torch.device, batch_size: int) -> int:
+    """The threads that were asked for or are at hand; each operation gets the share of one part of a batch."""
     threads = asked or processors()
-    torch.set_num_threads(threads)
+    torch.set_num_threads(threads // part_count(device, threads, batch_size))
     return threads
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from yolo_proc.configfile import config_values
 from yolo_proc.errors import CheckpointError
 from yolo_proc.model import Yolo
 from yolo_proc.optim import Ema, Schedule
+from yolo_proc.parts import InParts, in_parts
 from yolo_proc.stopping import LossWindow, Patience, TargetRule
 
 VERSION = 1
@@ -30,6 +32,7 @@ class TrainingState:
         finished: why the run ended by itself ("target", "plateau", ...); empty while it goes on.
         calibration: scale and bias of J's logit, once fitted.
         precision, threads: as chosen at the start, kept for the whole run.
+        parts: in how many parts a batch is trained and judged here, see `parts.py`.
         environment: what bit-exactness depends on, see `runtime.environment`.
         fingerprint: what the scenes depend on, see `fingerprint.py`.
     """
@@ -47,6 +50,7 @@ class TrainingState:
     threads: int
     environment: dict[str, str]
     fingerprint: dict[str, str]
+    parts: int = 1
     step: int = 0
     epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
@@ -56,6 +60,16 @@ class TrainingState:
     best_loss: float = float("inf")
     finished: str = ""
     calibration: tuple[float, float] | None = None
+
+    @cached_property
+    def network(self) -> Yolo | InParts:
+        """The network as it is trained here."""
+        return in_parts(self.model, self.parts)
+
+    @cached_property
+    def averaged(self) -> Yolo | InParts:
+        """The network of the averaged weights as it is judged here."""
+        return in_parts(self.ema.model, self.parts)
 
     @property
     def steps_per_epoch(self) -> int:

@@ -1,8 +1,8 @@
 """One training step: the only place where weights change."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,18 @@ from torch import Tensor, nn
 from yolo_proc.errors import TrainingError
 from yolo_proc.loss import mean_terms, total
 from yolo_proc.task import Task
+
+Terms = Mapping[str, tuple[Tensor, Tensor]]
+
+
+class Network(Protocol):
+    """What is trained: `model.Yolo`, whole or in parts."""
+
+    def with_auxiliary(self, images: Tensor, /) -> tuple[Tensor, Tensor | None]:
+        """uint8 RGB (B, H, W, 3) -> raw logits (B, S, 5 + C), and the auxiliary output if there is one."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """All that is trained."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +43,7 @@ class StepResult:
 
 
 def train_step(
-    model: nn.Module,
+    model: Network,
     optimizer: torch.optim.Optimizer,
     task: Task,
     images: Tensor,
@@ -40,7 +52,7 @@ def train_step(
     clip_norm: float,
     autocast: torch.dtype | None,
 ) -> StepResult:
-    """Forward, loss, backward, clipped gradients, update.
+    """Forward, loss, backward, clipped gradients, update. What the auxiliary output says is learned on the way.
 
     Args:
         images: (B, H, W, 3) uint8 on the model's device.
@@ -51,11 +63,11 @@ def train_step(
     Raises:
         TrainingError: a loss or gradient that is not finite; no weight was changed.
     """
-    loss, terms, logits = forward_loss(model, task, images, targets, autocast=autocast)
-    if not torch.isfinite(loss):
+    objective, loss, terms, logits = forward_objective(model, task, images, targets, autocast=autocast)
+    if not torch.isfinite(objective):
         raise NotFiniteError("loss", task.blame(logits.detach(), targets))
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    objective.backward()  # type: ignore[no-untyped-call]
     norm = nn.utils.clip_grad_norm_(model.parameters(), clip_norm if clip_norm > 0 else float("inf"))
     if not torch.isfinite(norm):
         raise NotFiniteError("gradient", task.blame(logits.detach(), targets))
@@ -67,13 +79,25 @@ def train_step(
 
 def forward_loss(
     model: nn.Module, task: Task, images: Tensor, targets: Any, *, autocast: torch.dtype | None
-) -> tuple[Tensor, Mapping[str, tuple[Tensor, Tensor]], Tensor]:
-    """The loss that is minimised: a scalar, its terms as (sum, count), and the raw logits (B, S, 5 + C) in float32."""
+) -> tuple[Tensor, Terms, Tensor]:
+    """The loss: a scalar, its terms as (sum, count), and the raw logits (B, S, 5 + C) in float32."""
     with torch.autocast(images.device.type, dtype=autocast, enabled=autocast is not None):
         logits = model(images)  # (B, S, 5 + C)
     logits = logits.float()
     terms = task.loss(logits, targets)
     return total(mean_terms(terms), task.weights), terms, logits
+
+
+def forward_objective(
+    model: Network, task: Task, images: Tensor, targets: Any, *, autocast: torch.dtype | None
+) -> tuple[Tensor, Tensor, Terms, Tensor]:
+    """What training minimises, the loss with what the auxiliary output adds; then what `forward_loss` gives."""
+    with torch.autocast(images.device.type, dtype=autocast, enabled=autocast is not None):
+        logits, values = model.with_auxiliary(images)  # (B, S, 5 + C), (B, M, 4)
+    logits = logits.float()
+    terms = task.loss(logits, targets)
+    loss = total(mean_terms(terms), task.weights)
+    return loss if values is None else loss + task.auxiliary(values, targets), loss, terms, logits
 
 
 class NotFiniteError(TrainingError):

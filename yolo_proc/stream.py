@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo_proc.augment import Augmenter, forbid_update_check, import_albumentations, needs_albumentations
+from yolo_proc.augment import Augmenter, Plan, forbid_update_check, import_albumentations, needs_albumentations
 from yolo_proc.boxes import FloatArray, as_boxes
 from yolo_proc.canvas import Canvas
 from yolo_proc.config import AugmentConfig, Config
@@ -127,7 +127,15 @@ class Stream:
         """
         return self._scene(index, number)
 
-    def _scene(self, index: int, left_out: int | None) -> Scene:
+    def painted(self, index: int) -> tuple[bool, ...]:
+        """For each object of scene `index`, whether it has pixels of its own; what is annotated has none."""
+        canvas, plan, matrix = self._drawn(index)
+        numbers = canvas.numbers_in_frame(plan.width, plan.height, matrix, self.classes)
+        own = canvas.painted
+        return tuple(own[number] for number in numbers)
+
+    def _drawn(self, index: int) -> tuple[Canvas, Plan, FloatArray | None]:
+        """The display list of scene `index`, its plan, and the matrix of its geometry."""
         if index < 0:
             raise IndexError(f"stream {self.stream}: scenes count from 0, found {index}")
         source = self.generator if isinstance(self.generator, Source) else None
@@ -136,7 +144,10 @@ class Stream:
         shorter = min(plan.width, plan.height)
         canvas = Canvas(plan.width / shorter, plan.height / shorter)
         self._draw(canvas, index, (plan.width, plan.height))
-        matrix = plan.matrix(loose=canvas.has_loose_boxes and not self.augment.loose_boxes)
+        return canvas, plan, plan.matrix(loose=canvas.has_loose_boxes and not self.augment.loose_boxes)
+
+    def _scene(self, index: int, left_out: int | None) -> Scene:
+        canvas, plan, matrix = self._drawn(index)
         try:
             if left_out is not None:
                 numbers = canvas.numbers_in_frame(plan.width, plan.height, matrix, self.classes)

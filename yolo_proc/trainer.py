@@ -38,7 +38,7 @@ from yolo_proc.events import (
 from yolo_proc.judge import measure_loss
 from yolo_proc.learn import learn
 from yolo_proc.model import model_from_checkpoint
-from yolo_proc.pacing import BUDGET_ENDS, Pace, decay_to_begin
+from yolo_proc.pacing import Pace, decay_to_begin, rise_again
 from yolo_proc.report import Drops, dominant_term, metrics_row, not_finite_line, weighted_terms
 from yolo_proc.runs import write_metrics
 from yolo_proc.runtime import agree
@@ -90,32 +90,29 @@ class Trainer:
     def run(self) -> Iterator[Event]:
         """Yields the events of the run; see `train`."""
         self._start = self._saved_at = time.monotonic()
-        session = open_session(self._config, self._resume_from, self._accept_changed_data)
-        self.session = session
-        self.state = session.state
-        self._config = session.config
-        self._first_step = self.state.step
-        # Where a resumed run goes on from, until its first checkpoint says that it has another future.
-        self._position = (self.state.epoch, self.state.step_in_epoch) if session.resumed_from is not None else None
-        self._speeds: deque[float] = deque(maxlen=20)
-        self._drops = Drops()
-        yield RunStarted(
-            session.folder,
-            self._config,
-            str(session.device),
-            self.state.precision,
-            sum(parameter.numel() for parameter in self.state.model.parameters()),
-            session.task.codec.slots,
-            tuple(session.notes),
-            self.state.epoch,
-            self.state.images,
-            session.resumed_from,
-        )
-        stopped = yield from self._before(session)
-        if stopped is not None:
-            yield stopped
-            return
-        yield from self._loop(session)
+        with open_session(self._config, self._resume_from, self._accept_changed_data) as session:
+            self.session = session
+            self.state = session.state
+            self._config = session.config
+            self._first_step = self.state.step
+            # Where a resumed run goes on from, until its first checkpoint says that it has another future.
+            self._position = (self.state.epoch, self.state.step_in_epoch) if session.resumed_from is not None else None
+            self._speeds: deque[float] = deque(maxlen=20)
+            self._drops = Drops()
+            yield RunStarted(
+                session.folder,
+                self._config,
+                str(session.device),
+                self.state.precision,
+                sum(parameter.numel() for parameter in self.state.model.shipped_parameters()),
+                session.task.codec.slots,
+                tuple(session.notes),
+                self.state.epoch,
+                self.state.images,
+                session.resumed_from,
+            )
+            stopped = yield from self._before(session)
+            yield from self._loop(session) if stopped is None else [stopped]
 
     def _before(self, session: Session) -> Generator[Event, None, Stopped | None]:
         """Runs a new run's quick checks, until a command waits; returns `Stopped` where there is nothing to train."""
@@ -220,7 +217,7 @@ class Trainer:
 
     def _end_inside_epoch(self, session: Session) -> Generator[Event, None, Stopped]:
         """Ends the run because its time is over."""
-        validation = measure_loss(self.state.ema.model, session.task, session.validation, session.device)
+        validation = measure_loss(session.state.averaged, session.task, session.validation, session.device)
         stop = self._budget_ended("max-time")
         self.state.finished = stop.reason
         yield from self._ship(session, validation, stop)
@@ -231,7 +228,7 @@ class Trainer:
         """Judges the epoch, decides, saves; returns `Stopped` where the run ends by itself."""
         state = self.state
         training = state.window.estimate([session.task.weights[term] for term in session.task.terms])
-        validation = measure_loss(state.ema.model, session.task, session.validation, session.device)
+        validation = measure_loss(session.state.averaged, session.task, session.validation, session.device)
         state.epoch += 1
         event = self._epoch_event(session, training, validation)
         state.history.append(metrics_row(event))
@@ -244,7 +241,7 @@ class Trainer:
             yield tried
         stop = self._verdict(tried, impatient)
         if stop is None:
-            yield from self._pace(session, validation)
+            yield from self._pace(session, training, validation)
         else:
             state.finished = stop.reason
         yield from self._ship(session, validation, stop)
@@ -277,7 +274,7 @@ class Trainer:
             return None
         rule.tries += 1
         fresh = session.batches("target", (rule.tries - 1) * TARGET_IMAGES, TARGET_IMAGES)
-        shipped = measure_loss(self.state.ema.model, session.task, fresh, session.device)
+        shipped = measure_loss(session.state.averaged, session.task, fresh, session.device)
         return TargetTried(
             k=rule.tries,
             level=rule.level,
@@ -314,12 +311,12 @@ class Trainer:
             return self._stopped("done", f"the budget {name} ended")
         return self._stopped("budget", f"the budget {name} ended before the target loss {target:g}")
 
-    def _pace(self, session: Session, validation: Estimate) -> Iterator[Event]:
+    def _pace(self, session: Session, training: Estimate, validation: Estimate) -> Iterator[Event]:
         """Begins or ends the learning rate's decay where it is time to; the state before a decay is kept."""
         config, state = self._config, self.state
         decay = state.schedule.decay
         if decay is not None:
-            if state.schedule.decayed(state.step) and decay.reason != BUDGET_ENDS:
+            if agree(rise_again(decay, state.step, state.steps_per_epoch, training.mean, config.target_loss)):
                 state.schedule.restart(state.step)
                 yield Note("the decay has ended: the learning rate rises again")
             return

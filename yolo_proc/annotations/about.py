@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from yolo_proc.annotations.classes import SET_FILE
+from yolo_proc.annotations.classes import SET_FILE, set_file
 from yolo_proc.annotations.records import AnnotationError, BinaryLayout
 
 VERSION = 1
@@ -17,20 +17,21 @@ def about_bytes(about: Mapping[str, Any]) -> bytes:
     return (json.dumps(about, ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode()
 
 
-def read_about(root: Path) -> dict[str, Any] | None:
-    """What the file in a data set's folder says; None where there is none.
+def read_about(root: Path, *, above: bool = True) -> dict[str, Any] | None:
+    """What the file of a data set says; None where there is none.
 
     Args:
         root: the folder; or a file in it, as a YOLO set may be named.
+        above: of a part that is a data set itself, take the file in the folder above.
 
     Raises:
         AnnotationError: it is no JSON object, is of another version, or lies outside of the folder.
     """
     folder = root.parent if root.is_file() else root
-    path = folder / SET_FILE
+    path = set_file(folder) if above else folder / SET_FILE
     if not path.is_file():
         return None
-    if not path.resolve().is_relative_to(folder.resolve()):
+    if not path.resolve().is_relative_to(path.parent.resolve()):
         raise AnnotationError(path, "", "a file in the data set's folder", "a link that leads out", reason="escape")
     try:
         about = json.loads(path.read_bytes().decode("utf-8-sig"))

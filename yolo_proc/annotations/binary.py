@@ -16,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
 NAME = "binary"
 SET_INFO, IMAGES, LABELS = "image_set_info.json", "images.bin", "labels.bin"
-# The reasons of `encode_record` that speak of a whole item; the others speak of something that is said about one.
+# The reasons of `label_records` that speak of a whole item; the others speak of something that is said about one.
 LOST_ITEMS = frozenset({SLOT_TAKEN, "min_box_px", "ignore", "mask", "point", "polygon", "text"})
 
 _BYTES = {"unsigned_byte": 1, "float32": 4}  # of one channel of one pixel
@@ -104,9 +105,9 @@ def set_info(count: int, layout: BinaryLayout, classes: int) -> bytes:
 
 @dataclass(frozen=True)
 class _Offered:
-    """What `LabelCodec.assign` looks at in a batch, for one picture that may have no pixels."""
+    """What `LabelCodec.assign` looks at in a batch, for pictures that may have no pixels."""
 
-    images: NDArray[np.uint8]  # (1, H, W, 3), its shape alone counts
+    images: NDArray[np.uint8]  # (B, H, W, 3), its shape alone counts
     box_xyxy: FloatArray
     class_ids: NDArray[np.int64]
     image_ids: NDArray[np.int64]
@@ -117,41 +118,51 @@ class _Offered:
     ignore_image_ids: NDArray[np.int64]
 
 
-def encode_record(
-    annotation: Annotation, image: Image | None, layout: BinaryLayout, classes: int
-) -> tuple[bytes, bytes, Counter[str]]:
-    """One picture's two records.
+def picture_record(image: Image, layout: BinaryLayout) -> memoryview:
+    """The bytes of the record of one picture, (H, W, 3) uint8 RGB.
+
+    Raises:
+        AnnotationError: a picture of another size than the layout's ("size").
+        ConfigError: an unknown type.
+    """
+    height, width = image.shape[:2]
+    _check_picture("picture", width, height, layout)
+    # Reversed strides cost ten times as much as OpenCV.
+    is_bytes = image_length(layout) == image.size
+    values = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if is_bytes else np.divide(image, np.float32(255), dtype="<f4")
+    return values.reshape(-1).view(np.uint8).data  # no copy: a record of float32 is large
+
+
+def label_records(annotations: Sequence[Annotation], layout: BinaryLayout, classes: int) -> tuple[bytes, Counter[str]]:
+    """The records of some pictures' labels, one after another.
 
     Args:
-        image: (H, W, 3) uint8 RGB; None for a set of labels alone.
+        annotations: several, because the slots of many objects cost as much as those of one.
 
     Returns:
-        (image bytes, label bytes, lost): empty image bytes without an image; `lost` counts by reason: whole items by
-        the words of `LOST_ITEMS`, and "confidence", "rotation", "visible", "in_frame", "outline", "anchor", "class".
+        (records, lost): `lost` counts by reason: whole items by the words of `LOST_ITEMS`, and "confidence",
+        "rotation", "visible", "in_frame", "outline", "anchor", "class".
 
     Raises:
         AnnotationError: a picture of another size than the layout's ("size").
         ConfigError: a layout that no set can have.
     """
     codec = codec_of(layout, classes)
-    for width, height in [(annotation.width, annotation.height)] + ([] if image is None else [image.shape[1::-1]]):
-        if (width, height) != codec.frame:
-            expected = f"a picture of {layout.width} x {layout.height} (--binary.size)"
-            raise AnnotationError(
-                annotation.path or annotation.name, "", expected, f"{width} x {height}", reason="size"
-            )
-    offered = [item for item in annotation.items if item.is_label]
-    lost = Counter(word for item in annotation.items for word in losses(item))
-    ones = np.ones(len(offered))
+    for one in annotations:
+        _check_picture(one.path or one.name, one.width, one.height, layout)
+    offered = [(number, item) for number, one in enumerate(annotations) for item in one.items if item.is_label]
+    items = [item for _, item in offered]
+    lost = Counter(word for one in annotations for item in one.items for word in losses(item))
+    ones = np.ones(len(items))
     targets = codec.assign(
         cast(
             "Batch",
             _Offered(
-                images=np.broadcast_to(np.uint8(0), (1, layout.height, layout.width, 3)),
-                box_xyxy=as_boxes([item.xyxy for item in offered]),
-                class_ids=np.array([item.class_id for item in offered], dtype=np.int64),
-                image_ids=np.zeros(len(offered), dtype=np.int64),
-                confidence=np.array([1.0 if item.confidence is None else item.confidence for item in offered]),
+                images=np.broadcast_to(np.uint8(0), (len(annotations), layout.height, layout.width, 3)),
+                box_xyxy=as_boxes([item.xyxy for item in items]),
+                class_ids=np.array([item.class_id for item in items], dtype=np.int64),
+                image_ids=np.array([number for number, _ in offered], dtype=np.int64),
+                confidence=np.array([1.0 if item.confidence is None else item.confidence for item in items]),
                 visible=ones,
                 in_frame=ones,
                 ignore_xyxy=as_boxes([]),
@@ -161,10 +172,16 @@ def encode_record(
         _NO_LIMITS,
     )
     lost.update({reason: count for reason, count in targets.dropped.items() if count})
-    slots = codec.dense(targets)[0]  # (S, 5 + C)
-    slots[:, J] = np.maximum(slots[:, J], 0)  # -1, ignored, is not known here
-    slots[:, X:W] = np.minimum(slots[:, X:W], _BELOW_ONE)  # float32 may have rounded up to the next cell
-    return b"" if image is None else _image_bytes(image, layout), slots.astype("<f4").tobytes(), lost
+    slots = codec.dense(targets)  # (B, S, 5 + C)
+    slots[..., J] = np.maximum(slots[..., J], 0)  # -1, ignored, is not known here
+    slots[..., X:W] = np.minimum(slots[..., X:W], _BELOW_ONE)  # float32 may have rounded up to the next cell
+    return slots.astype("<f4").tobytes(), lost
+
+
+def _check_picture(picture: Path | str, width: int, height: int, layout: BinaryLayout) -> None:
+    if (width, height) != (layout.width, layout.height):
+        expected = f"a picture of {layout.width} x {layout.height} (--binary.size)"
+        raise AnnotationError(picture, "", expected, f"{width} x {height}", reason="size")
 
 
 def losses(item: Item) -> Sequence[str]:
@@ -172,12 +189,6 @@ def losses(item: Item) -> Sequence[str]:
     if not item.is_label:
         return ("ignore" if item.kind == "rectangle" else item.kind,)
     return lost_details(item)
-
-
-def _image_bytes(image: Image, layout: BinaryLayout) -> bytes:
-    if layout.value_type == "unsigned_byte":
-        return image[..., ::-1].tobytes()
-    return (image.astype("<f4") / np.float32(255)).astype("<f4").tobytes()
 
 
 # ---- reading

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from yolo_proc.annotations.records import AnnotationError, ReadOptions
+from yolo_proc.annotations.records import SPLITS, AnnotationError, ReadOptions
 from yolo_proc.errors import ConfigError
 
 SET_FILE = "yolo_proc.json"
+_OWN_PARTS = ("scredit", "binary")  # formats whose `train/` and `val/` are data sets themselves
 MAX_CLASSES = 10_000  # made up at most: a damaged index must not make a billion names
 
 
@@ -49,7 +50,7 @@ def resolve_classes(
         if options.classes is not None:
             raise ConfigError(f"--classes: expected {expected} in {root}, found {found}")
         place = "classes" if names_of_set(root) is not None else "class names"
-        path = root / SET_FILE if place == "classes" else root
+        path = set_file(root) if place == "classes" else root
         raise AnnotationError(path, place, expected, found, reason="class")
     return known, ()
 
@@ -87,16 +88,30 @@ def wrong_names(names: Sequence[str]) -> str:
     return ""
 
 
+def set_file(root: Path) -> Path:
+    """Where `yolo_proc.json` is: in the data set, or above a part that is a data set itself; it need not exist."""
+    path = root / SET_FILE
+    above = root.parent / SET_FILE
+    if root.name in SPLITS and not path.exists() and above.is_file():
+        try:
+            content = json.loads(above.read_bytes().decode("utf-8-sig"))
+        except (ValueError, RecursionError, OSError):
+            return path
+        if isinstance(content, dict) and content.get("format") in _OWN_PARTS:
+            return above
+    return path
+
+
 def names_of_set(root: Path) -> tuple[str, ...] | None:
-    """The classes of `yolo_proc.json` in the folder; None without the file, or without the key.
+    """The classes of a data set's `yolo_proc.json`; None without the file, or without the key.
 
     Raises:
         AnnotationError: the file is damaged, of another version, or lies outside of the folder ("escape").
     """
-    path = root / SET_FILE
+    path = set_file(root)
     if not path.is_file():
         return None
-    if not path.resolve().is_relative_to(root.resolve()):
+    if not path.resolve().is_relative_to(path.parent.resolve()):
         raise AnnotationError(path, "", "a file in the data set's folder", "a link that leads out", reason="escape")
     try:
         content: Any = json.loads(path.read_bytes().decode("utf-8-sig"))

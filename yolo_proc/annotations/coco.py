@@ -20,7 +20,7 @@ from typing import Any
 from yolo_proc.annotations.checked_json import Entry, read_object
 from yolo_proc.annotations.classes import SET_FILE, resolve_classes
 from yolo_proc.annotations.common import Folder, checked_name, lost_details
-from yolo_proc.annotations.layout import Layout
+from yolo_proc.annotations.layout import Layout, Listed
 from yolo_proc.annotations.records import (
     SPLITS,
     Annotation,
@@ -310,23 +310,27 @@ class CocoLayout(Layout):
 
     name = "coco"
 
-    def picture_file(self, split: str, name: str) -> PurePosixPath:
+    def picture_file(self, split: str, name: str) -> str:
         """`train/image_00001.jpg`.
 
         Raises:
             DataError: a name with folders, or without the suffix of a picture.
         """
-        return PurePosixPath(split, checked_name(name))
+        return f"{split}/{checked_name(name)}"
 
     def label_file(self, split: str, annotation: Annotation) -> None:  # noqa: ARG002 it has none
         """None: the labels of all pictures stand in one file."""
         return
 
-    def set_files(self, splits: Mapping[str, Sequence[Annotation]]) -> dict[PurePosixPath, bytes]:
+    def listed(self, annotation: Annotation) -> Listed:
+        """The picture's record and those of its items, one a line, each without its beginning: the ids."""
+        image = {"file_name": annotation.name, "width": annotation.width, "height": annotation.height}
+        items = [self._record(item, annotation) for item in annotation.items if item.kind == "rectangle"]
+        return Listed(annotation.name, "\n".join([_json(image)[1:], *items]))
+
+    def set_files(self, splits: Mapping[str, Sequence[Listed]]) -> dict[str, bytes]:
         """The JSON file of each part."""
-        return {
-            PurePosixPath(FOLDER, f"{PREFIX}_{split}.json"): self._file(splits.get(split, ())) for split in self.splits
-        }
+        return {f"{FOLDER}/{PREFIX}_{split}.json": self._file(splits.get(split, ())) for split in self.splits}
 
     def losses(self, item: Item) -> Sequence[str]:
         """What of an item COCO cannot say; an item that is no rectangle is lost as a whole, as its kind."""
@@ -335,53 +339,63 @@ class CocoLayout(Layout):
         has_outline = len(item.points) >= 3 and not item.ignore
         return tuple(word for word in lost_details(item) if word != "outline" or not has_outline)
 
-    def _file(self, annotations: Sequence[Annotation]) -> bytes:
+    def _file(self, pictures: Sequence[Listed]) -> bytes:
         """One record a line, ids from 1; ASCII, because some readers open the file in whatever encoding they are in."""
-        images, records = [], []
-        for number, annotation in enumerate(annotations, 1):
-            size = {"width": annotation.width, "height": annotation.height}
-            images.append({"id": number, "file_name": annotation.name, **size})
-            records += [self._record(item, number, annotation) for item in annotation.items if item.kind == "rectangle"]
+        images: list[str] = []
+        records: list[str] = []
+        for number, picture in enumerate(pictures, 1):
+            image, *items = picture.text.split("\n")
+            images.append(f'{{"id":{number},{image}')
+            records += [
+                f'{{"id":{first},"image_id":{number},{item}' for first, item in enumerate(items, len(records) + 1)
+            ]
         categories = [
-            {"id": number, "name": name, "supercategory": "object"} for number, name in enumerate(self.classes, 1)
+            _json({"id": number, "name": name, "supercategory": "object"})
+            for number, name in enumerate(self.classes, 1)
         ]
-        lists = {
-            "images": images,
-            "annotations": [{"id": number, **record} for number, record in enumerate(records, 1)],
-            "categories": categories,
-        }
+        lists = {"images": images, "annotations": records, "categories": categories}
         head = '{"info":{"description":"made with yolo_proc"},\n"licenses":[],\n'
-        return (head + ",\n".join(_list_text(key, values) for key, values in lists.items()) + "}\n").encode("ascii")
+        return (head + ",\n".join(_list_text(key, lines) for key, lines in lists.items()) + "}\n").encode("ascii")
 
-    def _record(self, item: Item, image_id: int, annotation: Annotation) -> dict[str, Any]:
+    def _record(self, item: Item, annotation: Annotation) -> str:
+        """What is said of an item, behind the ids."""
         assert 0 <= item.class_id < len(self.classes), f"class {item.class_id} of {len(self.classes)}"
         x0, y0, x1, y1 = item.xyxy
         area = (x1 - x0) * (y1 - y0)
-        segmentation: Any = []
+        segmentation = "[]"
         if item.ignore:
-            segmentation = _box_rle(item.xyxy, annotation.width, annotation.height)  # what COCO demands of a crowd
+            # What COCO demands of a crowd.
+            segmentation = _json(_box_rle(item.xyxy, annotation.width, annotation.height))
         elif len(item.points) >= 3:
-            segmentation = [[value for point in item.points for value in point]]
+            segmentation = f"[[{_polygon_text(item.points)}]]"
             area = _area(item.points)
-        return {
-            "image_id": image_id,
-            "category_id": item.class_id + 1,
-            "bbox": [x0, y0, x1 - x0, y1 - y0],
-            "area": area,
-            "iscrowd": int(item.ignore),
-            "segmentation": segmentation,
-        }
+        bbox = [x0, y0, x1 - x0, y1 - y0]
+        said = _json({"category_id": item.class_id + 1, "bbox": bbox, "area": area, "iscrowd": int(item.ignore)})
+        return f'{said[1:-1]},"segmentation":{segmentation}}}'
 
 
-def _list_text(key: str, values: Sequence[Mapping[str, Any]]) -> str:
-    lines = [json.dumps(value, separators=(",", ":"), allow_nan=False) for value in values]
+# On one line: `_json` escapes the line ends in a text.
+_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
+def _list_text(key: str, lines: Sequence[str]) -> str:
     return f'"{key}":[\n' + ",\n".join(lines) + "\n]" if lines else f'"{key}":[]'
 
 
+def _polygon_text(points: Points) -> str:
+    """x and y in turn, 9 significant digits: the shortest digits that give a float back cost twice as much."""
+    numbers = tuple(itertools.chain.from_iterable(points))
+    return ("%.9g," * len(numbers) % numbers)[:-1]
+
+
 def _area(points: Points) -> float:
-    """Of a polygon, by the shoelace formula; square pixels."""
-    pairs = itertools.pairwise((*points, points[0]))
-    return abs(math.fsum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in pairs)) / 2
+    """Of a polygon, by the shoelace formula; square pixels. Not finite if a point is not."""
+    twice = 0.0
+    x0, y0 = points[-1]
+    for x1, y1 in points:
+        twice += x0 * y1 - x1 * y0
+        x0, y0 = x1, y1
+    return abs(twice) / 2
 
 
 def _box_rle(xyxy: Box, width: int, height: int) -> dict[str, list[int]]:

@@ -5,7 +5,8 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from yolo_proc.annotations.records import Annotation, AnnotationError, Item
+from yolo_proc.annotations.layout import Listed
+from yolo_proc.annotations.records import AnnotationError, Item
 from yolo_proc.errors import DataError
 from yolo_proc.pictures import SUFFIXES
 
@@ -136,14 +137,14 @@ def checked_name(name: str) -> str:
         DataError: a folder in it, signs that are not printable, blanks at an end, no stem, or no suffix of a picture.
     """
     stem, _, suffix = name.rpartition(".")
-    plain = name.isprintable() and not set(name) & set("/\\")
+    plain = name.isprintable() and "/" not in name and "\\" not in name
     if not (plain and stem.strip() == stem and not stem.startswith(".") and stem and f".{suffix.lower()}" in SUFFIXES):
         expected = f"a file name with one of the suffixes {', '.join(sorted(SUFFIXES))}"
         raise DataError(f"picture {name!r}: expected {expected}, found none (rename the picture)")
     return name
 
 
-def check_stems(where: str, annotations: Iterable[Annotation]) -> None:
+def check_stems(where: str, pictures: Iterable[Listed]) -> None:
     """Sees to it that no two pictures share a label file.
 
     Args:
@@ -153,11 +154,11 @@ def check_stems(where: str, annotations: Iterable[Annotation]) -> None:
         DataError: two names that differ only in their suffix, or not at all.
     """
     seen: dict[str, str] = {}
-    for annotation in annotations:
-        other = seen.get(annotation.stem)
-        seen[annotation.stem] = annotation.name
+    for picture in pictures:
+        other = seen.get(picture.stem)
+        seen[picture.stem] = picture.name
         if other is not None:
-            raise DataError(f"{where}: {other!r} and {annotation.name!r} share a base name (rename one of them)")
+            raise DataError(f"{where}: {other!r} and {picture.name!r} share a base name (rename one of them)")
 
 
 def lost_details(item: Item) -> tuple[str, ...]:

@@ -21,14 +21,12 @@ class Format(NamedTuple):
         looks_like: whether a folder holds such a set; cheap.
         layout: how it is written; None for binary sets, whose pictures are no files.
         signs: what a folder of this format has, for a message.
-        needs_items: whether the files of the whole set repeat what is in each picture.
     """
 
     read: Callable[[Path, ReadOptions], DataSet]
     looks_like: Callable[[Path], bool]
     layout: type[Layout] | None
     signs: str
-    needs_items: bool = False
 
 
 FORMATS: Mapping[str, Format] = {
@@ -39,9 +37,7 @@ FORMATS: Mapping[str, Format] = {
         "pictures beside a folder annotations with their scripts",
     ),
     "yolo": Format(yolo_txt.read, yolo_txt.looks_like, yolo_txt.YoloLayout, "data.yaml, or images/ and labels/"),
-    "coco": Format(
-        coco.read, coco.looks_like, coco.CocoLayout, "annotations/instances_train.json or the like", needs_items=True
-    ),
+    "coco": Format(coco.read, coco.looks_like, coco.CocoLayout, "annotations/instances_train.json or the like"),
     "voc": Format(voc.read, voc.looks_like, voc.VocLayout, "JPEGImages/ and Annotations/"),
     "binary": Format(binary.read, binary.looks_like, None, "images.bin, labels.bin and image_set_info.json"),
 }
@@ -69,12 +65,15 @@ def read_data_set(root: Path | str, options: ReadOptions, format: str | None = N
     about = read_about(place) or {}
     if name == "binary" and options.binary is None:
         options = replace(options, binary=binary_from_about(about, place))
-    found = FORMATS[name].read(place, options)
-    if about.get("complete") is False:
-        found = replace(
-            found, notes=(*found.notes, f"{place}: not complete, `generate` was interrupted while it wrote it")
-        )
-    return found
+    if about.get("complete") is not False:
+        return FORMATS[name].read(place, options)
+    incomplete = f"{place}: not complete, the command that wrote it was interrupted"
+    try:
+        found = FORMATS[name].read(place, options)
+    except DataError as error:
+        error.args = (f"{error} ({incomplete})",)
+        raise
+    return replace(found, notes=(*found.notes, incomplete))
 
 
 def find_format(root: Path) -> str:

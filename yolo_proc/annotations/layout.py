@@ -4,16 +4,33 @@ A layout writes nothing itself. `generate` and `convert` put the bytes in place,
 """
 
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
-from yolo_proc.annotations.records import Annotation, Item
+from yolo_proc.annotations.records import Annotation, Item, stem_of
+
+
+class Listed(NamedTuple):
+    """A picture as the files of the whole set speak of it.
+
+    Attributes:
+        name: of its file.
+        text: what they say of it besides, as `Layout.listed` has put it; mostly empty.
+    """
+
+    name: str
+    text: str = ""
+
+    @property
+    def stem(self) -> str:
+        """The name without its last suffix."""
+        return stem_of(self.name)
 
 
 class Layout(ABC):
     """How one format lays a data set out.
+
+    Places are relative to the root, with "/" between, and are texts: a path object would cost as much as the file.
 
     Args:
         classes: names by class index.
@@ -31,28 +48,26 @@ class Layout(ABC):
         self.splits = tuple(splits)
 
     @abstractmethod
-    def picture_file(self, split: str, name: str) -> PurePosixPath:
-        """Where the picture `name` goes, relative to the root.
+    def picture_file(self, split: str, name: str) -> str:
+        """Where the picture `name` goes.
 
         Raises:
             DataError: a name that the format cannot have.
         """
 
     @abstractmethod
-    def label_file(self, split: str, annotation: Annotation) -> tuple[PurePosixPath, bytes] | None:
-        """The file of one picture's labels, relative to the root, with its bytes; None where a picture has none."""
+    def label_file(self, split: str, annotation: Annotation) -> tuple[str, bytes] | None:
+        """The file of one picture's labels, with its bytes; None where a picture has none."""
+
+    def listed(self, annotation: Annotation) -> Listed:
+        """What `set_files` needs of a picture."""
+        return Listed(annotation.name)
 
     @abstractmethod
-    def set_files(self, splits: Mapping[str, Sequence[Annotation]]) -> dict[PurePosixPath, bytes]:
+    def set_files(self, splits: Mapping[str, Sequence[Listed]]) -> dict[str, bytes]:
         """The files of the whole set: lists, names, `data.yaml`; written last."""
 
     @abstractmethod
     def losses(self, item: Item) -> Sequence[str]:
         """What of an item this format cannot say: "confidence", "rotation", "visible", "in_frame", "ignore", "polygon",
         "mask", "point", "text", "outline", "anchor", "class"; empty mostly."""
-
-    def lost(self, splits: Mapping[str, Sequence[Annotation]]) -> Counter[str]:
-        """How often each kind of thing is lost."""
-        return Counter(
-            word for part in splits.values() for one in part for item in one.items for word in self.losses(item)
-        )

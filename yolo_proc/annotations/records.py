@@ -90,7 +90,12 @@ class Annotation:
     @property
     def stem(self) -> str:
         """The name without its last suffix."""
-        return self.name.rpartition(".")[0] or self.name
+        return stem_of(self.name)
+
+
+def stem_of(name: str) -> str:
+    """The name of a file without its last suffix."""
+    return name.rpartition(".")[0] or name
 
 
 class AnnotationError(DataError):

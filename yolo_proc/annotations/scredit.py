@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from yolo_proc.annotations.classes import MAX_CLASSES, known_classes, resolve_classes
-from yolo_proc.annotations.layout import Layout
+from yolo_proc.annotations.layout import Layout, Listed
 from yolo_proc.annotations.records import (
     SPLITS,
     Annotation,
@@ -169,21 +169,17 @@ class ScreditLayout(Layout):
 
     name = "scredit"
 
-    def picture_file(self, split: str, name: str) -> PurePosixPath:
+    def picture_file(self, split: str, name: str) -> str:
         """`name` with its suffix in small letters, which alone the editor lists."""
-        suffix = _suffix(name)
-        if suffix not in SUFFIXES or "/" in name or "\\" in name:
-            expected = f"a picture's name that ends with {', '.join(SUFFIXES)}"
-            raise AnnotationError(name, "", expected, name, reason="name")
-        _check_name(Path(name))
-        return self._project(split) / f"{PurePosixPath(name).stem}{suffix}"
+        stem, suffix = _checked_parts(name)
+        return f"{self._project(split)}{stem}{suffix}"
 
-    def label_file(self, split: str, annotation: Annotation) -> tuple[PurePosixPath, bytes] | None:
+    def label_file(self, split: str, annotation: Annotation) -> tuple[str, bytes]:
         """The script; a picture without items has one too."""
-        stem = self.picture_file(split, annotation.name).stem
-        return self._project(split) / SCRIPTS / f"{stem}.json", write(annotation)
+        stem, _ = _checked_parts(annotation.name)
+        return f"{self._project(split)}{SCRIPTS}/{stem}.json", write(annotation)
 
-    def set_files(self, splits: Mapping[str, Sequence[Annotation]]) -> dict[PurePosixPath, bytes]:
+    def set_files(self, splits: Mapping[str, Sequence[Listed]]) -> dict[str, bytes]:
         """None: a project has no files of its own.
 
         Raises:
@@ -192,10 +188,9 @@ class ScreditLayout(Layout):
         for split, part in splits.items():
             names: dict[str, str] = {}
             for one in part:
-                stem = PurePosixPath(one.name).stem
-                if stem in names:
-                    raise _twice(Path(self._project(split)), stem, [names[stem], one.name])
-                names[stem] = one.name
+                if one.stem in names:
+                    raise _twice(Path(self._project(split)), one.stem, [names[one.stem], one.name])
+                names[one.stem] = one.name
         return {}
 
     def losses(self, item: Item) -> Sequence[str]:
@@ -211,5 +206,17 @@ class ScreditLayout(Layout):
             lost.append("outline")
         return lost
 
-    def _project(self, split: str) -> PurePosixPath:
-        return PurePosixPath(split) if len(self.splits) > 1 else PurePosixPath()
+    def _project(self, split: str) -> str:
+        return f"{split}/" if len(self.splits) > 1 else ""
+
+
+def _checked_parts(name: str) -> tuple[str, str]:
+    """Stem and suffix of a picture's name, if a project can have it."""
+    stem, dot, suffix = name.rpartition(".")
+    suffix = f"{dot}{suffix.lower()}"
+    if not stem or suffix not in SUFFIXES or "/" in name or "\\" in name:
+        expected = f"a picture's name that ends with {', '.join(SUFFIXES)}"
+        raise AnnotationError(name, "", expected, name, reason="name")
+    if "." in stem:
+        _check_name(Path(name))
+    return stem, suffix

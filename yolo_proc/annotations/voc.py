@@ -20,7 +20,7 @@ from defusedxml.ElementTree import fromstring
 
 from yolo_proc.annotations.classes import resolve_classes, wrong_names
 from yolo_proc.annotations.common import Folder, check_stems, checked_name, lost_details, read_text, shown
-from yolo_proc.annotations.layout import Layout
+from yolo_proc.annotations.layout import Layout, Listed
 from yolo_proc.annotations.records import Annotation, AnnotationError, Box, DataSet, Item, ReadOptions, checked_box
 from yolo_proc.errors import DataError
 from yolo_proc.pictures import SUFFIXES, picture_size
@@ -102,8 +102,8 @@ def parse_voc(text: str, path: Path | str) -> VocFile:
     """
     try:
         root = fromstring(text, forbid_dtd=True)  # where entities and references to other files would stand
-    except DefusedXmlException as error:
-        raise AnnotationError(path, "", "XML without a document type", type(error).__name__, reason="bomb") from None
+    except DefusedXmlException:
+        raise AnnotationError(path, "", "XML without a document type", "one", reason="bomb") from None
     except ParseError as error:
         line = error.position[0]
         raise AnnotationError(path, f"line {line}", "XML", str(error).partition(":")[0], reason="syntax") from None
@@ -288,20 +288,20 @@ class VocLayout(Layout):
         if wrong:
             raise DataError(f"Pascal VOC: expected class names that differ and have no blanks at an end, found {wrong}")
 
-    def picture_file(self, split: str, name: str) -> PurePosixPath:  # noqa: ARG002 one folder for all splits
+    def picture_file(self, split: str, name: str) -> str:  # noqa: ARG002 one folder for all splits
         """`JPEGImages/NAME`, of all splits alike.
 
         Raises:
             DataError: the name is no plain file name, or has no suffix of a picture.
         """
-        return PurePosixPath("JPEGImages", checked_name(name))
+        return f"JPEGImages/{checked_name(name)}"
 
-    def label_file(self, split: str, annotation: Annotation) -> tuple[PurePosixPath, bytes]:  # noqa: ARG002
+    def label_file(self, split: str, annotation: Annotation) -> tuple[str, bytes]:  # noqa: ARG002
         """`Annotations/STEM.xml`, of all splits alike."""
         checked_name(annotation.name)
-        return PurePosixPath("Annotations", f"{annotation.stem}.xml"), self._xml(annotation).encode()
+        return f"Annotations/{annotation.stem}.xml", self._xml(annotation).encode()
 
-    def set_files(self, splits: Mapping[str, Sequence[Annotation]]) -> dict[PurePosixPath, bytes]:
+    def set_files(self, splits: Mapping[str, Sequence[Listed]]) -> dict[str, bytes]:
         """The lists of the splits: names without suffix, one a line.
 
         Raises:
@@ -309,7 +309,7 @@ class VocLayout(Layout):
         """
         check_stems("Annotations", (one for part in splits.values() for one in part))
         return {
-            LISTS / f"{split}.txt": "".join(f"{one.stem}\n" for one in splits.get(split, ())).encode()
+            f"{LISTS}/{split}.txt": "".join(f"{one.stem}\n" for one in splits.get(split, ())).encode()
             for split in self.splits
         }
 

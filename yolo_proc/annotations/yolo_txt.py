@@ -10,12 +10,12 @@ module, `yolo_yaml`.
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import ClassVar
 
 from yolo_proc.annotations.classes import MAX_CLASSES, known_classes, resolve_classes
 from yolo_proc.annotations.common import Folder, check_stems, checked_name, lost_details, read_text, shown
-from yolo_proc.annotations.layout import Layout
+from yolo_proc.annotations.layout import Layout, Listed
 from yolo_proc.annotations.records import Annotation, AnnotationError, Box, DataSet, Item, ReadOptions, checked_box
 from yolo_proc.annotations.yolo_yaml import Description, description_to_yaml, find_description, read_description
 from yolo_proc.boxes import cxcywh_to_xyxy
@@ -234,21 +234,21 @@ class YoloLayout(Layout):
 
     name: ClassVar[str] = "yolo"
 
-    def picture_file(self, split: str, name: str) -> PurePosixPath:
+    def picture_file(self, split: str, name: str) -> str:
         """`images/SPLIT/NAME`.
 
         Raises:
             DataError: the name is no plain file name, or has no suffix of a picture.
         """
-        return PurePosixPath("images", split, checked_name(name))
+        return f"images/{split}/{checked_name(name)}"
 
-    def label_file(self, split: str, annotation: Annotation) -> tuple[PurePosixPath, bytes]:
+    def label_file(self, split: str, annotation: Annotation) -> tuple[str, bytes]:
         """`labels/SPLIT/STEM.txt`; empty for a picture without objects."""
         checked_name(annotation.name)
         lines = [_line(item, annotation.width, annotation.height) + "\n" for item in annotation.items if item.is_label]
-        return PurePosixPath("labels", split, f"{annotation.stem}.txt"), "".join(lines).encode()
+        return f"labels/{split}/{annotation.stem}.txt", "".join(lines).encode()
 
-    def set_files(self, splits: Mapping[str, Sequence[Annotation]]) -> dict[PurePosixPath, bytes]:
+    def set_files(self, splits: Mapping[str, Sequence[Listed]]) -> dict[str, bytes]:
         """`data.yaml`. Its `val` equals its `train` where there are no other pictures.
 
         Raises:
@@ -257,7 +257,7 @@ class YoloLayout(Layout):
         for split, part in splits.items():
             check_stems(f"labels/{split}", part)
         val = "images/val" if splits.get("val") else "images/train"
-        return {PurePosixPath("data.yaml"): description_to_yaml("images/train", val, self.classes)}
+        return {"data.yaml": description_to_yaml("images/train", val, self.classes)}
 
     def losses(self, item: Item) -> Sequence[str]:
         """All but the class and the box."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from yolo_proc.codec import LabelCodec
 from yolo_proc.config import Config
@@ -27,7 +27,7 @@ from yolo_proc.runtime import autocast_dtype, pick_device, pick_precision, proce
 from yolo_proc.scene import Scene
 from yolo_proc.setup import Session, build_codec, build_model, build_state, timing_batch, worker_count
 from yolo_proc.state import TrainingState
-from yolo_proc.step import StepResult, forward_loss
+from yolo_proc.step import StepResult, forward_loss, forward_objective
 from yolo_proc.stopping import Estimate
 from yolo_proc.stream import Batch, Stream, batches
 from yolo_proc.task import DetectionTask
@@ -229,11 +229,16 @@ class Bench:
         loss, terms, logits = forward_loss(model, task, images, targets, autocast=self.autocast)
         return loss, mean_terms(terms), logits
 
+    def objective(self, model: Yolo, batch: Batch) -> Tensor:
+        """What a step minimises: the loss with what the auxiliary output adds; a scalar."""
+        targets, images = self.targets(batch), batch.images.to(self.device)
+        return forward_objective(model, self.task, images, targets, autocast=self.autocast)[0]
+
     def learn(self, state: TrainingState, batch: Batch, task: DetectionTask | None = None) -> StepResult:
         """One step of training on a batch."""
         return self.parts.learn(state, task or self.task, batch, self.device)[0]
 
-    def measure_loss(self, model: Yolo, groups: list[Batch]) -> Estimate:
+    def measure_loss(self, model: nn.Module, groups: list[Batch]) -> Estimate:
         """The loss of a network in evaluation mode, as the validation and the stopping rule measure it."""
         return self.parts.measure_loss(model, self.task, groups, self.device)
 

@@ -3,7 +3,7 @@
 Source: Karpathy, "Most common neural net mistakes", 2018: "you forgot to toggle train/eval mode"; Ioffe and Szegedy,
 "Batch normalization", 2015, algorithm 2: batches' statistics in training, running ones afterwards.
 
-One step of training on eight images, the loss of the averaged network as the stopping rule measures it (of the eight
+One step of training on 16 images, the loss of the averaged network as the stopping rule measures it (of eight images
 together, again, and one by one), and one more step. In the steps every normalisation computes in training mode and its
 running statistics move towards the batch's; the averaged network's move too. In between all is in evaluation mode and
 stands still, and the loss is the same three times.
@@ -41,11 +41,11 @@ class _Watch:
 
     Attributes:
         modes: of each layer, whether it was in training mode, at each time.
-        means: of each normalisation, the mean of what it was given last, (K,).
+        means: of each normalisation, the means of what it was given, (K,) each: one a step and part of a batch.
     """
 
     modes: dict[str, list[bool]] = field(default_factory=dict)
-    means: dict[str, Tensor] = field(default_factory=dict)
+    means: dict[str, list[Tensor]] = field(default_factory=dict)
 
     def on(self, model: Yolo) -> list[Any]:
         """Begins to watch; what it gives is to be removed."""
@@ -56,7 +56,7 @@ class _Watch:
             self.modes.setdefault(name, []).append(module.training)
             if isinstance(module, _BatchNorm):
                 x = given[0].detach().double()
-                self.means[name] = x.mean(dim=[0, *range(2, x.ndim)])
+                self.means.setdefault(name, []).append(x.mean(dim=[0, *range(2, x.ndim)]))
 
         return hook
 
@@ -138,7 +138,8 @@ def _watch(bench: Bench) -> _Seen:
     """A step, an evaluation, a step."""
     seen, state = _Seen(), bench.new_state()
     model, average = state.model, state.ema.model
-    batch = bench.batch(0, IMAGES)
+    # So many that a run which trains in parts has two of them here.
+    batch, evaluated = bench.batch(0, 2 * IMAGES), bench.batch(0, IMAGES)
     seen.without = [
         name for name, one in _switching(model).items() if isinstance(one, _BatchNorm) and one.running_mean is None
     ]
@@ -149,7 +150,7 @@ def _watch(bench: Bench) -> _Seen:
     _remove(handles)
     after, average_after = _means(model), _means(average)
     for name, mean in before.items():
-        aim = seen.first.means.get(name, mean) - mean
+        aim = torch.stack(seen.first.means.get(name, [mean])).mean(dim=0) - mean
         seen.moves[name] = float((after[name] - mean) @ aim / (aim @ aim).clamp(min=1e-30))
         seen.average_moved[name] = not torch.equal(average_before[name], average_after[name])
 
@@ -157,13 +158,13 @@ def _watch(bench: Bench) -> _Seen:
     average.eval()
     tensors = {name: value.clone() for name, value in average.state_dict().items()}
     handles = seen.evaluated.on(average)
-    for group in ([batch], [batch], [bench.batch(k, 1) for k in range(IMAGES)]):
-        seen.losses.append(bench.measure_loss(average, group).mean)
+    for group in ([evaluated], [evaluated], [bench.batch(k, 1) for k in range(IMAGES)]):
+        seen.losses.append(bench.measure_loss(state.averaged, group).mean)
     _remove(handles)
     seen.changed = [name for name, value in average.state_dict().items() if not torch.equal(value, tensors[name])]
 
     handles = seen.second.on(model)
-    bench.learn(state, bench.batch(1, IMAGES))
+    bench.learn(state, batch)
     _remove(handles)
     return seen
 

@@ -35,6 +35,7 @@ from yolo_proc.state import TrainingState
 
 STEPS = 4
 IMAGES = 8
+OUTPUTS = ("output.", "auxiliary.")  # names of the layers whose rows are no units
 DEAD_UNITS = 0.1  # of a layer
 MOVES = 1e-6  # of a tensor's norm: what an update must reach to be seen
 FIELDS = {"x, y": slice(0, 2), "w, h": slice(2, 4), "J": slice(4, 5), "classes": slice(5, None)}
@@ -75,9 +76,10 @@ def run(bench: Bench) -> Finding:
     watched = _train(bench, state)
     if bench.config.loss.weight_obj_f == 0 and not watched.objects.all():
         return Finding.not_applicable("empty slots are declared to cost nothing, and not every grid has an object")
-    names = [name for name, _ in state.model.named_parameters()]
-    output = [name for name in names if name.startswith("output.")]
-    dead = {name: float(1 - watched.live[name].mean()) for name in names if name not in output and name in watched.live}
+    idle = _idle(bench, watched)
+    names = [name for name, _ in state.model.named_parameters() if name not in idle]
+    inner = [name for name in names if not name.startswith(OUTPUTS) and name in watched.live]
+    dead = {name: float(1 - watched.live[name].mean()) for name in inner}
     filters = {name: dead[name] for name in dead if state.model.get_parameter(name).ndim > 1}
     faults = [
         *_untrained(state, watched, names),
@@ -88,10 +90,11 @@ def run(bench: Bench) -> Finding:
     ]
     worst = max(filters.values(), default=0.0)
     live = sum(bool(watched.live[name].any()) for name in names if name in watched.live)
+    moved = len(watched.moved & set(names))
     figures: dict[str, Figure] = {
         "parameters": len(names),
         "with a gradient": live,
-        "moved": len(watched.moved),
+        "moved": moved,
         "largest share of dead units": worst,
         "units alike": sum(watched.alike.values()),
     }
@@ -99,7 +102,7 @@ def run(bench: Bench) -> Finding:
         not faults,
         expected=f"{len(names)} tensors of {len(names)} have gradients and move; at most {DEAD_UNITS:.0%} of a layer's "
         "units off; a bias in the output and none before a normalisation",
-        measured=f"{live} have gradients, {len(watched.moved)} move; at most {worst:.0%} of a layer's units off"
+        measured=f"{live} have gradients, {moved} move; at most {worst:.0%} of a layer's units off"
         + (f"; {len(faults)} faults" if faults else ""),
         figures=figures,
         causes=faults,
@@ -107,6 +110,13 @@ def run(bench: Bench) -> Finding:
         "whether Yolo.parameter_groups gives it to the optimizer",
         evidence={"units": lambda: _picture(watched, filters)},
     )
+
+
+def _idle(bench: Bench, watched: _Watched) -> set[str]:
+    """Parameters of the auxiliary output that nothing speaks of: without its loss, or without an object on its grid."""
+    weight = bench.config.loss.weight_auxiliary
+    grids = [grid for grid, count in enumerate(watched.objects) if weight == 0 or not count]
+    return {f"auxiliary.layers.{grid}.{kind}" for grid in grids for kind in ("weight", "bias")}
 
 
 # --------------------------------------------------------------------------------------------- measurement
@@ -145,7 +155,7 @@ def _train(bench: Bench, state: TrainingState) -> _Watched:
             watched.moved.add(name)
         watched.sizes[name] = float(before[name].double().norm())
         units = before[name].flatten(1) if parameter.ndim > 1 else before[name][:, None]
-        if parameter.ndim > 1 and not name.startswith("output.") and bool(units.any()):
+        if parameter.ndim > 1 and not name.startswith(OUTPUTS) and bool(units.any()):
             watched.alike[name] = len(units) - len(torch.unique(units, dim=0))
     watched.off = _first_off(state.model, bench.batch(0, IMAGES).images.to(bench.device))
     return watched
@@ -181,11 +191,12 @@ def _untrained(state: TrainingState, watched: _Watched, names: Sequence[str]) ->
     if not watched.updates:
         yield "the optimizer's step is never called: no weight is changed"
         return
-    frozen = [name for name, parameter in state.model.named_parameters() if not parameter.requires_grad]
+    parameters = {name: state.model.get_parameter(name) for name in names}
+    frozen = [name for name, parameter in parameters.items() if not parameter.requires_grad]
     if frozen:
         yield f"{_told(frozen, names)} frozen: requires_grad is off"
     held = {id(parameter) for group in state.optimizer.param_groups for parameter in group["params"]}
-    outside = [name for name, one in state.model.named_parameters() if id(one) not in held and name not in frozen]
+    outside = [name for name, one in parameters.items() if id(one) not in held and name not in frozen]
     if outside:
         yield f"{_told(outside, names)} not in the optimizer: it is never updated"
     silent = [name for name in names if name not in frozen and not watched.norms.get(name)]
@@ -200,7 +211,7 @@ def _untrained(state: TrainingState, watched: _Watched, names: Sequence[str]) ->
 
 def _silence(watched: _Watched, silent: Sequence[str], names: Sequence[str]) -> str:
     """Of parameters without a gradient that is not 0."""
-    body = {name for name in names if not name.startswith("output.")}
+    body = {name for name in names if not name.startswith(OUTPUTS)}
     if body <= set(silent) and not body & set(watched.norms):
         return "no gradient comes through to the body: its features are detached, or computed under no_grad"
     off = watched.off

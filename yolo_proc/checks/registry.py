@@ -1,11 +1,37 @@
 """The checks in the order in which they run: what others build on comes first."""
 
-from yolo_proc.checks import dependence, gradients, initial_loss, labels, logits_in, modes, parameters, step
+from yolo_proc.checks import (
+    baseline,
+    capacity,
+    dependence,
+    determinism,
+    exported,
+    gradients,
+    initial_loss,
+    labels,
+    logits_in,
+    memory,
+    modes,
+    overfit,
+    parameters,
+    picture,
+    round_trip,
+    step,
+    updates,
+    variety,
+)
 from yolo_proc.checks.check import Check
 from yolo_proc.errors import ConfigError
 from yolo_proc.options import nearest
 
-DATA: tuple[Check, ...] = (labels.CHECK,)
+DATA: tuple[Check, ...] = (
+    labels.CHECK,
+    round_trip.CHECK,
+    picture.CHECK,
+    determinism.CHECK,
+    variety.CHECK,
+    exported.CHECK,
+)
 LOSS: tuple[Check, ...] = (
     initial_loss.CHECK,
     gradients.CHECK,
@@ -14,7 +40,14 @@ LOSS: tuple[Check, ...] = (
     parameters.CHECK,
     modes.CHECK,
 )
-OPTIMISATION: tuple[Check, ...] = (step.CHECK,)
+OPTIMISATION: tuple[Check, ...] = (
+    step.CHECK,
+    overfit.CHECK,
+    baseline.CHECK,
+    updates.CHECK,
+    capacity.CHECK,
+    memory.CHECK,
+)
 CHECKS: tuple[Check, ...] = (*DATA, *LOSS, *OPTIMISATION)
 
 

@@ -126,8 +126,9 @@ def declared_rate(optim: OptimConfig, step: int, decay: Decay | None) -> float:
 def _plain_gradient(bench: Bench, batch: Batch) -> tuple[Tensor, float]:
     """The gradient of the first loss, (P,) float64, and that loss."""
     model = bench.new_model()
-    loss, _, _ = bench.forward_loss(model, batch)
-    loss.backward()  # type: ignore[no-untyped-call]
+    bench.objective(model, batch).backward()  # type: ignore[no-untyped-call]
+    with torch.no_grad():
+        loss, _, _ = bench.forward_loss(bench.new_model(), batch)
     return _flat([parameter.grad for parameter in model.parameters() if parameter.requires_grad]), loss.item()
 
 
@@ -186,6 +187,7 @@ def _louder(task: DetectionTask, factor: float) -> DetectionTask:
     louder: DetectionTask = object.__new__(type(task))
     vars(louder).update(vars(task))
     louder.weights = {term: factor * weight for term, weight in task.weights.items()}
+    louder.weight_auxiliary = factor * task.weight_auxiliary
     return louder
 
 

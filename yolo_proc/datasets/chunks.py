@@ -4,32 +4,28 @@ Whoever draws a chunk writes its pictures and labels, and at last its record; th
 so a run that was ended in any way goes on with the chunks that have none.
 """
 
-import base64
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from yolo_proc.annotations.about import binary_to_about
 from yolo_proc.annotations.formats import FORMATS
-from yolo_proc.annotations.layout import Layout
+from yolo_proc.annotations.layout import Layout, Listed
 from yolo_proc.annotations.records import SPLITS, Annotation, BinaryLayout, Item
 from yolo_proc.config import Config
 from yolo_proc.configfile import config_values, generator_options, value_text
-from yolo_proc.datasets.scenefiles import Drawn, Said, encode_picture, items_of
+from yolo_proc.datasets.scenefiles import Drawn, encode_picture, items_of
 from yolo_proc.datasets.setwriter import BinarySet, FileSet, WriteError, write_whole
 from yolo_proc.errors import ConfigError, DataError
-from yolo_proc.scene import Image
 from yolo_proc.stream import Stream
 
-CHUNK = 8  # scenes: little is lost by an interruption, and a record costs little beside them
+CHUNK = 16  # scenes: little is lost by an interruption, and a record costs little beside them
 RECORDS = ".yolo_proc.partial"  # folder of the chunks' records, while the set is not complete
 
 
@@ -178,41 +174,52 @@ class WriteChunk:
         """Raises `DataError` if the disk refuses."""
         indices = self.indices(chunk)
         order = self.order
-        images: list[Image] = []  # of a binary set
-        contents: list[bytes] = []  # of any other
+        contents: list[bytes] = []
         drawn = []
         for index in indices:
             scene = self.stream[index]
             drawn.append(Drawn(scene.objects, scene.ignore))
             if self._files is None:
-                images.append(scene.image)
+                with resumable():
+                    self._binary.put_picture(*order.place(index), scene.image)
             else:
                 contents.append(encode_picture(scene.image, order.picture_type, order.quality))
         said = items_of(drawn, order.size, order.config.labels, outlines=self._says_outlines)
         annotations = [self._annotation(index, items) for index, items in zip(indices, said.items, strict=True)]
-        places = [order.place(index) for index in indices]
         with resumable():
             lost = Counter(outline=said.outlines_left)
             if self._files is None:
-                for (split, number), annotation, image in zip(places, annotations, images, strict=True):
-                    lost += self._binary.put(split, number, annotation, image)
+                for split, first, part in self._runs(indices, annotations):
+                    lost += self._binary.put_labels(split, first, part)
             else:
-                splits = [split for split, _ in places]
+                splits = [order.place(index)[0] for index in indices]
                 lost += self._files.put(zip(splits, annotations, contents, strict=True))
-            self._write_record(chunk, said, +lost)
+            self._write_record(chunk, annotations, said.below, +lost)
         return len(indices)
 
-    def _write_record(self, chunk: int, said: Said, lost: Counter[str]) -> None:
-        keep = FORMATS[self.order.format].needs_items
-        items_by_scene = zip(self.indices(chunk), said.items, strict=True)
-        objects = Counter(item.class_id for items in said.items for item in items if item.is_label)
+    def _runs(
+        self, indices: range, annotations: Sequence[Annotation]
+    ) -> Iterator[tuple[str, int, Sequence[Annotation]]]:
+        """The split, the first number there, and the annotations, of each split that a chunk has a part in."""
+        border = max(self.order.counts[SPLITS[0]] - indices.start, 0)
+        for part in (slice(0, border), slice(border, None)):
+            if annotations[part]:
+                yield *self.order.place(indices[part][0]), annotations[part]
+
+    def _write_record(
+        self, chunk: int, annotations: Sequence[Annotation], below: Counter[str], lost: Counter[str]
+    ) -> None:
+        objects = Counter(item.class_id for one in annotations for item in one.items if item.is_label)
         record = {
-            "pictures": [[index, _to_json(items) if keep else []] for index, items in items_by_scene],
-            "objects": [list(pair) for pair in sorted(objects.items())],
-            "below": said.below,
+            "pictures": [self._listed(one) for one in annotations],
+            "objects": sorted(objects.items()),
+            "below": below,
             "lost": lost,
         }
         write_whole(self._record_path(chunk), json.dumps(record, separators=(",", ":")).encode())
+
+    def _listed(self, annotation: Annotation) -> Listed:
+        return Listed(annotation.name) if self._layout is None else self._layout.listed(annotation)
 
     def _annotation(self, index: int, items: Sequence[Item]) -> Annotation:
         width, height = self.order.size
@@ -226,16 +233,17 @@ class WriteChunk:
         try:
             raw = json.loads(self._record_path(chunk).read_bytes())
             found = Record(
-                annotations={index: self._annotation(index, _from_json(items)) for index, items in raw["pictures"]},
+                pictures=tuple(Listed(*picture) for picture in raw["pictures"]),
                 objects=Counter(dict(raw["objects"])),
                 below=Counter(raw["below"]),
                 lost=Counter(raw["lost"]),
             )
         except (OSError, ValueError, TypeError, KeyError):
             return None  # it is drawn again
-        return found if list(found.annotations) == list(self.indices(chunk)) else None
+        names = [self.order.name(index) for index in self.indices(chunk)]
+        return found if [one.name for one in found.pictures] == names else None
 
-    def finish(self, splits: Mapping[str, Sequence[Annotation]]) -> None:
+    def finish(self, splits: Mapping[str, Sequence[Listed]]) -> None:
         """Writes the files of the whole set."""
         if self._files is None:
             self._binary.finish()
@@ -245,31 +253,9 @@ class WriteChunk:
 
 @dataclass(frozen=True)
 class Record:
-    """A chunk that is done: its annotations by scene, with items only if the whole set's files need them."""
+    """A chunk that is done: its pictures as the files of the whole set speak of them, and what was counted."""
 
-    annotations: Mapping[int, Annotation]
+    pictures: Sequence[Listed]
     objects: Counter[int]
     below: Counter[str]
     lost: Counter[str]
-
-
-_DEFAULTS = {one.name: one.default for one in fields(Item)}
-
-
-def _to_json(items: Sequence[Item]) -> list[dict[str, Any]]:
-    said = []
-    for item in items:
-        one = {name: value for name in _DEFAULTS if (value := getattr(item, name)) != _DEFAULTS[name]}
-        if item.points:  # as text they would cost more than all the rest of a record
-            one["points"] = base64.b64encode(np.array(item.points, dtype="<f8").tobytes()).decode()
-        said.append(one)
-    return said
-
-
-def _from_json(items: Sequence[Mapping[str, Any]]) -> list[Item]:
-    found = []
-    for one in items:
-        flat = np.frombuffer(base64.b64decode(one.get("points", "")), dtype="<f8").tolist()
-        points = tuple(zip(flat[::2], flat[1::2], strict=True))
-        found.append(Item(**{**one, "xyxy": tuple(one["xyxy"]), "points": points}))
-    return found

@@ -3,9 +3,10 @@
 import errno
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal
 
 from yolo_proc.annotations import binary
@@ -132,18 +133,22 @@ def convert(work: Conversion, *, on_pictures: Callable[[int, int], None] = lambd
     data = read_data_set(work.source, replace(work.options, binary=layout), name)
     target = _BinaryTarget.of(work, data) if work.to == "binary" else _FileTarget.of(work, data)
     data = target.data
-    lost: Counter[str] = Counter()
-    total = len(data.annotations)
-    done = 0
-    on_pictures(done, total)
-    for split, part in data.splits.items():
-        for number, annotation in enumerate(part):
-            lost += target.put(split, number, annotation, _Picture(data.root, split, annotation, layout))
-            done += 1
-            on_pictures(done, total)
-    target.finish()
+    written = _about(work, data, about)
+    if isinstance(target, _BinaryTarget):
+        written["binary"] = binary_to_about(target.layout)
+    write_whole(work.out / SET_FILE, about_bytes(written | {"complete": False}))
+    with _left_behind(work.out):
+        data, lost = _write(target, layout, work.options.problems, on_pictures)
+        target.finish(data.splits)
+        write_whole(work.out / SET_FILE, about_bytes(written))
     before = Counts.of(data)
-    written: dict[str, Any] = {
+    after = None if work.images == "none" else _read_back(work, before)
+    return Converted(data, before, after, lost, data.notes, work.options.problems)
+
+
+def _about(work: Conversion, data: DataSet, about: Mapping[str, Any]) -> dict[str, Any]:
+    """`yolo_proc.json` of what is written; `about` is that of the source."""
+    return {
         "version": VERSION,
         "format": work.to,
         "classes": list(data.classes),
@@ -152,11 +157,52 @@ def convert(work: Conversion, *, on_pictures: Callable[[int, int], None] = lambd
         "complete": about.get("complete") is not False,
         "converted_from": data.format,
     }
-    if isinstance(target, _BinaryTarget):
-        written["binary"] = binary_to_about(target.layout)
-    write_whole(work.out / SET_FILE, about_bytes(written))
-    after = None if work.images == "none" else _read_back(work, before)
-    return Converted(data, before, after, lost, data.notes, work.options.problems)
+
+
+@contextmanager
+def _left_behind(out: Path) -> Iterator[None]:
+    """Says of a refusal of the disk, and of a signal, what to do with what is written."""
+    what_to_do = f"{out} is not complete; delete it before you convert again"
+    try:
+        yield
+    except DataError as error:
+        error.args = (f"{error}; {what_to_do}",)
+        raise
+    except KeyboardInterrupt as signal:
+        raise KeyboardInterrupt(f"stopped; {what_to_do}") from signal
+
+
+def _write(
+    target: "_FileTarget | _BinaryTarget",
+    layout: BinaryLayout | None,
+    problems: Problems,
+    on_pictures: Callable[[int, int], None],
+) -> tuple[DataSet, Counter[str]]:
+    """Writes all pictures; those that were written, and what could not be said.
+
+    Raises:
+        AnnotationError: a picture that cannot be read, unless it is to be skipped.
+        WriteError: the system refuses.
+    """
+    data = target.data
+    lost: Counter[str] = Counter()
+    total = len(data.annotations)
+    done = 0
+    on_pictures(done, total)
+    splits: dict[str, tuple[Annotation, ...]] = {}
+    for split, part in data.splits.items():
+        written: list[Annotation] = []
+        for annotation in part:
+            picture = _Picture(data.root, split, annotation, layout)
+            try:
+                lost += target.put(split, len(written), annotation, picture)
+                written.append(annotation)
+            except AnnotationError as error:
+                problems.met(error)
+            done += 1
+            on_pictures(done, total)
+        splits[split] = tuple(written)
+    return replace(data, splits=splits), lost
 
 
 def _check_place(work: Conversion) -> None:
@@ -250,9 +296,7 @@ class _FileTarget:
         make = FORMATS[work.to].layout
         assert make is not None, f"{work.to} has files"
         layout = make(data.classes, tuple(data.splits))
-        data = _with_names(layout, data)
-        layout.set_files(data.splits)
-        return cls(FileSet(work.out, layout), work.images, data)
+        return cls(FileSet(work.out, layout), work.images, _with_names(layout, data))
 
     def put(self, split: str, number: int, annotation: Annotation, picture: _Picture) -> Counter[str]:  # noqa: ARG002
         """Writes one picture with its labels."""
@@ -262,9 +306,10 @@ class _FileTarget:
             return self.files.put([(split, annotation, picture.link)])
         return self.files.put([(split, annotation, picture.content())])
 
-    def finish(self) -> None:
-        """Writes the files of the whole set."""
-        self.files.finish(self.data.splits)
+    def finish(self, splits: Mapping[str, Sequence[Annotation]]) -> None:
+        """Writes the files of the whole set, of what was put."""
+        listed = self.files.layout.listed
+        self.files.finish({split: [listed(one) for one in part] for split, part in splits.items()})
 
 
 def _with_names(layout: Layout, data: DataSet) -> DataSet:
@@ -275,7 +320,7 @@ def _with_names(layout: Layout, data: DataSet) -> DataSet:
     Raises:
         DataError: two pictures of a split, or their labels, would be one file; a name that is none of the format's.
     """
-    owners: dict[PurePosixPath, tuple[str, Annotation]] = {}
+    owners: dict[str, tuple[str, Annotation]] = {}
     splits: dict[str, tuple[Annotation, ...]] = {}
     renamed: list[str] = []
     for split, part in data.splits.items():
@@ -305,7 +350,7 @@ def _with_names(layout: Layout, data: DataSet) -> DataSet:
     return replace(data, splits=splits, notes=notes)
 
 
-def _files_of(layout: Layout, split: str, annotation: Annotation) -> list[PurePosixPath]:
+def _files_of(layout: Layout, split: str, annotation: Annotation) -> list[str]:
     """The files that a picture has of its own."""
     label = layout.label_file(split, replace(annotation, items=(), extra={}))
     return [layout.picture_file(split, annotation.name), *([] if label is None else [label[0]])]
@@ -339,8 +384,10 @@ class _BinaryTarget:
 
     def put(self, split: str, number: int, annotation: Annotation, picture: _Picture) -> Counter[str]:
         """Writes one record."""
-        return self.records.put(split, number, annotation, picture.pixels())
+        self.records.put_picture(split, number, picture.pixels())
+        return self.records.put_labels(split, number, [annotation])
 
-    def finish(self) -> None:
-        """Gives the files their names."""
+    def finish(self, splits: Mapping[str, Sequence[Annotation]]) -> None:
+        """Gives the files their names, when so many records of each split were put."""
+        self.records.counts.update({split: len(part) for split, part in splits.items() if split in self.records.counts})
         self.records.finish()

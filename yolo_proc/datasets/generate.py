@@ -6,18 +6,20 @@ The files of the whole set are made from the chunks' records, and `yolo_proc.jso
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from yolo_proc.annotations.about import VERSION, about_bytes, binary_to_about, read_about
 from yolo_proc.annotations.classes import SET_FILE
-from yolo_proc.annotations.records import Annotation
+from yolo_proc.annotations.layout import Listed
 from yolo_proc.datasets.chunks import RECORDS, Order, WriteChunk, resumable
 from yolo_proc.datasets.pool import unordered
-from yolo_proc.datasets.setwriter import counted, has_files, loss_lines, write_whole
+from yolo_proc.datasets.setwriter import counted, has_files, loss_lines, write_error, write_whole
 from yolo_proc.errors import DataError
 from yolo_proc.fingerprint import fingerprint
+from yolo_proc.locking import locked
 from yolo_proc.stream import Stream
 
 _LIBRARY = "library "  # how `fingerprint` names versions
@@ -81,6 +83,7 @@ def generate(
 
     Raises:
         DataError: the folder holds something else, or cannot be written to.
+        UserError: another process writes it.
         GeneratorError, ConfigError: as in `Stream`.
     """
     stream = Stream.from_config(order.config, order.stream, picture_size=order.picture_size)
@@ -90,21 +93,34 @@ def generate(
     if _begun(order, about):
         shutil.rmtree(order.out / RECORDS, ignore_errors=True)
         return Summary(order, complete=True, made_before=True)
-    missing = [chunk for chunk in range(order.chunks) if task.record(chunk) is None]
-    done = order.count - sum(len(task.indices(chunk)) for chunk in missing)
-    on_pictures(done)
-    for pictures in unordered(task, missing, order.workers, stop=stop):
-        done += pictures
+    with _locked(order):
+        missing = [chunk for chunk in range(order.chunks) if task.record(chunk) is None]
+        done = order.count - sum(len(task.indices(chunk)) for chunk in missing)
         on_pictures(done)
-    summary, splits = gathered(task)
-    if done == order.count:
-        with resumable():
-            task.finish(splits)
-            facts = {"pictures": dict(summary.pictures), "objects": dict(summary.objects), "complete": True}
-            write_whole(order.out / SET_FILE, about_bytes(about | facts))
+        for pictures in unordered(task, missing, order.workers, stop=stop):
+            done += pictures
+            on_pictures(done)
+        summary, splits = gathered(task)
+        if done == order.count:
+            with resumable():
+                task.finish(splits)
+                facts = {"pictures": dict(summary.pictures), "objects": dict(summary.objects), "complete": True}
+                write_whole(order.out / SET_FILE, about_bytes(about | facts))
+            summary.complete = True
+    if summary.complete:
         shutil.rmtree(order.out / RECORDS, ignore_errors=True)
-        summary.complete = True
     return summary
+
+
+def _locked(order: Order) -> AbstractContextManager[None]:
+    """Keeps other processes from writing the set meanwhile: both would put the same unfinished files in place."""
+    records = order.out / RECORDS
+    with resumable():
+        try:
+            records.mkdir(exist_ok=True)
+        except OSError as error:
+            raise write_error(records, error) from error
+    return locked(records / "lock", order.out, "writes this data set")
 
 
 def _about(order: Order, stream: Stream) -> dict[str, Any]:
@@ -144,7 +160,7 @@ def _begun(order: Order, about: Mapping[str, Any]) -> bool:
         DataError: the folder holds anything but this set.
     """
     occupied = has_files(order.out)
-    found = read_about(order.out)
+    found = read_about(order.out, above=False)
     if found is None:
         if occupied:
             raise DataError(
@@ -175,18 +191,18 @@ def _changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def gathered(task: WriteChunk) -> tuple[Summary, dict[str, list[Annotation]]]:
+def gathered(task: WriteChunk) -> tuple[Summary, dict[str, list[Listed]]]:
     """The sum of all records."""
     summary = Summary(task.order, below_written=task.says_ignore)
     classes = task.stream.classes
     summary.objects.update(dict.fromkeys(classes, 0))
-    splits: dict[str, list[Annotation]] = {split: [] for split in task.order.counts}
+    splits: dict[str, list[Listed]] = {split: [] for split in task.order.counts}
     for chunk in range(task.order.chunks):
         record = task.record(chunk)
         if record is None:
             continue
-        for index, annotation in record.annotations.items():
-            splits[task.order.place(index)[0]].append(annotation)
+        for index, picture in zip(task.indices(chunk), record.pictures, strict=True):
+            splits[task.order.place(index)[0]].append(picture)
         summary.objects.update({classes[number]: count for number, count in record.objects.items()})
         summary.below += record.below
         summary.lost += record.lost

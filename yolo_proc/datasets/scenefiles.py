@@ -1,10 +1,12 @@
 """A scene as what a data set's files say: items, and the bytes of its picture."""
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
+import numpy as np
 
 from yolo_proc.annotations.records import Item
 from yolo_proc.boxes import FloatArray
@@ -45,7 +47,9 @@ def items_of(drawn: Sequence[Drawn], size: tuple[int, int], limits: LabelConfig,
         size: (width, height) pixels of every scene.
         outlines: whether items have them.
     """
-    verdicts = iter(label_verdicts([thing for scene in drawn for thing in scene.objects], limits))
+    things = [thing for scene in drawn for thing in scene.objects]
+    verdicts = iter(label_verdicts(things, limits))
+    corners = iter(_rounded_outlines(things) if outlines else [()] * len(things))
     said = Said([], Counter(), 0)
     left = 0
     for scene in drawn:
@@ -53,7 +57,7 @@ def items_of(drawn: Sequence[Drawn], size: tuple[int, int], limits: LabelConfig,
         ignored: list[Item] = []
         for thing in scene.objects:
             verdict = next(verdicts)
-            item = _item(thing, size, outlines, ignore=verdict != LABELLED)
+            item = _item(thing, size, next(corners), ignore=verdict != LABELLED)
             if item is None:
                 continue
             if item.ignore:
@@ -69,15 +73,20 @@ def items_of(drawn: Sequence[Drawn], size: tuple[int, int], limits: LabelConfig,
     return said._replace(outlines_left=left)
 
 
-def _item(thing: SceneObject, size: tuple[int, int], outlines: bool, *, ignore: bool) -> Item | None:
+def _rounded_outlines(things: Sequence[SceneObject]) -> list[Points]:
+    """The outline of each object to a thousandth of a pixel; empty where none is known."""
+    known = [thing.outline for thing in things if thing.outline is not None]
+    xs, ys = np.concatenate(known).round(3).T.tolist() if known else ([], [])
+    points = zip(xs, ys, strict=True)
+    return [() if thing.outline is None else tuple(itertools.islice(points, len(thing.outline))) for thing in things]
+
+
+def _item(thing: SceneObject, size: tuple[int, int], points: Points, *, ignore: bool) -> Item | None:
     x0, y0, x1, y1 = map(float, thing.box)
     if x0 >= x1 or y0 >= y1:
         return None
-    points: Points = ()
-    if outlines and thing.outline is not None:
-        points = tuple(map(tuple, thing.outline.round(3).tolist()))
-        if not (x0 > 0 and y0 > 0 and x1 < size[0] and y1 < size[1]):
-            points = clipped_polygon(points, *size)
+    if points and not (x0 > 0 and y0 > 0 and x1 < size[0] and y1 < size[1]):
+        points = clipped_polygon(points, *size)
     return Item(
         (x0, y0, x1, y1),
         thing.class_id,

@@ -3,17 +3,20 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from yolo_proc.annotations import binary
-from yolo_proc.annotations.layout import Layout
+from yolo_proc.annotations.layout import Layout, Listed
 from yolo_proc.annotations.records import Annotation, BinaryLayout
 from yolo_proc.errors import DataError
 from yolo_proc.scene import Image
 
 # A file that is being written. Always the same name, so that what a killed process leaves is written over.
 PART = ".{}.part"
+# The bytes of a file, or what puts it under the name that it is given.
+_Content = bytes | Callable[[str], None]
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0)
 
 
@@ -57,6 +60,8 @@ def save_whole(path: Path | str, save: Callable[[str], None]) -> None:
             save(part)
         os.replace(part, path)  # noqa: PTH105
     except OSError as error:
+        with suppress(OSError):
+            os.unlink(part)  # noqa: PTH108
         raise write_error(path, error) from error
 
 
@@ -108,7 +113,7 @@ class FileSet:
         self.layout = layout
         self._start = f"{root}{os.sep}"
 
-    def put(self, pictures: Iterable[tuple[str, Annotation, bytes | Callable[[str], None] | None]]) -> Counter[str]:
+    def put(self, pictures: Iterable[tuple[str, Annotation, _Content | None]]) -> Counter[str]:
         """Writes some pictures, each after its labels: it never lies there without them.
 
         One step is done for all of them, then the next: what a step needs is then at hand in the processor's caches.
@@ -124,24 +129,40 @@ class FileSet:
             WriteError: the system refuses.
         """
         lost: Counter[str] = Counter()
-        files: list[tuple[str, bytes | Callable[[str], None]]] = []
-        for split, annotation, picture in pictures:
+        files: list[tuple[tuple[str, bytes] | None, tuple[str, _Content] | None]] = []
+        for split, annotation, content in pictures:
             label = self.layout.label_file(split, annotation)
-            if label is not None:
-                files.append((f"{self._start}{label[0]}", label[1]))
-            if picture is not None:
-                files.append((f"{self._start}{self.layout.picture_file(split, annotation.name)}", picture))
+            place = "" if content is None else self.layout.picture_file(split, annotation.name)
+            files.append(
+                (
+                    None if label is None else (f"{self._start}{label[0]}", label[1]),
+                    None if content is None else (f"{self._start}{place}", content),
+                )
+            )
             for item in annotation.items:
                 for word in self.layout.losses(item):
                     lost[word] += 1
-        for path, content in files:
+        for label, picture in files:
+            if label is not None:
+                write_whole(*label)
+            if picture is not None:
+                self._put_picture(*picture, label_path=None if label is None else label[0])
+        return lost
+
+    def _put_picture(self, path: str, content: _Content, *, label_path: str | None) -> None:
+        try:
             if isinstance(content, bytes):
                 write_whole(path, content)
             else:
                 save_whole(path, content)
-        return lost
+        except BaseException:
+            # Labels of a picture that is not there make the set unreadable for whoever would use what is written.
+            if label_path is not None and not os.path.exists(path):  # noqa: PTH110
+                with suppress(OSError):
+                    os.unlink(label_path)  # noqa: PTH108
+            raise
 
-    def finish(self, splits: Mapping[str, Sequence[Annotation]]) -> None:
+    def finish(self, splits: Mapping[str, Sequence[Listed]]) -> None:
         """Makes every folder, of empty splits too, and writes the files of the whole set."""
         blank = Annotation("blank.jpg", 1, 1)
         for split in splits:
@@ -175,26 +196,37 @@ class BinarySet:
         """Raises `ConfigError` for a layout that no set can have."""
         binary.set_info(0, self.layout, self.classes)
 
-    def put(self, split: str, number: int, annotation: Annotation, image: Image) -> Counter[str]:
-        """Writes record `number` of a split.
-
-        Returns:
-            What was lost, by reason.
+    def put_picture(self, split: str, number: int, image: Image) -> None:
+        """Writes picture `number` of a split, (H, W, 3) uint8 RGB.
 
         Raises:
             AnnotationError: a picture of another size.
             WriteError: the system refuses.
         """
-        pixels, labels, lost = binary.encode_record(annotation, image, self.layout, self.classes)
-        for name, content in ((binary.IMAGES, pixels), (binary.LABELS, labels)):
-            path = self.folders[split] / name
-            try:
-                with _open_part(path) as file:
-                    file.seek(number * len(content))
-                    file.write(content)
-            except OSError as error:
-                raise write_error(path, error) from error
+        content = binary.picture_record(image, self.layout)
+        self._put(split, binary.IMAGES, number * len(content), content)
+
+    def put_labels(self, split: str, first: int, annotations: Sequence[Annotation]) -> Counter[str]:
+        """Writes the labels of some pictures of a split that follow each other; `first` is the first one's number.
+
+        Returns:
+            What was lost, by reason.
+
+        Raises:
+            AnnotationError, WriteError: as in `put_picture`.
+        """
+        content, lost = binary.label_records(annotations, self.layout, self.classes)
+        self._put(split, binary.LABELS, first * len(content) // len(annotations), content)
         return lost
+
+    def _put(self, split: str, name: str, offset: int, content: bytes | memoryview) -> None:
+        path = self.folders[split] / name
+        try:
+            with _open_part(path) as file:
+                file.seek(offset)
+                file.write(content)
+        except OSError as error:
+            raise write_error(path, error) from error
 
     def finish(self) -> None:
         """Gives the files their names; the one that says that there is a set comes last."""
@@ -217,5 +249,9 @@ class BinarySet:
 def _open_part(path: Path) -> BinaryIO:
     """The unfinished file, made if it is not there and left as it is if it is: other processes write to it too."""
     part = path.with_name(PART.format(path.name))
-    part.parent.mkdir(parents=True, exist_ok=True)
-    return os.fdopen(os.open(part, _NEW_FILE, 0o666), "wb")
+    try:
+        file = os.open(part, _NEW_FILE, 0o666)
+    except FileNotFoundError:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(part, _NEW_FILE, 0o666)
+    return os.fdopen(file, "wb")

@@ -65,6 +65,11 @@ class Order:
         """Those that are written."""
         return PRECISIONS if self.precision == ALL else (self.precision,)
 
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """Those that the table shows: who asks for a smaller one wants to know what it buys, and what it costs."""
+        return PRECISIONS[:1] if self.precision == PRECISIONS[0] else PRECISIONS
+
     def file_of(self, precision: str) -> str:
         """The name of a precision's model; the first one is the folder's."""
         return MODEL if precision == self.precisions[0] else f"model-{precision}.onnx"
@@ -114,11 +119,17 @@ def export(
         if part.exists():  # left by a killed process
             shutil.rmtree(part)
         part.mkdir(parents=True)
-        exported = _write_models(part, order, detector.model, spec, config)
+        contents = _contents(order, detector.model, spec, config)
+        for name in order.precisions:
+            (part / order.file_of(name)).write_bytes(contents[name])
+        exported = _loaded(order, part, contents)
         results = compare(detector.model, exported, config, order.images, on_images=on_images)
-        measure(exported, {name: (part / order.file_of(name)).stat().st_size for name in exported}, results)
-        say(table(results))
+        measure(exported, {name: len(content) for name, content in contents.items()}, results)
+        compared = table(results)
+        say(compared)
         _check_gates(order, results)
+        files = {name: order.file_of(name) for name in order.precisions}
+        (part / README).write_text(readme_text(spec, files, order.images, compared), encoding="utf-8")
         first = order.precisions[0]
         _write_rest(part, spec, exported[first], first, config)
         _put_in_place(part, out)
@@ -168,17 +179,21 @@ def _check_place(out: Path) -> None:
         )
 
 
-def _write_models(part: Path, order: Order, model: Yolo, spec: ModelSpec, config: Config) -> dict[str, OnnxDetector]:
-    """Writes a file a precision, and loads it again from its bytes alone."""
+def _contents(order: Order, model: Yolo, spec: ModelSpec, config: Config) -> dict[str, bytes]:
+    """The file of each precision that is compared."""
+    contents = {precision: to_onnx(model, spec, half=precision == "fp16") for precision in order.compared}
+    if "int8" in contents:
+        contents["int8"] = to_int8(contents["int8"], spec, _letterboxed(config, spec))
+    return contents
+
+
+def _loaded(order: Order, part: Path, contents: dict[str, bytes]) -> dict[str, OnnxDetector]:
+    """Detectors of them; of those that are written, of what lies in the file."""
     exported = {}
-    for precision in order.precisions:
-        content = to_onnx(model, spec, half=precision == "fp16")
-        if precision == "int8":
-            content = to_int8(content, spec, _letterboxed(config, spec))
+    for precision, content in contents.items():
         file = part / order.file_of(precision)
-        file.write_bytes(content)
-        settings = Settings(threads=order.threads)
-        exported[precision] = OnnxDetector(file.read_bytes(), str(order.out / file.name), settings)
+        stored = file.read_bytes() if precision in order.precisions else content
+        exported[precision] = OnnxDetector(stored, str(order.out / file.name), Settings(threads=order.threads))
     return exported
 
 
@@ -191,7 +206,8 @@ def _letterboxed(config: Config, spec: ModelSpec) -> Iterator[NDArray[np.uint8]]
 
 
 def _check_gates(order: Order, results: dict[str, Comparison]) -> None:
-    for precision, result in results.items():
+    for precision in order.precisions:
+        result = results[precision]
         problems = result.problems(precision)
         if problems:
             raise VerificationError(
@@ -202,7 +218,6 @@ def _check_gates(order: Order, results: dict[str, Comparison]) -> None:
 
 def _write_rest(part: Path, spec: ModelSpec, detector: OnnxDetector, precision: str, config: Config) -> None:
     (part / SPEC).write_text(spec.to_json(), encoding="ascii")
-    (part / README).write_text(readme_text(spec), encoding="utf-8")
     pictures = [
         image
         for batch in fresh_batches(config, (spec.width, spec.height), VECTOR_IMAGES, stream="vectors")

@@ -15,12 +15,14 @@ from PIL import Image, ImageDraw, ImageFont
 from yolo_proc.annotations.about import VERSION, about_bytes
 from yolo_proc.annotations.classes import SET_FILE
 from yolo_proc.annotations.formats import FORMATS
+from yolo_proc.annotations.layout import Listed
 from yolo_proc.annotations.records import Annotation, Item
 from yolo_proc.datasets.scenefiles import encode_picture
 from yolo_proc.datasets.setwriter import FileSet, has_files, write_error, write_whole
 from yolo_proc.errors import DataError
 from yolo_proc.exporting.sources import Frame, Source
 from yolo_proc.nms import Detections
+from yolo_proc.pictures import orientation_of
 from yolo_proc.preview import class_colour
 from yolo_proc.typefaces import find_face
 
@@ -232,7 +234,7 @@ class SetWriter:
         self._format = format_name
         self._classes = tuple(classes)
         self._files = FileSet(root, make(self._classes, ("train",)))
-        self._annotations: list[Annotation] = []
+        self._listed: list[Listed] = []
         self._names = _Names()
 
     def add(self, frame: Frame, found: Detections) -> None:
@@ -242,7 +244,7 @@ class SetWriter:
             DataError: it cannot be written.
         """
         assert frame.rgb is not None, "only a frame that was read is labelled"
-        suffix, content = _content_of(frame)
+        suffix, content = _content_of(frame, upright=self._format == "scredit")
         stem = re.sub(r"[^\w-]+", "_", frame.source.stem) or "picture"  # no format minds these
         if frame.number is not None:
             stem = f"{stem}_{frame.number:06d}"
@@ -250,11 +252,11 @@ class SetWriter:
             f"{self._names.of(stem)}{suffix}", frame.rgb.shape[1], frame.rgb.shape[0], tuple(items_of(found))
         )
         self._files.put([("train", annotation, content)])
-        self._annotations.append(annotation)
+        self._listed.append(self._files.layout.listed(annotation))
 
     def close(self) -> None:
         """Writes the files of the whole set."""
-        self._files.finish({"train": self._annotations})
+        self._files.finish({"train": self._listed})
         about = {
             "version": VERSION,
             "format": self._format,
@@ -276,15 +278,21 @@ def items_of(found: Detections) -> list[Item]:
     ]
 
 
-def _content_of(frame: Frame) -> tuple[str, bytes]:
-    """Suffix and bytes of a frame's picture: its own file's where every format takes it."""
+def _content_of(frame: Frame, *, upright: bool) -> tuple[str, bytes]:
+    """Suffix and bytes of a frame's picture: its own file's where every format takes it.
+
+    Args:
+        upright: the format's readers know nothing of EXIF, and must get what the boxes mean.
+    """
     assert frame.rgb is not None, "only a frame that was read has content"
     if frame.number is not None:
         return ".jpg", encode_picture(frame.rgb, "jpg", QUALITY)
     path = Path(frame.source.name)
     if path.suffix.lower() in (*_JPEG, ".png"):
         try:
-            return path.suffix.lower(), path.read_bytes()
+            content = path.read_bytes()
         except OSError as error:
             raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+        if not upright or orientation_of(content) == 1:
+            return path.suffix.lower(), content
     return ".png", encode_picture(frame.rgb, "png", 0)

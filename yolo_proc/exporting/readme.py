@@ -1,28 +1,44 @@
 """The README of an exported model: how a Java developer uses it, with this model's own values."""
 
+from collections.abc import Mapping
+
 from yolo_proc.exporting.spec import ModelSpec
 
 _TEXT = """# A detector of {what}
 
 `model.onnx` finds {classes} in pictures. It is one file that needs no other; `model.json` says what is in it, and
 is in its metadata too (key `yolo_proc`). `vectors/` holds pictures with what every stage must make of them.
-
+{others}
 ## Java
 
-With the library `yolo-proc-detector` (folder `export/java` of yolo_proc; Java 17 or newer):
+The library is the folder `export/java` of yolo_proc. It needs Java 17 or newer, and Maven to be built, once:
+
+    cd export/java && mvn -q install
+
+That makes `export/java/target/yolo-proc.jar`, one file with everything in it, and puts the library where Maven and
+Gradle find it: `yoloproc:yolo-proc-detector:0.1.0`. With a copy of the jar beside `model.onnx`, save this as
+`Find.java`:
 
 ```java
 import java.nio.file.Path;
 import yoloproc.Detector;
 
-try (var detector = Detector.load(Path.of("model.onnx"))) {{
-    for (var found : detector.detect(Path.of("photo.jpg"))) {{
-        System.out.println(found);  // class, confidence 0 to 1, corners in the photo's own pixels
+class Find {{
+    public static void main(String[] words) throws Exception {{
+        try (var detector = Detector.load(Path.of("model.onnx"))) {{
+            for (var found : detector.detect(Path.of(words[0]))) System.out.println(found);
+        }}
     }}
 }}
 ```
 
-On a command line, and a proof that the Java at hand does what Python did:
+and run it on a picture of yours:
+
+    java -cp yolo-proc.jar Find.java photo.jpg
+
+It prints a line for each thing found, such as `{example} 0.98 [120.5, 48.0, 216.0, 158.2]`: class, confidence from
+0 to 1, and left, upper, right and lower edge in the photo's own pixels. The same without a program, and a proof that
+the Java at hand does what Python did:
 
     java -jar yolo-proc.jar detect model.onnx photo.jpg --json
     java -jar yolo-proc.jar verify .
@@ -31,8 +47,12 @@ On a command line, and a proof that the Java at hand does what Python did:
 
 ```python
 from yolo_proc.exporting.session import OnnxDetector
+from yolo_proc.pictures import read_picture
 
-found = OnnxDetector.load("model.onnx").detect(rgb)  # uint8 (H, W, 3), red first
+detector = OnnxDetector.load("model.onnx")
+found = detector.detect(read_picture("photo.jpg"))
+for class_id, confidence, box in zip(found.class_ids, found.confidence, found.box_xyxy, strict=True):
+    print(detector.classes[class_id], confidence, box)
 ```
 
 ## Any other runtime
@@ -40,35 +60,60 @@ found = OnnxDetector.load("model.onnx").detect(rgb)  # uint8 (H, W, 3), red firs
 | | |
 |---|---|
 | input `{input_name}` | {value_type}, {input_shape}, RGB, values {low:g} to {high:g}; N is free |
-| pictures of another size | letterbox by rule 1 into {width} x {height}, grey 114 around; the graph does the rest |
 | output `{output_name}` | float32, N x {slots} x {fields}: {kind} |
-| one slot | x, y, w, h, J, then {class_count} classes; {decoding} |
-| confidence | at least {confidence:g} |
+| one slot | x, y, w, h, J, then {class_count} classes |
+| confidence | {confidence_of}, at least {confidence:g} |
+| class | the first maximum |
+| centre | {centre} |
+| size | {size} |
 | suppression | {nms}: of two boxes with IoU {max_iou:g} or more the surer one stays |
 
 {grids}
 
+A picture of w x h pixels is fitted into the network's W x H, {width} x {height}: r = min(W / w, H / h),
+nw = floor(w r + 0.5), nh = floor(h r + 0.5), at least 1; it is resized to nw x nh (bilinear, antialiased, as Pillow
+does), its left upper corner at (W - nw) div 2, (H - nh) div 2, with grey 114 around. Boxes go the way back:
+x = (x' - left) w / nw, y = (y' - top) h / nh. The graph does all the rest.
+
 Classes by index: {numbered}.
+
+## Where it comes from
+
+Trained in yolo_proc: {training}.
+Compared with the network in PyTorch on {images} fresh pictures:
+
+{compared}
+
+The times are those of the machine that exported it.
 """
 
-_PREDICTIONS = "the centre is (cell + x, y) x stride, the size w, h x anchor"
-_LOGITS = "the centre is (cell + sigmoid(x, y)) x stride, the size exp(w, h) x anchor"
+_CENTRE = "((column + {}) x stride, (row + {}) x stride)"
+_OTHERS = """
+The same network in other precisions: {files}. Take one of them in place of `model.onnx` wherever that is named.
+"""
 
 
-def readme_text(spec: ModelSpec) -> str:
-    """The text, in Markdown."""
+def readme_text(spec: ModelSpec, files: Mapping[str, str], images: int, compared: str) -> str:
+    """The text, in Markdown.
+
+    Args:
+        files: the names of the models that are written, by precision.
+        images: on which they were compared; compared: the table of what was found.
+    """
     names = ", ".join(_code(name) for name in spec.classes[:20]) + (", ..." if len(spec.classes) > 20 else "")
     grids = [
         f"- Slots from {offset}: {grid.columns} x {grid.rows} cells of {grid.stride} pixels, row by row, anchors "
-        + ", ".join(f"{w:g} x {h:g}" for w, h in grid.anchors)
+        + ", ".join(f"{w!r} x {h!r}" for w, h in grid.anchors)
         for grid, offset in zip(spec.grids, spec.codec.grid_offsets, strict=False)
     ]
-    own = {"nms": "per class", "max_iou": spec.defaults.max_iou, "confidence": spec.defaults.confidence}
-    if spec.defaults.nms == "agnostic":
-        own["nms"] = "of all classes together"
+    first, *others = files
+    more = [f"`{files[precision]}` ({precision})" for precision in others]
+    training = ", ".join(f"{key} {value}" for key, value in spec.training.items())
     return _TEXT.format(
         what=str(spec.training.get("generator", "objects")),
         classes=names,
+        others=_OTHERS.format(files=" and ".join(more)) if more else "",
+        example=" ".join(spec.classes[0].split()),
         input_name=spec.input_name,
         value_type=spec.value_type,
         input_shape=" x ".join(str(side) for side in ("N", *spec.input_shape)),
@@ -79,12 +124,19 @@ def readme_text(spec: ModelSpec) -> str:
         output_name=spec.output_name,
         slots=spec.codec.slots,
         fields=spec.codec.fields,
-        kind="predictions; J is the confidence" if spec.activated else "raw logits; the confidence is the sigmoid of J",
+        kind="predictions" if spec.activated else "raw logits",
+        confidence_of="J" if spec.activated else "sigmoid(J)",
+        centre=_CENTRE.format(*(("x", "y") if spec.activated else ("sigmoid(x)", "sigmoid(y)"))),
+        size="(w, h) x anchor" if spec.activated else "exp(w, h) x anchor, w and h clamped to -20 ... 9.2 before",
         class_count=len(spec.classes),
-        decoding=_PREDICTIONS if spec.activated else _LOGITS,
         grids="\n".join(grids),
         numbered=", ".join(f"{number} {_code(name)}" for number, name in enumerate(spec.classes)),
-        **own,
+        nms="of all classes together" if spec.defaults.nms == "agnostic" else "per class",
+        max_iou=spec.defaults.max_iou,
+        confidence=spec.defaults.confidence,
+        training=f"{training}; {first} weights in `{files[first]}`",
+        images=images,
+        compared="\n".join(f"    {line}" for line in compared.splitlines()),
     )
 
 

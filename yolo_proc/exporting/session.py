@@ -155,7 +155,10 @@ class OnnxDetector:
             DataError: pictures of another size, shape or type; NaN from the network.
         """
         outputs = self.run(pictures)
-        return self.spec.codec.decode(outputs, decoding or self.spec.defaults, activated=self.spec.activated)
+        try:
+            return self.spec.codec.decode(outputs, decoding or self.spec.defaults, activated=self.spec.activated)
+        except DataError as error:
+            raise DataError(f"{self.where}: {error}") from error
 
     def run(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The network's outputs float32 (B, S, 5 + C), raw logits or predictions; none for no pictures.

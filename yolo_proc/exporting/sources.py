@@ -142,10 +142,18 @@ def frames_of(source: Source, *, limit: int | None = None, stop: Callable[[], bo
             yield Frame(source, cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), number, fps=fps)
             number += 1
         if number == 0 and not stop():
-            expected = "a video that OpenCV can read" if source.kind == "video" else "a camera that gives pictures"
-            yield Frame(source, None, error=f"{source.name}: expected {expected}, found no frame in it")
+            yield Frame(source, None, error=_nothing_in(source))
     finally:
         capture.release()
+
+
+def _nothing_in(source: Source) -> str:
+    if source.kind == "video":
+        return f"{source.name}: expected a video that OpenCV can read, found no frame in it"
+    return (
+        f"camera {source.camera}: expected one that gives pictures, found none; is it there, in use by another "
+        "program, or not yours to read?"
+    )
 
 
 def _opened(source: Source) -> cv2.VideoCapture:

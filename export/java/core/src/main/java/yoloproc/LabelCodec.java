@@ -6,8 +6,8 @@ import java.util.List;
 /**
  * Labels and slots: objects to training targets, raw logits to boxes, and the inverses.
  *
- * <p>This class and {@link Grid} need nothing else, so that they can be copied into an application that has its own
- * runtime, or that reads labels of this layout from files.
+ * <p>This file needs no other, so that it can be copied alone into an application that has its own runtime, or that reads
+ * labels of this layout from files; that is why it is longer than others.
  *
  * <p>A slot holds 5 + C values, {@code [x | y | w | h | J | c_0 ... c_(C-1)]}; one picture is a flat array of
  * {@link #slots()} x {@link #fields()} values, indexed {@code slot * fields + field}:
@@ -34,6 +34,52 @@ public final class LabelCodec {
     private final List<Grid> grids;
     private final int classCount;
     private final int slots;
+
+    /**
+     * One grid of cells over the network's picture.
+     *
+     * @param stride  side of a cell, network pixels
+     * @param columns cells across
+     * @param rows    cells down
+     * @param anchors sizes that boxes are measured against; one slot each in every cell
+     */
+    public record Grid(int stride, int columns, int rows, List<Anchor> anchors) {
+
+        /**
+         * The size of an anchor.
+         *
+         * @param width  network pixels, above 0
+         * @param height network pixels, above 0
+         */
+        public record Anchor(double width, double height) {
+        }
+
+        /**
+         * Checks the values.
+         *
+         * @throws IllegalArgumentException a number that is less than 1, no anchor, or an anchor that is not positive
+         */
+        public Grid {
+            if (stride < 1 || columns < 1 || rows < 1) {
+                throw new IllegalArgumentException("grid: expected stride, columns and rows of at least 1, found "
+                        + stride + ", " + columns + ", " + rows);
+            }
+            anchors = List.copyOf(anchors);
+            boolean positive = !anchors.isEmpty();
+            for (Anchor anchor : anchors) {
+                positive &= anchor.width > 0 && anchor.height > 0 && Double.isFinite(anchor.width * anchor.height);
+            }
+            if (!positive) {
+                throw new IllegalArgumentException(
+                        "grid of stride " + stride + ": expected positive anchors, found " + anchors);
+            }
+        }
+
+        /** The slots of this grid: one for each cell and anchor. */
+        public int slots() {
+            return Math.multiplyExact(Math.multiplyExact(columns, rows), anchors.size());
+        }
+    }
 
     /**
      * What is a label; an object below a limit is neither object nor background.

@@ -5,6 +5,8 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 
+import yoloproc.LabelCodec.Grid;
+
 /**
  * What a model says of itself: the JSON under the metadata key {@link #METADATA_KEY} of {@code model.onnx}, and in
  * {@code model.json}.

@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -18,6 +20,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 import yoloproc.LabelCodec.Candidates;
+import yoloproc.LabelCodec.Grid;
 import yoloproc.LabelCodec.Limits;
 import yoloproc.LabelCodec.Objects;
 import yoloproc.LabelCodec.Targets;
@@ -174,11 +177,13 @@ class LabelCodecTest {
     }
 
     @Test
-    void needsNothingButGrid(@TempDir Path folder) {
-        Path sources = TestFiles.module().resolve("src/main/java/yoloproc");
+    void needsNoOtherFile(@TempDir Path folder) throws IOException {
+        Path copy = folder.resolve("LabelCodec.java");
+        String source = Files.readString(TestFiles.module().resolve("src/main/java/yoloproc/LabelCodec.java"));
+        Files.writeString(copy, source.replaceFirst("package yoloproc;", "package somewhere.else_;"));
         int status = ToolProvider.getSystemJavaCompiler().run(null, null, null, "-d", folder.toString(), "-classpath",
                 folder.toString(), "-implicit:none", "-sourcepath", folder.toString(), "-encoding", "UTF-8",
-                sources.resolve("Grid.java").toString(), sources.resolve("LabelCodec.java").toString());
-        assertEquals(0, status, "LabelCodec and Grid alone do not compile");
+                copy.toString());
+        assertEquals(0, status, "LabelCodec alone does not compile");
     }
 }

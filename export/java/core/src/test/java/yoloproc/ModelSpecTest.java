@@ -12,6 +12,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
+import yoloproc.LabelCodec.Grid;
+
 class ModelSpecTest {
 
     private static final String JSON = """

@@ -81,4 +81,29 @@ class VectorsTest {
         assertEquals(1, new Replay(VECTORS, (images, pictures) -> wrong).differences(each).size());
         assertEquals(1, new Replay(VECTORS, (images, pictures) -> new float[right.length]).differences(each).size());
     }
+
+    @Test
+    void differencesAreMeasured() {
+        Array expected = new Array("f64", List.of(3), new double[] {0, 100, -0.5});
+        assertEquals("", difference(expected, 0.0005, 100.05, -0.5, false));
+        assertTrue(difference(expected, 0.0005, 100.05, -0.5, true).startsWith("expected 100.0 at 1, found 100.05"));
+        assertTrue(difference(expected, 0.002, 100, -0.5, false).startsWith("expected 0.0 at 0, found 0.002"));
+        assertTrue(difference(expected, 0, 100, Double.NaN, false).contains("1 of 3 values are wrong"));
+        assertTrue(difference(expected, Double.POSITIVE_INFINITY, 0, 0, false).contains("3 of 3 values are wrong"));
+        assertTrue(Replay.difference(expected, new Array("f64", List.of(1, 3), new double[3]), 1, false)
+                .contains("[1, 3]"));
+        Array endless = new Array("f64", List.of(1), new double[] {Double.POSITIVE_INFINITY});
+        assertEquals("", Replay.difference(endless, endless, 0, false));
+        Array finite = new Array("f64", List.of(1), new double[] {1e300});
+        assertTrue(Replay.difference(endless, finite, 1, false).contains("1 of 1 values are wrong"));
+        Array bytes = new Array("u8", List.of(1), new byte[] {7});
+        assertTrue(Replay.difference(bytes, new Array("u8", List.of(1), new byte[] {8}), 10, false)
+                .startsWith("expected 7.0 at 0, found 8.0"));
+        assertEquals("", Replay.difference(3L, 3, 0, false));
+        assertEquals("expected 3, found 4", Replay.difference(3L, 4L, 0, false));
+    }
+
+    private static String difference(Array expected, double a, double b, double c, boolean absolute) {
+        return Replay.difference(expected, new Array("f64", List.of(3), new double[] {a, b, c}), 1e-3, absolute);
+    }
 }

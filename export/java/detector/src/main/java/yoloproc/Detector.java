@@ -101,6 +101,11 @@ public final class Detector implements AutoCloseable {
         return network.spec;
     }
 
+    /** What decides about its boxes: the options, and the model's own values where they say nothing. */
+    public ModelSpec.Defaults limits() {
+        return limits;
+    }
+
     // ---- detecting
 
     /**

@@ -93,8 +93,10 @@ final class Arguments {
                 return Path.of(word);
             }
         } catch (InvalidPathException error) {
-            // Told below. Letters beyond ASCII are no path where the system's locale is C: LC_ALL=C.UTF-8 helps.
+            // Told below. Letters beyond ASCII are no path where the system's locale is C.
         }
-        throw new Mistake(before + word + ": expected a file or folder, found a name that none can have");
+        boolean ascii = word.chars().allMatch(sign -> sign < 128);
+        throw new Mistake(before + word + ": expected a file or folder, found a name that none can have"
+                + (ascii ? "" : " in this locale; try LC_ALL=C.UTF-8"));
     }
 }

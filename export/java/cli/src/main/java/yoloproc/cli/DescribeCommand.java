@@ -12,8 +12,8 @@ import java.util.Set;
 import ai.onnxruntime.OrtEnvironment;
 
 import yoloproc.Detector;
-import yoloproc.Grid;
 import yoloproc.Json;
+import yoloproc.LabelCodec.Grid;
 import yoloproc.ModelSpec;
 
 /** What a model says of itself, in lines for people. */

@@ -2,7 +2,6 @@ package yoloproc.cli;
 
 import java.io.IOException;
 import java.io.PrintStream;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -10,7 +9,6 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
-import java.util.stream.Stream;
 
 import yoloproc.Detection;
 import yoloproc.Detector;
@@ -22,8 +20,6 @@ import yoloproc.RgbImage;
 /** What is in some pictures: lines or JSON, drawn boxes, scripts. A picture that cannot be read is named and passed over. */
 final class DetectCommand {
 
-    private static final List<String> SUFFIXES = List.of(".jpg", ".jpeg", ".png", ".bmp");
-
     private final PrintStream out;
     private final PrintStream err;
     private final boolean json;
@@ -32,13 +28,13 @@ final class DetectCommand {
     private int read;
     private int shown;
 
-    private DetectCommand(Arguments arguments, List<Path> pictures, boolean folders, PrintStream out, PrintStream err)
+    private DetectCommand(Arguments arguments, PictureFiles pictures, PrintStream out, PrintStream err)
             throws Mistake {
         this.out = out;
         this.err = err;
         json = arguments.has("--json");
         Path annotated = arguments.path("--annotated");
-        drawn = annotated == null ? null : DrawnPictures.at(annotated, pictures.size() == 1 && !folders);
+        drawn = annotated == null ? null : DrawnPictures.at(annotated, pictures.isOne());
         Path folder = arguments.path("--scredit");
         project = folder == null ? null : new ScreditProject(folder);
     }
@@ -46,19 +42,11 @@ final class DetectCommand {
     static int run(List<String> words, PrintStream out, PrintStream err) throws Mistake, IOException {
         Arguments arguments = new Arguments(words, Set.of("--annotated", "--scredit", "--confidence", "--max-iou",
                 "--max-detections", "--threads"), Set.of("--json", "--agnostic"));
-        if (arguments.values().size() < 2) {
-            throw new Mistake("detect: expected a model and pictures or folders, found "
-                    + (arguments.values().isEmpty() ? "neither" : "no pictures") + "; see --help");
-        }
         Options options = options(arguments);
-        List<Path> pictures = new ArrayList<>();
-        boolean folders = false;
-        for (String word : arguments.values().subList(1, arguments.values().size())) {
-            folders |= add(Arguments.path("", word), pictures);
-        }
-        DetectCommand command = new DetectCommand(arguments, pictures, folders, out, err);
+        PictureFiles pictures = PictureFiles.behindModel("detect", arguments.values());
+        DetectCommand command = new DetectCommand(arguments, pictures, out, err);
         try (Detector detector = Detector.load(Arguments.path("", arguments.values().get(0)), options)) {
-            for (Path picture : pictures) {
+            for (Path picture : pictures.files()) {
                 command.detect(detector, picture);
             }
         }
@@ -68,38 +56,16 @@ final class DetectCommand {
         return command.read > 0 ? Main.DONE : Main.MISTAKE;
     }
 
-    private static Options options(Arguments arguments) throws Mistake {
+    static Options options(Arguments arguments) throws Mistake {
         Integer threads = arguments.whole("--threads");
         try {
             return new Options(arguments.number("--confidence"), arguments.number("--max-iou"),
                     arguments.has("--agnostic") ? Boolean.TRUE : null, arguments.whole("--max-detections"),
                     threads == null ? 0 : threads, null);
-        } catch (IllegalArgumentException error) {
-            throw new Mistake(error.getMessage());
+        } catch (IllegalArgumentException error) { // it begins with the option's name in Java, such as maxIou
+            String[] parts = error.getMessage().split(":", 2);
+            throw new Mistake("--" + parts[0].replaceAll("([A-Z])", "-$1").toLowerCase(Locale.ROOT) + ":" + parts[1]);
         }
-    }
-
-    /** Adds a picture, or those that lie in a folder, by name; whether it is a folder. */
-    private static boolean add(Path path, List<Path> pictures) throws Mistake, IOException {
-        if (!Files.isDirectory(path)) {
-            pictures.add(path);
-            return false;
-        }
-        List<Path> inside;
-        try (Stream<Path> files = Files.list(path)) {
-            inside = files.filter(DetectCommand::isPicture).sorted().toList();
-        }
-        if (inside.isEmpty()) {
-            throw new Mistake(path + ": expected pictures in the folder (" + String.join(", ", SUFFIXES)
-                    + "), found none; folders inside are not searched");
-        }
-        pictures.addAll(inside);
-        return true;
-    }
-
-    private static boolean isPicture(Path file) {
-        String name = file.getFileName().toString().toLowerCase(Locale.ROOT);
-        return SUFFIXES.stream().anyMatch(name::endsWith) && !name.startsWith(".") && Files.isRegularFile(file);
     }
 
     private void detect(Detector detector, Path file) {

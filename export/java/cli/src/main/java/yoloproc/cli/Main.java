@@ -10,7 +10,7 @@ import java.util.List;
 
 import yoloproc.InferenceException;
 
-/** The command line: {@code java -jar yolo-proc.jar detect | verify | describe}. */
+/** The command line: {@code java -jar yolo-proc.jar detect | verify | describe | trace}. */
 public final class Main {
 
     /** All went well. */
@@ -34,6 +34,9 @@ public final class Main {
                 --threads N          of the network; without it one a processor
               java -jar yolo-proc.jar verify FOLDER      replays the golden vectors of an exported folder in this JVM
               java -jar yolo-proc.jar describe MODEL     what the model says of itself
+              java -jar yolo-proc.jar trace MODEL PICTURE|FOLDER...    what every stage makes of pictures, as JSON
+                --outputs FOLDER     what the network gives, slots x (5 + classes) float32 values, little-endian
+                                     and all options of detect that choose boxes
 
             Exit codes: 0 done, 1 verify found differences, 2 a mistake, told in one line on standard error.
             """;
@@ -63,8 +66,9 @@ public final class Main {
             return switch (words.get(0)) {
                 case "detect" -> DetectCommand.run(rest, out, err);
                 case "verify" -> VerifyCommand.run(rest, out);
+                case "trace" -> TraceCommand.run(rest, out, err);
                 case "describe" -> DescribeCommand.run(rest, out);
-                default -> throw new Mistake(words.get(0) + ": expected detect, verify or describe; see --help");
+                default -> throw new Mistake(words.get(0) + ": expected detect, verify, describe or trace; see --help");
             };
         } catch (Mistake | IOException | InferenceException error) {
             err.println("yolo-proc: " + oneLine(error));

@@ -2,7 +2,6 @@ package yoloproc.cli;
 
 import java.io.IOException;
 import java.io.PrintStream;
-import java.lang.reflect.Array;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -10,23 +9,20 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.TreeSet;
 
 import yoloproc.Detector;
-import yoloproc.cli.VectorSet.Case;
-import yoloproc.cli.VectorSet.Values;
+import yoloproc.GoldenVectors;
+import yoloproc.Replay;
 
 /** Replays the golden vectors of an exported folder, and says where this JVM differs. */
 final class VerifyCommand {
 
     private static final int SHOWN = 20; // lines of differences
 
-    private final Map<String, Double> tolerances;
     private final Map<String, int[]> tally = new LinkedHashMap<>(); // by stage: cases, and those that differ
     private final List<String> lines = new ArrayList<>();
 
-    private VerifyCommand(Map<String, Double> tolerances) {
-        this.tolerances = tolerances;
+    private VerifyCommand() {
     }
 
     static int run(List<String> words, PrintStream out) throws Mistake, IOException {
@@ -35,72 +31,31 @@ final class VerifyCommand {
             throw new Mistake("verify: expected one folder, found " + arguments.values().size() + "; see --help");
         }
         Path folder = Arguments.path("", arguments.values().get(0));
-        Path vectors = Files.exists(folder.resolve("index.json")) ? folder : folder.resolve("vectors");
-        VectorSet set = VectorSet.read(vectors);
-        VerifyCommand command = new VerifyCommand(set.tolerances());
-        try (Detector detector = Detector.load(set.onnx())) {
-            if (!detector.spec().equals(set.spec())) {
-                throw new Mistake(vectors.resolve("index.json") + ": model: expected what " + set.onnx()
+        Path place = Files.exists(folder.resolve("index.json")) ? folder : folder.resolve("vectors");
+        if (!Files.exists(place.resolve("index.json"))) {
+            throw new Mistake(place.resolve("index.json") + ": expected golden vectors, found none; export the model again");
+        }
+        GoldenVectors vectors = GoldenVectors.read(place);
+        VerifyCommand command = new VerifyCommand();
+        try (Detector detector = Detector.load(vectors.onnx())) {
+            if (!detector.spec().equals(vectors.model())) {
+                throw new Mistake(place.resolve("index.json") + ": model: expected what " + vectors.onnx()
                         + " says of itself, found something else; export the model again");
             }
-            Replay replay = new Replay(set.spec(), detector);
-            for (Case one : set.cases()) {
+            Replay replay = new Replay(vectors, (images, pictures) -> detector.run(images));
+            for (GoldenVectors.Case one : vectors.cases()) {
                 command.verify(one, replay);
             }
         }
         return command.tell(out);
     }
 
-    private void verify(Case one, Replay replay) {
-        int before = lines.size();
-        try {
-            compare(one, replay.perform(one.stage(), one.in()));
-        } catch (IOException | RuntimeException error) { // what the library refuses here it took in Python
-            lines.add(one.name() + ": " + Main.oneLine(error));
-        }
+    private void verify(GoldenVectors.Case one, Replay replay) {
+        List<String> found = replay.differences(one);
+        lines.addAll(found);
         int[] counts = tally.computeIfAbsent(one.stage(), stage -> new int[2]);
         counts[0]++;
-        counts[1] += lines.size() > before ? 1 : 0;
-    }
-
-    private void compare(Case one, Map<String, Object> found) {
-        Set<String> keys = new TreeSet<>(one.out().keySet());
-        if (!keys.equals(found.keySet())) {
-            lines.add(one.name() + ": expected outputs " + keys + ", found " + new TreeSet<>(found.keySet()));
-        }
-        keys.retainAll(found.keySet());
-        for (String key : keys) {
-            String kind = key.equals("boxes") ? "boxes" : one.stage().equals("model") ? "logits" : "activations";
-            String told = difference(one.out().get(key), found.get(key), tolerances.get(kind), kind.equals("boxes"));
-            if (!told.isEmpty()) {
-                lines.add(one.name() + ": " + key + ": " + told);
-            }
-        }
-    }
-
-    /** What is wrong with an output, in words; nothing where it is as expected. */
-    static String difference(Object expected, Object found, double tolerance, boolean absolute) {
-        if (!(expected instanceof Values wanted) || !(found instanceof Values given)) {
-            return expected.equals(found) ? "" : "expected " + expected + ", found " + found;
-        }
-        if (!wanted.shape().equals(given.shape())) {
-            return "expected the shape " + wanted.shape() + ", found " + given.shape();
-        }
-        boolean exact = wanted.values() instanceof byte[] || wanted.values() instanceof int[];
-        int count = Array.getLength(wanted.values());
-        int wrong = 0;
-        int first = -1;
-        for (int i = 0; i < count; i++) {
-            double a = Array.getDouble(wanted.values(), i);
-            double b = Array.getDouble(given.values(), i);
-            double limit = exact ? 0 : tolerance * (absolute ? 1 : Math.max(1, Math.abs(a)));
-            if (!(Math.abs(a - b) <= limit) && a != b) { // so that NaN is wrong, and infinity is like itself
-                first = wrong++ == 0 ? i : first;
-            }
-        }
-        return wrong == 0 ? "" : "expected " + Array.get(wanted.values(), first) + " at " + first + ", found "
-                + Array.get(given.values(), first) + " (" + wrong + " of " + count + " values are wrong, tolerance "
-                + (exact ? 0 : tolerance) + ")";
+        counts[1] += found.isEmpty() ? 0 : 1;
     }
 
     private int tell(PrintStream out) {

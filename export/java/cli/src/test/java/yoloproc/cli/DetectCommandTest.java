@@ -213,6 +213,26 @@ class DetectCommandTest {
     }
 
     @Test
+    void namesThatNoFileCanHave() {
+        CommandLine ran = CommandLine.run("detect", MODEL, "a\0");
+        assertEquals(2, ran.code());
+        assertTrue(ran.err().strip().endsWith("found a name that none can have"), ran.err());
+        CommandLine beyond = CommandLine.run("detect", MODEL, "\u00e4\0"); // as any such letter is where the locale is C
+        assertEquals(2, beyond.code());
+        assertTrue(beyond.err().contains("try LC_ALL=C.UTF-8"), beyond.err());
+    }
+
+    @Test
+    void valuesOutOfRangeAreToldByTheirFlag() {
+        for (String flag : List.of("--confidence", "--max-iou", "--max-detections", "--threads")) {
+            CommandLine ran = CommandLine.run("detect", MODEL, red, flag, "-1");
+            assertEquals(2, ran.code());
+            assertTrue(ran.err().startsWith("yolo-proc: " + flag + ": expected "), ran.err());
+            assertTrue(ran.err().contains("found -1"), ran.err());
+        }
+    }
+
+    @Test
     void describe() {
         CommandLine ran = CommandLine.run("describe", MODEL);
         assertEquals(0, ran.code());

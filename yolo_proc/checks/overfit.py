@@ -1,0 +1,239 @@
+"""Hypothesis: what cannot learn two pictures by heart cannot learn; the loss of two pictures goes to (nearly) zero.
+
+Source: Karpathy, "A recipe for training neural networks", 2019: "overfit one batch", and look at label and prediction
+side by side.
+
+A network from its start takes 160 steps on two pictures, at the declared rate, which falls to nothing in the last 60.
+Then three things must hold: the loss of the last steps is at most a twentieth of the first one; in evaluation mode it
+is at most a quarter of it; and the detections are the labels (class, and an IoU of 0.7) for 9 of 10 objects with a
+slot (unless a term of the loss is declared to weigh nothing).
+
+Thresholds: at 96 px healthy networks of all kinds (both generators, three optimizers, one class, two grids, no batch
+normalisation, `original`) leave 0 % to 2.4 % of the first loss, in both modes, and find every object. Labels
+that change each time leave 7 %.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from yolo_proc.boxes import iou_xyxy
+from yolo_proc.checks.bench import Bench
+from yolo_proc.checks.check import Check
+from yolo_proc.checks.finding import Figure, Finding
+from yolo_proc.checks.trial import Trial, changes_by_itself, evaluated, goes_uphill, learnable, repeat
+from yolo_proc.inspection.charts import BLUE, ORANGE, RED, Axis, Page
+from yolo_proc.nms import DecodeConfig, Detections
+from yolo_proc.preview import predictions_sheet, preview_sheet
+from yolo_proc.scene import Scene
+from yolo_proc.stream import Batch
+
+IMAGES = 2
+STEPS, DECAY = 160, 60
+LIMIT = 0.05
+LIMIT_EVALUATED = 0.25
+MIN_IOU = 0.7
+FOUND = 0.9
+OTHER_RATE = 30.0
+DECODING = DecodeConfig(confidence=0.5, max_iou=1.0)  # no suppression: labels may overlap
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What a trial left.
+
+    Attributes:
+        first, last: terms of the loss in training mode, before the first step and after the last.
+        evaluated: the loss in evaluation mode.
+        objects: labels with a slot; found: of them detected.
+        whole: whether all that a detection consists of is declared to be learned.
+    """
+
+    trial: Trial
+    first: Mapping[str, float]
+    last: Mapping[str, float]
+    evaluated: float
+    objects: int
+    found: int
+    detections: Sequence[Detections]
+    whole: bool
+
+    @property
+    def share(self) -> float:
+        """What is left of the loss."""
+        return self.trial.final / self.trial.losses[0]
+
+    @property
+    def evaluated_share(self) -> float:
+        """The same in evaluation mode."""
+        return self.evaluated / self.trial.losses[0]
+
+    @property
+    def learned(self) -> bool:
+        """Whether the loss of training went down."""
+        return self.share <= LIMIT
+
+    @property
+    def sound(self) -> bool:
+        """Whether all three hold."""
+        found = not self.whole or self.found >= FOUND * self.objects
+        return self.learned and self.evaluated_share <= LIMIT_EVALUATED and found
+
+
+def run(bench: Bench) -> Finding:
+    """See the module."""
+    batch = learnable(bench, IMAGES)
+    if batch is None:
+        return Finding.not_applicable("the first scenes have no object with a slot")
+    seen = _learn_by_heart(bench, batch)
+    causes = [] if seen.sound else _causes(bench, batch, seen)
+    figures: dict[str, Figure] = {
+        "first loss": seen.trial.losses[0],
+        "last loss": seen.trial.final,
+        "share left": seen.share,
+        "share left in evaluation": seen.evaluated_share,
+        "objects": seen.objects,
+        "found": seen.found,
+    }
+    figures |= {f"last {term}": value for term, value in seen.last.items()}
+    return Finding.judged(
+        seen.sound,
+        expected=f"after {STEPS} steps at most {LIMIT:.0%} of the first loss, {LIMIT_EVALUATED:.0%} in evaluation "
+        f"mode, and {FOUND:.0%} of the objects found",
+        measured=f"{seen.trial.losses[0]:.3f} to {seen.trial.final:.3f} ({seen.share:.1%}), in evaluation mode "
+        f"{seen.evaluated:.3f}, {seen.found} of {seen.objects} objects found",
+        figures=figures,
+        causes=causes,
+        remedy="look at the picture: labels, predictions and the loss; mend what the cause says, and do not train "
+        "before two pictures can be learned",
+        evidence={"pictures": lambda: _pictures(bench, batch, seen), "loss": lambda: _curve(seen)},
+    )
+
+
+# --------------------------------------------------------------------------------------------- measurement
+
+
+def _learn_by_heart(bench: Bench, batch: Batch) -> _Seen:
+    first = _terms(bench, bench.new_model(), batch)
+    trial = repeat(bench, batch, STEPS, DECAY)
+    last = _terms(bench, trial.state.model, batch)
+    loss, logits = evaluated(bench, trial.state, batch)
+    finite = bool(np.isfinite(logits).all())
+    detections = bench.codec.decode(logits, DECODING) if finite else [_nothing()] * len(batch)
+    objects = len(bench.targets(batch).slot)
+    found = min(objects, sum(_found(batch, image, one) for image, one in enumerate(detections)))
+    weights = bench.config.loss
+    whole = min(getattr(weights, f"weight_{term}") for term in first) > 0
+    return _Seen(trial, first, last, loss, objects, found, detections, whole)
+
+
+@torch.no_grad()
+def _terms(bench: Bench, model: torch.nn.Module, batch: Batch) -> dict[str, float]:
+    return {term: float(value) for term, value in bench.forward_loss(model, batch)[1].items()}  # type: ignore[arg-type]
+
+
+def _nothing() -> Detections:
+    none = np.zeros(0, dtype=np.int64)
+    return Detections(np.zeros((0, 4)), np.zeros(0), none, none)
+
+
+def _found(batch: Batch, image: int, detections: Detections) -> int:
+    """How many labels of an image have a detection of their class on their place."""
+    rows = batch.objects_of(image)
+    labels, classes = batch.box_xyxy[rows], batch.class_ids[rows]
+    if not len(labels) or not len(detections.box_xyxy):
+        return 0
+    right = iou_xyxy(labels, detections.box_xyxy) >= MIN_IOU
+    return int((right & (classes[:, None] == detections.class_ids[None])).any(axis=1).sum())
+
+
+# -------------------------------------------------------------------------------------------------- causes
+
+
+def _causes(bench: Bench, batch: Batch, seen: _Seen) -> list[str]:
+    """Why two pictures were not learned; the likeliest first. Other trainings are tried to tell causes apart."""
+    if seen.learned:
+        if seen.evaluated_share > LIMIT_EVALUATED:
+            return [
+                f"evaluation mode is another network than training mode: its loss is {seen.evaluated:.3g}, that of "
+                f"training {seen.trial.final:.3g}; statistics of the normalisation that do not follow, perhaps"
+            ]
+        return ["decoding is not the inverse of encoding: the loss is nearly zero, the detections are not the labels"]
+    state = seen.trial.state
+    if changes_by_itself(bench, state, batch):
+        return ["the same pictures give another loss each time: labels or pictures are changed on their way to it"]
+    if goes_uphill(bench, batch):
+        return ["small steps make the loss larger: the update goes uphill, or the gradient is of something else"]
+    first, last = _terms(bench, state.model, batch), _terms(bench, state.model, batch)
+    if any(not math.isclose(first[term], last[term], rel_tol=1e-4, abs_tol=1e-6) for term in first):
+        return ["the network answers at random in training mode (dropout, noise): it cannot learn by heart"]
+    unheard = _without_gradient(bench, batch)
+    if unheard:
+        return [f"of the loss only a part is learned: no gradient of {', '.join(unheard)} arrives at the weights"]
+    for factor, words in ((1 / OTHER_RATE, "high"), (OTHER_RATE, "low"), (OTHER_RATE**2, "low")):
+        other = repeat(bench, batch, STEPS, DECAY, factor=factor)
+        if other.final < 0.5 * seen.trial.final:
+            return [
+                f"the learning rate is too {words} ({bench.config.optim.peak_lr:g}): with {factor:.3g} times as much "
+                f"the loss goes to {other.final:.3g}"
+            ]
+    return [
+        f"the loss stops at {seen.trial.final:.3g} whatever the learning rate is: what the network can say is limited "
+        "(an activation before the loss, frozen or dead layers), or the loss has a floor",
+    ]
+
+
+def _without_gradient(bench: Bench, batch: Batch) -> list[str]:
+    """The terms that weigh something, and whose gradient in every weight of a network at its start is zero."""
+    model = bench.new_model()
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    found = []
+    for term, value in bench.forward_loss(model, batch)[1].items():
+        if getattr(bench.config.loss, f"weight_{term}") == 0 or (term == "class" and len(bench.classes) == 1):
+            continue
+        gradients: tuple[torch.Tensor | None, ...] = ()
+        if value.requires_grad:
+            gradients = torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True)
+        if not any(gradient is not None and bool(gradient.any()) for gradient in gradients):
+            found.append(term)
+    return found
+
+
+# ------------------------------------------------------------------------------------------------- evidence
+
+
+def _pictures(bench: Bench, batch: Batch, seen: _Seen) -> NDArray[np.uint8]:
+    """Labels in the left column, what the network says in the right one."""
+    scenes = [Scene(np.asarray(batch.images[image].numpy())) for image in range(len(batch))]
+    drawn = [bench.scene(int(index)) for index in batch.indices]
+    limits = bench.config.labels
+    labels = preview_sheet(drawn, bench.classes, columns=1, limits=limits)
+    predictions = predictions_sheet(scenes, seen.detections, bench.classes, columns=1, limits=limits)
+    return np.concatenate([labels, predictions], axis=1)
+
+
+def _curve(seen: _Seen) -> NDArray[np.uint8]:
+    page = Page(1, 1, (760, 400), 0)
+    plot = page.panel("Two pictures learned by heart")
+    losses = [min(max(loss, 1e-4), 1e4) for loss in seen.trial.losses]
+    plot.axes(
+        Axis("step", 0, float(max(len(losses) - 1, 1))),
+        Axis("loss", 0.8 * min(*losses, LIMIT * losses[0]), 1.2 * max(*losses, 1e-3), log=True, tell="{:.3g}".format),
+    )
+    plot.curve(range(len(losses)), losses, BLUE if seen.learned else RED)
+    plot.curve([0, max(len(losses) - 1, 1)], [LIMIT * losses[0]] * 2, ORANGE)
+    plot.legend([("loss", BLUE if seen.learned else RED), ("limit", ORANGE)])
+    return page.finished()
+
+
+CHECK = Check(
+    "overfit",
+    group="optimisation",
+    asserted="two pictures can be learned by heart: the loss goes to nearly zero, predictions become the labels",
+    quick=False,
+    run=run,
+)

@@ -6,11 +6,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from faults import Fault
+from faults_network import DEPENDENCE_FAULTS, bent, no_output_bias, with_model
+from faults_parameters import MODE_FAULTS, PARAMETER_FAULTS
 from torch import Tensor, nn
 
 from yolo_proc.checks.bench import Bench
-from yolo_proc.codec import LabelCodec
-from yolo_proc.config import Config
 from yolo_proc.model import OUTPUT_STD, Yolo
 from yolo_proc.task import DetectionTask
 
@@ -116,28 +116,6 @@ def smoothed(bench: Bench, size: float) -> Bench:
     return bench.with_parts(build_task=type("Smoothed", (SmoothedTask,), {"smoothing": size}))
 
 
-class Bent(nn.Module):
-    """An output layer of which some fields go through a function."""
-
-    def __init__(self, output: nn.Module, first: int, last: int | None, change: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self.inner, self.layers = output, output.layers
-        self.first, self.last, self.change = first, last, change
-
-    def forward(self, features: list[Tensor]) -> Tensor:
-        outputs = self.inner(features)
-        last = outputs.shape[-1] if self.last is None else self.last
-        parts = outputs[..., : self.first], self.change(outputs[..., self.first : last]), outputs[..., last:]
-        return torch.cat(parts, dim=-1)
-
-
-def bent(bench: Bench, first: int, last: int | None, change: Callable[[Tensor], Tensor]) -> Bench:
-    def put(model: Yolo) -> None:
-        model.output = Bent(model.output, first, last, change)  # type: ignore[assignment]
-
-    return with_model(bench, put)
-
-
 def next_slots(targets: Any) -> Any:
     return targets._replace(slot=(targets.slot - 1).clamp(min=0))
 
@@ -153,27 +131,10 @@ def without_weight(bench: Bench, term: str) -> Bench:
     return bench.with_parts(build_task=build)
 
 
-def with_model(bench: Bench, change: object) -> Bench:
-    """The bench of networks that `change` has changed in place."""
-
-    def build(config: Config, codec: LabelCodec, device: torch.device) -> Yolo:
-        model = bench.parts.build_model(config, codec, device)
-        change(model)  # type: ignore[operator]
-        return model
-
-    return bench.with_parts(build_model=build)
-
-
 @torch.no_grad()
 def louder_output(model: Yolo, factor: float) -> None:
     for layer in model.output.layers:
         layer.weight *= factor
-
-
-@torch.no_grad()
-def no_output_bias(model: Yolo) -> None:
-    for layer in model.output.layers:
-        layer.bias = None
 
 
 def activated_output(model: Yolo) -> None:
@@ -351,4 +312,7 @@ LOSS_FAULTS = (
         "a rectifier",
         lambda bench, _: bent(bench, 0, None, Tensor.relu),
     ),
+    *DEPENDENCE_FAULTS,
+    *PARAMETER_FAULTS,
+    *MODE_FAULTS,
 )

@@ -31,7 +31,8 @@ ORDER = """
     exporting.export exporting.sources exporting.findings
     checks.bench checks.check checks.labels checks.round_trip checks.redraw checks.borders checks.picture
     checks.determinism checks.variety checks.exported
-    checks.initial_loss checks.loss_by_hand checks.gradients checks.logits_in
+    checks.initial_loss checks.loss_by_hand checks.gradients checks.logits_in checks.reach checks.dependence
+    checks.parameters checks.modes
     checks.step checks.trial checks.overfit checks.baseline checks.updates checks.capacity checks.memory
     checks.registry checks.gate checks.table
     trainer

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from yolo_proc.codec import LabelCodec
 from yolo_proc.config import Config
@@ -238,7 +238,7 @@ class Bench:
         """One step of training on a batch."""
         return self.parts.learn(state, task or self.task, batch, self.device)[0]
 
-    def measure_loss(self, model: Yolo, groups: list[Batch]) -> Estimate:
+    def measure_loss(self, model: nn.Module, groups: list[Batch]) -> Estimate:
         """The loss of a network in evaluation mode, as the validation and the stopping rule measure it."""
         return self.parts.measure_loss(model, self.task, groups, self.device)
 

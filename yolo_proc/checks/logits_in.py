@@ -214,7 +214,7 @@ def _told(scored: Sequence[_Scored], expected: bool) -> str:
 
 
 def _picture(scored: Sequence[_Scored]) -> NDArray[np.uint8]:
-    page = Page(1, 1, (900, 660), 0)
+    page = Page(1, 1, (900, 500), 0)
     names, values, words, colours = [], [], [], []
     for one in scored:
         wrong = one.wrong()

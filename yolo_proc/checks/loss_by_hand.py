@@ -59,7 +59,7 @@ def terms_by_hand(logits: Array, aims: Aims) -> dict[str, tuple[float, Array]]:
     logarithms = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     own = np.zeros_like(logarithms)
     own[np.arange(len(own)), aims.class_id] = 1
-    found["class"] = _placed(logits, at, slice(5, None), -(own * logarithms).sum() / count,
+    found["class"] = _placed(logits, at, slice(5, None), (-own * logarithms).sum() / count,
                              (np.exp(logarithms) - own) / count)  # fmt: skip
 
     empty = np.ones(logits.shape[:2], dtype=bool)

@@ -3,6 +3,7 @@
 from yolo_proc.checks import (
     baseline,
     capacity,
+    dependence,
     determinism,
     exported,
     gradients,
@@ -10,7 +11,9 @@ from yolo_proc.checks import (
     labels,
     logits_in,
     memory,
+    modes,
     overfit,
+    parameters,
     picture,
     round_trip,
     step,
@@ -29,7 +32,14 @@ DATA: tuple[Check, ...] = (
     variety.CHECK,
     exported.CHECK,
 )
-LOSS: tuple[Check, ...] = (initial_loss.CHECK, gradients.CHECK, logits_in.CHECK)
+LOSS: tuple[Check, ...] = (
+    initial_loss.CHECK,
+    gradients.CHECK,
+    logits_in.CHECK,
+    dependence.CHECK,
+    parameters.CHECK,
+    modes.CHECK,
+)
 OPTIMISATION: tuple[Check, ...] = (
     step.CHECK,
     overfit.CHECK,

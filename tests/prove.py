@@ -17,9 +17,11 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 from faults import Fault, catalogue
@@ -254,6 +256,15 @@ def write_report(table: Table, wanted: Sequence[Job], small: bool, whole: bool) 
     return path
 
 
+def _make(prover: Prover, wanted: Sequence[Job], end: float) -> None:
+    """Makes the rows that are missing, until the time is over."""
+    for job in tqdm(wanted, unit="run"):
+        if job.key not in prover.table.rows:
+            if time.monotonic() > end:
+                return
+            prover.run(job)
+
+
 def main() -> int:
     """Runs what is missing; 1 where a required fault was not caught or a healthy run failed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -267,12 +278,10 @@ def main() -> int:
     table = Table(small)
     wanted = list(jobs(small, names))
     prover, end = Prover(small, table), time.monotonic() + 60 * arguments.minutes
+    anchors = mock.patch("yolo_proc.setup.ANCHOR_SCENES", 200) if small else nullcontext()
     try:
-        for job in tqdm(wanted, unit="run"):
-            if job.key not in table.rows:
-                if time.monotonic() > end:
-                    break
-                prover.run(job)
+        with anchors:
+            _make(prover, wanted, end)
     except KeyboardInterrupt:
         print("interrupted; the next call goes on")
     path = write_report(table, wanted, small, whole=len(names) == len(CHECKS))

@@ -9,9 +9,9 @@ and all of the run's batch, but no more than 32 images, and reads the peak after
 memory on a processor, of what torch has reserved on a CUDA device. A straight line through the three gives the peak of
 the configured batch and the largest batch that fits what is free now. Six more steps of the largest size follow.
 
-Thresholds: the configured batch must fit; where even the measurement runs out of memory, that is the failure. Memory may
-grow by 10 % of what the largest batch takes a step: allocators gave 0 % to 1.4 % in the first healthy runs, and a step
-that keeps its loss with its history takes a batch more.
+Thresholds: the configured batch must fit; where even the measurement runs out of memory, that is the failure. Memory
+may grow by 10 % of what the largest batch takes a step: allocators gave 0 % to 1.4 % in the first healthy runs, and a
+step that keeps its loss with its history takes a batch more.
 """
 
 import math

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from generators.shapes import Shapes
 from yolo_proc.canvas import Canvas, circle, rectangle
 from yolo_proc.generator import Generator
 from yolo_proc.options import option
+from yolo_proc_generators.shapes import Shapes
 
 
 @dataclass(frozen=True)

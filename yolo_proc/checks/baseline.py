@@ -124,7 +124,7 @@ def _curves(seen: _Seen, sound: bool) -> NDArray[np.uint8]:
     every = [loss for curve in curves for loss in curve]
     plot.axes(
         Axis("step", 0, float(STEPS - 1)),
-        Axis("loss", 0.8 * min(every), 1.2 * max(every), log=True, tell="{:.3g}".format),
+        Axis("loss", 0.8 * min(every), 3 * max(every), log=True, tell="{:.3g}".format),
     )
     colour = BLUE if sound else RED
     for curve, shade in zip(curves, (MUTED, colour), strict=True):

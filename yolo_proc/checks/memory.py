@@ -4,14 +4,16 @@ Source: PyTorch's documentation, "Frequently asked questions": memory that grows
 kept across the loop; activations grow with the number of images, everything else does not, so that a peak is
 base + batch * (what one image takes). Counted is the process that trains; those that draw come on top.
 
-A process of its own (the peak of this one would hide what is asked for) takes three steps each with a quarter, a half
-and all of the run's batch, but no more than 32 images, and reads the peak after each size: of the process's resident
-memory on a processor, of what torch has reserved on a CUDA device. A straight line through the three gives the peak of
-the configured batch and the largest batch that fits what is free now. Six more steps of the largest size follow.
+A process of its own (the peak of this one would hide what is asked for) takes two steps each with a quarter, a half and
+all of the run's batch, but no more than 32 images, and goes on doubling until the peak has grown by 16 MiB, since what
+comes before the first step may take more than a small batch. It reads the peak after each size: of the process's
+resident memory on a processor, of what torch has reserved on a CUDA device. A straight line through the last three
+gives the peak of the configured batch and the largest batch that fits what is free now. Eight more steps of the largest
+size follow.
 
-Thresholds: the configured batch must fit; where even the measurement runs out of memory, that is the failure. From
-one step to the next it may grow by 10 % of what the largest batch takes a step: allocators gave 0 % to 1.4 % in the
-first healthy runs, and a step that keeps its loss with its history takes a batch more.
+Thresholds: the configured batch must fit; where even the measurement runs out of memory, that is the failure. Memory
+may grow by 5 % of what the largest batch takes a step: allocators gave 0 % to 2 % in healthy runs, a step that keeps
+each second loss with its history 12 % (of batches that seem larger for the same reason).
 """
 
 import math
@@ -40,9 +42,12 @@ from yolo_proc.scene import Scene
 from yolo_proc.stream import Batch
 from yolo_proc.workers import portable_class
 
-STEPS = 3  # of each size: the allocator has seen all that a step needs
-MORE_STEPS = 6
-GROWTH = 0.1
+STEPS = 2  # of each size: the first makes the optimizer's averages, the second needs room beside them
+VISIBLE = 16 * 2.0**20  # bytes by which the peak has to grow
+MOST_DOUBLED = 256  # images that are not exceeded by doubling
+MORE_STEPS = 8
+FITTED = 3
+GROWTH = 0.05
 PATIENCE = 300.0  # seconds, for a machine that swaps
 MIB = 2.0**20
 LARGEST = 65536  # images that a batch may have
@@ -54,7 +59,7 @@ class Order:
     """What the process is to measure: all of it can be sent.
 
     Attributes:
-        sizes: of the batches, ascending.
+        sizes: of the batches, ascending; larger ones may follow.
     """
 
     config: Config
@@ -85,10 +90,10 @@ class Measured:
 
     @property
     def line(self) -> tuple[float, float]:
-        """(bytes an image, bytes of everything else) by least squares."""
+        """(bytes an image, bytes of everything else) by least squares over the last three."""
         if len(self.sizes) < 2:
             return self.peaks[0] / self.sizes[0], 0.0
-        slope, base = np.polyfit(self.sizes, self.peaks, 1)
+        slope, base = np.polyfit(self.sizes[-FITTED:], self.peaks[-FITTED:], 1)
         return max(float(slope), 1.0), float(base)
 
     def peak(self, size: int) -> float:
@@ -117,7 +122,7 @@ def run(bench: Bench) -> Finding:
         return _broken_off(sizes[0], free)
     peak, largest = found.peak(size), found.largest(free)
     image = found.line[0]
-    leak = found.growth / (image * most)
+    leak = found.growth / (image * found.sizes[-1])
     fits = peak <= free
     causes = []
     if leak > GROWTH:
@@ -248,15 +253,17 @@ def measure(order: Order) -> Measured:
     bench = Bench(order.config, order.parts, codec=order.codec, precision=order.precision)
     state = bench.new_state()
     drawn = [bench.scene(index) for index in range(DISTINCT)]
-    peaks = []
-    for size in order.sizes:
+    sizes, peaks = list(order.sizes), []
+    for size in sizes:  # grows
         batch = batch_of(drawn, size)
         for _ in range(STEPS):
             bench.learn(state, batch)
         peaks.append(_peak(bench.device))
+        if size == sizes[-1] and peaks[-1] - peaks[0] < VISIBLE and 2 * size <= MOST_DOUBLED:
+            sizes.append(2 * size)
     for _ in range(MORE_STEPS):
         bench.learn(state, batch)
-    return Measured(order.sizes, peaks, (_peak(bench.device) - peaks[-1]) / MORE_STEPS)
+    return Measured(sizes, peaks, (_peak(bench.device) - peaks[-1]) / MORE_STEPS)
 
 
 def batch_of(drawn: Sequence[Scene], size: int) -> Batch:

@@ -4,9 +4,10 @@ Source: Karpathy, "A recipe for training neural networks", 2019: "overfit one ba
 side by side.
 
 A network from its start takes 160 steps on two pictures, at the declared rate, which falls to nothing in the last 60.
-Then three things must hold: the loss of the last steps is at most a twentieth of the first one; in evaluation mode it
-is at most a quarter of it; and the detections are the labels (class, and an IoU of 0.7) for 9 of 10 objects with a
-slot (unless a term of the loss is declared to weigh nothing).
+Then three things must hold: the loss of the last steps is at most a twentieth of the first one; in evaluation mode it is
+at most a quarter of it; and the detections are the labels (class, and an IoU of 0.7) for 9 of 10 objects with a slot,
+with half as many false ones at most. Where a term of the loss is declared to weigh nothing, they are not judged. They
+are asked for because a loss with separate means forgives false ones: labels of either picture at random leave 6 %.
 
 Thresholds: at 96 px healthy networks of all kinds (both generators, three optimizers, one class, two grids, no batch
 normalisation, `original`) leave 0 % to 2.4 % of the first loss, in both modes, and find every object. Labels
@@ -38,6 +39,8 @@ LIMIT = 0.05
 LIMIT_EVALUATED = 0.25
 MIN_IOU = 0.7
 FOUND = 0.9
+ON_A_LABEL = 0.5  # the least IoU with a label of a detection that is not false
+FALSE = 0.5
 OTHER_RATE = 30.0
 DECODING = DecodeConfig(confidence=0.5, max_iou=1.0)  # no suppression: labels may overlap
 
@@ -50,6 +53,7 @@ class _Seen:
         first, last: terms of the loss in training mode, before the first step and after the last.
         evaluated: the loss in evaluation mode.
         objects: labels with a slot; found: of them detected.
+        false: detections that lie on no label, and in no slot of which no term speaks.
         whole: whether all that a detection consists of is declared to be learned.
     """
 
@@ -59,6 +63,7 @@ class _Seen:
     evaluated: float
     objects: int
     found: int
+    false: int
     detections: Sequence[Detections]
     whole: bool
 
@@ -80,7 +85,7 @@ class _Seen:
     @property
     def sound(self) -> bool:
         """Whether all three hold."""
-        found = not self.whole or self.found >= FOUND * self.objects
+        found = not self.whole or (self.found >= FOUND * self.objects and self.false <= FALSE * self.objects)
         return self.learned and self.evaluated_share <= LIMIT_EVALUATED and found
 
 
@@ -98,14 +103,15 @@ def run(bench: Bench) -> Finding:
         "share left in evaluation": seen.evaluated_share,
         "objects": seen.objects,
         "found": seen.found,
+        "false": seen.false,
     }
     figures |= {f"last {term}": value for term, value in seen.last.items()}
     return Finding.judged(
         seen.sound,
         expected=f"after {STEPS} steps at most {LIMIT:.0%} of the first loss, {LIMIT_EVALUATED:.0%} in evaluation "
-        f"mode, and {FOUND:.0%} of the objects found",
+        f"mode, {FOUND:.0%} of the objects found, and half as many false detections at most",
         measured=f"{seen.trial.losses[0]:.3f} to {seen.trial.final:.3f} ({seen.share:.1%}), in evaluation mode "
-        f"{seen.evaluated:.3f}, {seen.found} of {seen.objects} objects found",
+        f"{seen.evaluated:.3f}, {seen.found} of {seen.objects} objects found, {seen.false} false",
         figures=figures,
         causes=causes,
         remedy="look at the picture: labels, predictions and the loss; mend what the cause says, and do not train "
@@ -126,9 +132,10 @@ def _learn_by_heart(bench: Bench, batch: Batch) -> _Seen:
     detections = bench.codec.decode(logits, DECODING) if finite else [_nothing()] * len(batch)
     objects = len(bench.targets(batch).slot)
     found = min(objects, sum(_found(batch, image, one) for image, one in enumerate(detections)))
+    false = _false(bench, batch, detections)
     weights = bench.config.loss
     whole = min(getattr(weights, f"weight_{term}") for term in first) > 0
-    return _Seen(trial, first, last, loss, objects, found, detections, whole)
+    return _Seen(trial, first, last, loss, objects, found, false, detections, whole)
 
 
 @torch.no_grad()
@@ -151,21 +158,41 @@ def _found(batch: Batch, image: int, detections: Detections) -> int:
     return int((right & (classes[:, None] == detections.class_ids[None])).any(axis=1).sum())
 
 
+def _false(bench: Bench, batch: Batch, detections: Sequence[Detections]) -> int:
+    """How many detections of a batch are false."""
+    targets = bench.targets(batch)
+    ignored = set(zip(targets.ignored_image.tolist(), targets.ignored_slot.tolist(), strict=True))
+    count = 0
+    for image, found in enumerate(detections):
+        labels = batch.box_xyxy[batch.objects_of(image)]
+        best = iou_xyxy(labels, found.box_xyxy).max(axis=0, initial=0.0)
+        slots = found.slots.tolist()
+        count += sum(
+            iou < ON_A_LABEL and (image, slot) not in ignored for iou, slot in zip(best.tolist(), slots, strict=True)
+        )
+    return count
+
+
 # -------------------------------------------------------------------------------------------------- causes
 
 
 def _causes(bench: Bench, batch: Batch, seen: _Seen) -> list[str]:
     """Why two pictures were not learned; the likeliest first. Other trainings are tried to tell causes apart."""
+    state = seen.trial.state
+    if changes_by_itself(bench, state, batch):
+        return ["the same pictures give another loss each time: labels or pictures are changed on their way to it"]
     if seen.learned:
         if seen.evaluated_share > LIMIT_EVALUATED:
             return [
                 f"evaluation mode is another network than training mode: its loss is {seen.evaluated:.3g}, that of "
                 f"training {seen.trial.final:.3g}; statistics of the normalisation that do not follow, perhaps"
             ]
+        if seen.found >= FOUND * seen.objects:
+            return [
+                f"it sees objects where there are none ({seen.false} false detections): it has learned places and not "
+                "pictures, or empty slots weigh too little"
+            ]
         return ["decoding is not the inverse of encoding: the loss is nearly zero, the detections are not the labels"]
-    state = seen.trial.state
-    if changes_by_itself(bench, state, batch):
-        return ["the same pictures give another loss each time: labels or pictures are changed on their way to it"]
     if goes_uphill(bench, batch):
         return ["small steps make the loss larger: the update goes uphill, or the gradient is of something else"]
     first, last = _terms(bench, state.model, batch), _terms(bench, state.model, batch)

@@ -7,10 +7,14 @@ Adam; activations and gradients by layer), and CS231n, "Neural networks part 3",
 A network from its start takes 40 steps on new scenes, with a warm-up of 10 at most. Of the last 20, for each weight
 matrix: norm of the change / norm of the weights at the start, the median over steps (of the weights now it would hide
 a rate that is far too high: they grow with it); judged is the median over layers, since single layers (zeros at first,
-the output's small weights) may have any ratio. Units are judged on what the network answers to
-the last batch: one that gives the same everywhere is dead (it gives 0) or saturated (it gives something else).
+the output's small weights) may have any ratio. Units are judged on what the network answers to the last batch: one that
+gives the same everywhere is dead (it gives 0) or saturated (it gives something else).
 
-THRESHOLDS
+Thresholds: 30 healthy runs an optimizer at 96 px (ten kinds: both generators, one class, two grids, no normalisation,
+wider, smaller batches, other weights of the loss, no decay of weights, no warm-up; `benchmarks/update_ratio.py`) had
+ratios of 1.86e-2 to 2.02e-2 with Muon, 9.5e-3 to 2.1e-2 with AdamW, 4.1e-3 to 1.35e-2 with SGD. The bands leave a
+factor of four to five on both sides, for other sizes and for rates that somebody chose. With normalisation no layer had
+more than 8 % of such units; without it up to 58 % died in a layer.
 """
 
 import math

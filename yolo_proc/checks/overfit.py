@@ -4,14 +4,14 @@ Source: Karpathy, "A recipe for training neural networks", 2019: "overfit one ba
 side by side.
 
 A network from its start takes 160 steps on two pictures, at the declared rate, which falls to nothing in the last 60.
-Then three things must hold: the loss of the last steps is at most a twentieth of the first one; in evaluation mode it is
-at most a quarter of it; and the detections are the labels (class, and an IoU of 0.7) for 9 of 10 objects with a slot,
-with half as many false ones at most. Where a term of the loss is declared to weigh nothing, they are not judged. They
-are asked for because a loss with separate means forgives false ones: labels of either picture at random leave 6 %.
+Then three things must hold: the loss of the last steps is at most a twentieth of the first one; in evaluation mode it
+is at most a quarter of it; and the detections are the labels (class, and an IoU of 0.7) for 9 of 10 objects with a
+slot, with half as many false ones at most. Where a term of the loss is declared to weigh nothing, detections are not
+judged. They are asked for because a loss with separate means forgives false ones.
 
 Thresholds: at 96 px healthy networks of all kinds (both generators, three optimizers, one class, two grids, no batch
-normalisation, `original`) leave 0 % to 2.4 % of the first loss, in both modes, and find every object. Labels
-that change each time leave 7 %.
+normalisation, `original`) leave 0 % to 2.4 % of the first loss, in both modes, and find every object; labels of either
+picture at random leave 6 to 7 %.
 """
 
 import math

@@ -122,7 +122,7 @@ PARAMETER_FAULTS = (
         lambda bench, _: with_model(bench, no_output_bias),
     ),
     Fault(
-        "dead units",
+        "units that start dead",
         "parameters",
         "units of body.stem",
         lambda bench, size: with_model(bench, lambda model: dead_units(model, size)),

@@ -129,4 +129,4 @@ def test_a_network_without_normalisation_is_asked_for_its_losses_alone() -> None
     found = modes.run(Bench(small_config(model=ModelConfig(width=0.25, depth=1, batch_norm=False))))
     assert found.verdict == "pass"
     assert found.figures["layers with statistics"] == 0
-    assert 0 <= found.figures["losses' difference"] < 1e-4  # type: ignore[operator]
+    assert 0 <= found.figures["losses' difference"] < 2e-5  # type: ignore[operator]

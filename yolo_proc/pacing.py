@@ -11,7 +11,7 @@ from yolo_proc.optim import Decay
 # The decay takes this share of all steps, its own included, but never less than `optim.decay_steps`.
 DECAY_SHARE = 0.65
 # The averaged weights foretell what a decay brings: it begins when their loss is this near to the target.
-NEAR = 1.5
+NEAR = 1.3
 # With half of the patience gone, a decay is the one thing that was not tried.
 IMPATIENT = 0.5
 # A target that is met, but not surely, is tried again with new images at the decay's last rate, so many epochs more:

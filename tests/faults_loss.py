@@ -168,7 +168,7 @@ LOSS_FAULTS = (
         "initial-loss",
         "weights start too large",
         lambda bench, size: with_model(bench, lambda model: louder_output(model, size)),
-        sizes=(3, 10, 30, 100),
+        sizes=(10, 30, 100, 300),
         must=100,
         unit=f"x {OUTPUT_STD:g}",
     ),

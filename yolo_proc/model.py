@@ -25,7 +25,7 @@ from yolo_proc.errors import CheckpointError, ConfigError
 PIXEL_MEAN = 127.5
 PIXEL_STD = 64.0
 # The output layer's weights start this small, so that the first logits are its biases.
-OUTPUT_STD = 1e-3
+OUTPUT_STD = 1e-4
 
 
 class ConvNormAct(nn.Sequential):

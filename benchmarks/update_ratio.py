@@ -28,7 +28,7 @@ KINDS = {
     "batches of 4": {"batch_size": 4},
     "weights of the loss": {"loss": LossConfig(weight_xy=1.0, weight_wh=1.0)},
     "no decay of weights": {"optim": OptimConfig(weight_decay=0.0)},
-    "no limit, no warm-up": {"optim": OptimConfig(clip_norm=0.0, warmup_steps=0)},
+    "no warm-up": {"optim": OptimConfig(warmup_steps=0)},
 }
 
 

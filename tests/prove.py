@@ -4,15 +4,19 @@ Run: make prove                                  all of it, for hours; it goes o
      make prove ARGS="--only overfit,memory"     some checks
      make prove ARGS="--small --minutes 10"      at 96 px, as the tests do, for so long
 
-Rows land in build/prove/SIZE/rows.jsonl as they are made, pictures beside them. A row holds for one state of the code:
-after a change of yolo_proc, the generators or the faults (of comments: no) all is made anew. What there is so far is
-always told in build/prove/SIZE/checks.md; docs/checks.md is written of a whole table at default size of committed code,
-and of nothing else.
+Rows land in build/prove/SIZE/rows.jsonl as they are made, pictures beside them. A row holds for one state of the code
+that it depends on: after a change of yolo_proc or the generators (of comments: no) all is made anew, after one of a
+check or of a file of faults what these rows are of. What there is so far is always told in build/prove/SIZE/checks.md;
+docs/checks.md is written of a whole table at default size of committed code, and of nothing else.
+
+Two may run at once on different checks (`taskset -c 0 make prove ARGS="--only ..."`); the next call tells of both.
 """
 
 import argparse
 import ast
+import functools
 import hashlib
+import inspect
 import json
 import shutil
 import subprocess
@@ -38,7 +42,8 @@ from yolo_proc.runtime import processors
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build" / "prove"
 DOCS = ROOT / "docs"
-CODE = ("yolo_proc/**/*.py", "generators/*.py", "tests/faults*.py", "tests/variant*.py", "tests/tiny_run.py")
+CODE = ("yolo_proc/**/*.py", "generators/*.py", "tests/variant*.py", "tests/tiny_run.py")
+FAULT_CODE = ("tests/faults*.py", "tests/broken_data.py")
 NEVER_FAILS = {"capacity"}
 
 
@@ -95,16 +100,26 @@ class Job:
         return self.kind, self.name, self.check, self.size
 
 
-def code_digest() -> str:
-    """Of all that a verdict depends on in this repository: statements, not comments and docstrings."""
-    digest = hashlib.sha256()
-    for path in sorted(path for pattern in CODE for path in ROOT.glob(pattern)):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-                node.body = [*node.body[1:], ast.Pass()]
-        digest.update(f"{path.relative_to(ROOT)}\0{ast.dump(tree)}\0".encode())
-    return digest.hexdigest()[:16]
+@functools.cache
+def _statements(path: Path) -> str:
+    """Of a file, without comments and docstrings."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = [*node.body[1:], ast.Pass()]
+    return f"{path.relative_to(ROOT)}\0{ast.dump(tree)}\0"
+
+
+@functools.cache
+def code_digest(check: str, kind: str) -> str:
+    """Of all that a row depends on in this repository: statements, not comments and docstrings."""
+    patterns = (*CODE, *FAULT_CODE) if kind == "fault" else CODE
+    paths = {path for pattern in patterns for path in ROOT.glob(pattern)}
+    # What another check does is nothing to this one: none imports another (`test_prove.py` looks).
+    paths -= {
+        ROOT / "yolo_proc" / "checks" / Path(inspect.getfile(other.run)).name for other in CHECKS if other.name != check
+    }
+    return hashlib.sha256("".join(map(_statements, sorted(paths))).encode()).hexdigest()[:16]
 
 
 def commit_and_state() -> tuple[str, bool]:
@@ -134,12 +149,11 @@ class Table:
     def __init__(self, small: bool) -> None:
         self.folder = BUILD / ("small" if small else "default")
         self.path = self.folder / "rows.jsonl"
-        self.code = code_digest()
         self.rows: dict[tuple[str, str, str, float], Row] = {}
         for line in self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []:
             if line.endswith("}"):  # the last one may have been cut off
                 row = Row(**json.loads(line))
-                if row.code == self.code:
+                if row.code == code_digest(row.check, row.kind):
                     self.rows[row.key] = row
 
     def add(self, row: Row) -> None:
@@ -168,7 +182,7 @@ class Prover:
         named = job.fault is not None and job.fault.names(cause)
         picture = str(outcome.pictures[0].relative_to(self.table.folder)) if outcome.pictures else ""
         self.table.add(
-            Row(self.table.code, *job.key, verdict=outcome.finding.verdict, named=named,
+            Row(code_digest(job.check, job.kind), *job.key, verdict=outcome.finding.verdict, named=named,
                 measured=outcome.finding.measured, cause=cause, seconds=round(outcome.seconds, 2), picture=picture)
         )  # fmt: skip
 

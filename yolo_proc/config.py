@@ -125,7 +125,7 @@ class OptimConfig:
     @property
     def peak_lr(self) -> float:
         """The learning rate that is meant: as given, or the optimizer's (Muon's and AdamW's by measurement)."""
-        return {"muon": 0.03, "adamw": 6e-3, "sgd": 0.02}[self.name] if self.lr is None else self.lr
+        return {"muon": 0.03, "adamw": 6e-3, "sgd": 5e-3}[self.name] if self.lr is None else self.lr
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -130,7 +130,9 @@ def _scene_tile(scene: Scene, classes: Sequence[str] | None, limits: LabelConfig
         colour = class_colour(class_id)
         _outline(draw, box, colour, width)
         if classes is not None:
-            _write(draw, box, classes[class_id], colour)
+            # A generator that is wrong is looked at too.
+            known = 0 <= class_id < len(classes)
+            _write(draw, box, classes[class_id] if known else f"class {class_id}?", colour)
     return picture
 
 

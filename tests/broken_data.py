@@ -224,12 +224,12 @@ class LabelsOfAnotherPlan(Stream):
 
     change: Callable[[Plan, int], Plan]
 
-    def _scene(self, index: int, left_out: int | None) -> Scene:
-        scene = super()._scene(index, left_out)
+    def _scene(self, index: int, **changes: Any) -> Scene:
+        scene = super()._scene(index, **changes)
         planned = self._augmenter.plan
         self._augmenter.plan = lambda *given: self.change(planned(*given), given[0])  # type: ignore[method-assign]
         try:
-            labels = super()._scene(index, left_out)
+            labels = super()._scene(index, **changes)
         finally:
             self._augmenter.plan = planned  # type: ignore[method-assign]
         same = len(labels.objects) == len(scene.objects)
@@ -281,9 +281,38 @@ def grown(boxes: np.ndarray, degrees: float) -> np.ndarray:
 class LabelsOfTheNext(Stream):
     """Image i with the labels of scene i + 1."""
 
-    def _scene(self, index: int, left_out: int | None) -> Scene:
-        scene, after = super()._scene(index, left_out), super()._scene(index + 1, None)
+    def _scene(self, index: int, **changes: Any) -> Scene:
+        scene, after = super()._scene(index, **changes), super()._scene(index + 1)
         return Scene(scene.image, after.objects, after.ignore)
+
+
+class WithoutCutLabels(Stream):
+    """Objects that are not so much in the frame are drawn, but are no objects of the scene."""
+
+    least: float
+
+    def _kept(self, scene: Scene) -> list[int]:
+        return [number for number, thing in enumerate(scene.objects) if thing.in_frame >= self.least]
+
+    def _scene(self, index: int, **changes: Any) -> Scene:
+        if changes.get("left_out") is not None:
+            changes["left_out"] = self._kept(super()._scene(index))[changes["left_out"]]
+        scene = super()._scene(index, **changes)
+        return Scene(scene.image, tuple(scene.objects[number] for number in self._kept(scene)), scene.ignore)
+
+    def painted(self, index: int) -> tuple[bool, ...]:
+        painted = super().painted(index)
+        return tuple(painted[number] for number in self._kept(super()._scene(index)))
+
+
+def without_cut_labels(bench: Bench, least: float) -> Bench:
+    def open_stream(config: Config, name: str) -> Stream:
+        stream = WithoutCutLabels.from_config(config, name)
+        assert isinstance(stream, WithoutCutLabels)
+        stream.least = least
+        return stream
+
+    return bench.with_parts(open_stream=open_stream)
 
 
 def turned_over(boxes: np.ndarray) -> np.ndarray:

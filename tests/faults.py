@@ -60,6 +60,9 @@ class ChangedStream(Stream):
     def without(self, index: int, number: int) -> Scene:
         return self.change(super().without(index, number), index)
 
+    def bare(self, index: int) -> Scene:
+        return self.change(super().bare(index), index)
+
 
 def with_scenes(bench: Bench, change: Callable[[Scene, int], Scene]) -> Bench:
     """The bench of a generator (or augmentation) that makes other scenes."""

@@ -50,6 +50,7 @@ from broken_data import (
     with_reader,
     with_targets,
     without_class,
+    without_cut_labels,
 )
 from faults import Fault, with_batches, with_boxes, with_scenes
 
@@ -277,6 +278,15 @@ DATA_FAULTS = (
         lambda bench, _: with_plan_of_labels(
             bench, lambda plan, index: replace(plan, scale=1.0, translate=(0.0, 0.0), rotate=0.0, shear=(0.0, 0.0))
         ),
+    ),
+    Fault(
+        "no label for what the border cuts",
+        "picture",
+        "drawn without a label",
+        lambda bench, size: without_cut_labels(bench, size),
+        sizes=(0.5, 0.7, 0.9, 1),
+        must=0.9,
+        unit="in the frame",
     ),
     Fault("labels on blank images", "picture", "change no pixel", lambda bench, _: with_scenes(bench, blank)),
     # ---- variety

@@ -88,9 +88,16 @@ class Canvas:
         places = [at for at, item in enumerate(self._items) if isinstance(item, Item) and item.label is not None]
         if not 0 <= number < len(places):
             raise GeneratorError(f"without({number}): expected an object from 0 to {len(places) - 1}")
+        return self._with_items(self._items[: places[number]] + self._items[places[number] + 1 :])
+
+    def bare(self) -> "Canvas":
+        """A canvas that lacks all labelled objects and is the same otherwise."""
+        return self._with_items([item for item in self._items if not isinstance(item, Item) or item.label is None])
+
+    def _with_items(self, items: Sequence[Item | list[Stroke]]) -> "Canvas":
         copy = Canvas(self.width, self.height)
         copy._background, copy._beyond = self._background, self._beyond
-        copy._items = self._items[: places[number]] + self._items[places[number] + 1 :]
+        copy._items = list(items)
         copy._ignored = list(self._ignored)
         return copy
 

@@ -115,7 +115,7 @@ class Stream:
         Raises:
             GeneratorError: the generator failed; the message names it, the scene and the place in its source.
         """
-        return self._scene(index, None)
+        return self._scene(index)
 
     def without(self, index: int, number: int) -> Scene:
         """Scene `index` drawn again without its object `number` (of `self[index].objects`), the same otherwise.
@@ -125,7 +125,11 @@ class Stream:
         Raises:
             GeneratorError: there is no such object.
         """
-        return self._scene(index, number)
+        return self._scene(index, left_out=number)
+
+    def bare(self, index: int) -> Scene:
+        """Scene `index` drawn again without all that its generator labelled, the same otherwise."""
+        return self._scene(index, bare=True)
 
     def painted(self, index: int) -> tuple[bool, ...]:
         """For each object of scene `index`, whether it has pixels of its own; what is annotated has none."""
@@ -146,9 +150,11 @@ class Stream:
         self._draw(canvas, index, (plan.width, plan.height))
         return canvas, plan, plan.matrix(loose=canvas.has_loose_boxes and not self.augment.loose_boxes)
 
-    def _scene(self, index: int, left_out: int | None) -> Scene:
+    def _scene(self, index: int, *, left_out: int | None = None, bare: bool = False) -> Scene:
         canvas, plan, matrix = self._drawn(index)
         try:
+            if bare:
+                canvas = canvas.bare()
             if left_out is not None:
                 numbers = canvas.numbers_in_frame(plan.width, plan.height, matrix, self.classes)
                 if not 0 <= left_out < len(numbers):

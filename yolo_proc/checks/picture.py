@@ -15,6 +15,8 @@ drawn, as they are augmented, and of scenes that are all mirrored both ways wher
   glyphs in one of 10 runs at 256 px, and 2 of 120 glyphs in grey, which hardly differ from their ground);
 - slack: by how much a box is larger than all that changed, the median: at most 4 % of its side or 0.75 px (healthy:
   below 0: what is drawn touches pixels beyond its outline);
+- unlabelled: a scene where pixels change beyond all boxes when all that was labelled is left out; more than one scene,
+  and more than 3 % (healthy: none);
 - unseen: an object that changes no pixel by 8 grey levels, though it counts as visible; at most 10 % (healthy:
   none; 3 % in grey).
 
@@ -36,7 +38,7 @@ from yolo_proc.checks.bench import STREAM, Bench
 from yolo_proc.checks.borders import LEAST_OBJECTS, SIGNIFICANT, Compared, compare
 from yolo_proc.checks.check import Check
 from yolo_proc.checks.finding import Figure, Finding
-from yolo_proc.checks.redraw import Redrawing, Redrawn, explained, moved_or_scaled, redraw
+from yolo_proc.checks.redraw import Redrawing, Redrawn, Unlabelled, explained, moved_or_scaled, redraw
 from yolo_proc.config import AugmentConfig
 from yolo_proc.scene import LABELLED, Scene, label_verdicts
 from yolo_proc.stream import Stream
@@ -46,6 +48,7 @@ PICTURES = 64  # annotated ones that are compared
 MOST_SHIFT = 0.5  # px
 MOST_SLACK, MOST_SLACK_PX = 0.04, 0.75  # of a box's side, and px
 MOST_MISPLACED, MOST_UNSEEN = 0.06, 0.1  # shares of objects
+MOST_UNLABELLED = 0.03  # share of scenes, and more than one
 LEAST_OF_KIND = 8  # objects, to judge any
 SHOWN, SIDE = 6, 300
 _REMEDY = (
@@ -70,6 +73,11 @@ class _Redrawing:
     def unequal(self) -> bool:
         """Whether too many scenes have more or fewer labels than objects."""
         return self.redrawing.unequal > MOST_MISPLACED * self.redrawing.scenes
+
+    @property
+    def unlabelled(self) -> bool:
+        """Whether too many scenes show what no label tells of."""
+        return len(self.redrawing.unlabelled) > max(1.0, MOST_UNLABELLED * self.redrawing.scenes)
 
     @property
     def seen(self) -> list[Redrawn]:
@@ -107,7 +115,7 @@ def run(bench: Bench) -> Finding:
     redrawings = [
         _Redrawing(name, redraw(one, OBJECTS, bench.config.labels.min_visible)) for name, one in streams.items()
     ]
-    redrawings = [one for one in redrawings if len(one.objects) >= LEAST_OF_KIND or one.unequal]
+    redrawings = [one for one in redrawings if len(one.objects) >= LEAST_OF_KIND or one.unequal or one.unlabelled]
     borders, scenes = _borders(bench)
     if not redrawings and not borders.decided:
         return Finding.not_applicable(_why_not(borders))
@@ -121,6 +129,7 @@ def run(bench: Bench) -> Finding:
     told = f"{borders.objects} annotated: their own picture fits by {borders.strange:.1f} deviations"
     best = borders.better[0] if borders.better else ("nothing else", 0.0)
     figures: dict[str, Figure] = {"redrawn": total, "misplaced": misplaced, "unseen": unseen, "shift px": shift}
+    figures |= {"unlabelled scenes": sum(len(one.redrawing.unlabelled) for one in redrawings)}
     figures |= {"slack": max((one.slack[0] for one in redrawings), default=0.0)}
     figures |= {"slack px": max((one.slack[1] for one in redrawings), default=0.0)}
     figures |= {"annotated": borders.objects, "own picture, deviations": borders.strange}
@@ -190,6 +199,12 @@ def _causes(found: _Redrawing, bench: Bench) -> list[str]:
             f"boxes are too large, by {found.slack[1]:.1f} px or {100 * found.slack[0]:.0f} % on the median: the box "
             f"of a turned box in place of the turned object's, or one that was never fitted ({found.name} scenes)"
         )
+    if found.unlabelled and not causes:  # a box in a wrong place leaves its object without one too
+        counts = f"{len(found.redrawing.unlabelled)} of {found.redrawing.scenes} scenes"
+        causes.append(
+            f"objects are drawn without a label: in {counts} more changes than what lies in a box when all that was "
+            f"labelled is left out (objects that the border cuts, or that are covered?) ({found.name} scenes)"
+        )
     return causes
 
 
@@ -239,7 +254,8 @@ def _picture(redrawings: Sequence[_Redrawing], scenes: Sequence[Scene]) -> NDArr
     """Objects with their label (green) and their change (red), each beside what changed; the worst first."""
     objects = [thing for one in redrawings for thing in one.objects]
     objects.sort(key=lambda one: (one.core is not None, not (one.core is not None and one.misplaced)))
-    rows = [_pair(one) for one in _spread(objects)]
+    rows = [_whole(one) for redrawing in redrawings for one in redrawing.redrawing.unlabelled[:SHOWN]]
+    rows += [_pair(one) for one in _spread(objects)]
     rows += [_tile(scene.image, [(box, _LABEL) for box in scene.boxes]) for scene in scenes]
     if not rows:
         return np.full((SIDE, SIDE, 3), 32, np.uint8)
@@ -263,6 +279,12 @@ def _pair(one: Redrawn) -> NDArray[np.uint8]:
     peak = max(int(one.change.max()), 1)
     change = (one.change.astype(np.float64) * 255 / peak).astype(np.uint8)
     return np.hstack([_tile(one.scene.image, boxes), _tile(np.repeat(change[..., None], 3, axis=2), boxes)])
+
+
+def _whole(one: Unlabelled) -> NDArray[np.uint8]:
+    boxes = [*((box, _LABEL) for box in one.scene.boxes), (one.box, _CHANGED)]
+    change = np.repeat(one.change[..., None], 3, axis=2)
+    return np.hstack([_tile(one.scene.image, boxes), _tile(change, boxes)])
 
 
 def _tile(image: NDArray[np.uint8], boxes: Sequence[tuple[FloatArray, tuple[int, int, int]]]) -> NDArray[np.uint8]:

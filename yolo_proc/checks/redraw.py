@@ -4,7 +4,7 @@ Used by the check `picture`. Lengths are pixels; what changes is the largest dif
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ LEAST_PEAK = 8  # grey levels: a smaller change is no object to be seen
 HALF = 0.5
 TOUCHED = 0.15  # of the peak: above what JPEG at quality 40 leaves around an object
 OUTSIDE, OUTSIDE_SHARE = 2.5, 0.08  # px, and share of the longer side: a change beyond both is outside of a box
+STRAY, STRAY_PIXELS = 0.3, 12  # share of the peak, and how many pixels of it, that are an object of their own
 SCENES_TRIED = 60
 
 Placement = Callable[[FloatArray, tuple[int, int]], FloatArray]  # (boxes, (width, height) of the frame) -> boxes
@@ -68,17 +69,32 @@ class Redrawn:
         return self.outside > self.room or self.short > 2 * self.room
 
 
+@dataclass(frozen=True)
+class Unlabelled:
+    """A scene that shows an object which no label tells of.
+
+    Attributes:
+        change: without all objects, (H, W); box: of what changed beyond the labels' boxes.
+    """
+
+    scene: Scene
+    change: NDArray[np.uint8]
+    box: FloatArray
+
+
 @dataclass
 class Redrawing:
     """Scenes whose objects were left out one by one.
 
     Attributes:
         scenes: that were drawn; unequal: those that have more or fewer labels than objects.
+        unlabelled: those where more than what lies in a box is gone when all that was labelled is left out.
     """
 
     objects: list[Redrawn]
     scenes: int = 0
     unequal: int = 0
+    unlabelled: list[Unlabelled] = field(default_factory=list)
 
 
 def redraw(stream: Stream, wanted: int, least_visible: float) -> Redrawing:
@@ -95,6 +111,9 @@ def redraw(stream: Stream, wanted: int, least_visible: float) -> Redrawing:
         if len(painted) != len(scene.objects):
             found.unequal += 1
             continue
+        stray = _unlabelled(scene, stream.bare(index))
+        if stray is not None:
+            found.unlabelled.append(stray)
         for number, thing in enumerate(scene.objects):
             if painted[number] and thing.visible >= max(least_visible, 0.5) and thing.in_frame > 0.5:
                 found.objects.append(_compared(scene, stream.without(index, number), index, number))
@@ -103,9 +122,30 @@ def redraw(stream: Stream, wanted: int, least_visible: float) -> Redrawing:
     return found
 
 
+def _change(scene: Scene, other: Scene) -> NDArray[np.uint8]:
+    """(H, W) grey levels."""
+    high, low = np.maximum(scene.image, other.image), np.minimum(scene.image, other.image)
+    change: NDArray[np.uint8] = (high - low).max(axis=2)
+    return change
+
+
+def _unlabelled(scene: Scene, bare: Scene) -> Unlabelled | None:
+    """What else is gone when all that was labelled is, if there is any."""
+    change = _change(scene, bare)
+    least = max(STRAY * float(change.max()), 2 * LEAST_PEAK)
+    beyond = change.copy()
+    for box in np.concatenate([scene.boxes, scene.ignore]):
+        room = max(OUTSIDE, OUTSIDE_SHARE * float((box[2:] - box[:2]).max()))
+        x0, y0 = np.floor(box[:2] - room).astype(int).clip(0)
+        x1, y1 = np.ceil(box[2:] + room).astype(int)
+        beyond[y0:y1, x0:x1] = 0
+    if int((beyond >= least).sum()) < STRAY_PIXELS:
+        return None
+    return Unlabelled(scene, change, _extent(beyond, least))
+
+
 def _compared(scene: Scene, without: Scene, index: int, number: int) -> Redrawn:
-    high, low = np.maximum(scene.image, without.image), np.minimum(scene.image, without.image)
-    change = (high - low).max(axis=2)  # (H, W)
+    change = _change(scene, without)
     peak = float(change.max())
     seen = peak >= LEAST_PEAK
     thing = scene.objects[number]

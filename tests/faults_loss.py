@@ -86,6 +86,30 @@ def with_targets(bench: Bench, change: Callable[[Any], Any]) -> Bench:
     return bench.with_parts(build_task=Changed)
 
 
+def with_auxiliary(bench: Bench, change: Callable[[Tensor, Any], Tensor], factor: float = 1.0) -> Bench:
+    """The bench of a task that changes the auxiliary values before it looks at them."""
+
+    class Changed(DetectionTask):
+        def auxiliary(self, values: Tensor, targets: Any) -> Tensor:
+            return factor * super().auxiliary(change(values, self.codec.grids), targets)
+
+    return bench.with_parts(build_task=Changed)
+
+
+def in_columns(values: Tensor, grids: Any) -> Tensor:
+    """Values of cells that are numbered column by column."""
+    sizes = [grid.columns * grid.rows for grid in grids]
+    parts = [
+        part.unflatten(1, (grid.columns, grid.rows)).transpose(1, 2).flatten(1, 2)
+        for part, grid in zip(values.split(sizes, dim=1), grids, strict=True)
+    ]
+    return torch.cat(parts, dim=1)
+
+
+def detached(values: Tensor, grids: Any) -> Tensor:
+    return values.detach()
+
+
 def without_ignored(targets: Any) -> Any:
     none = targets.ignored_image[:0]
     return targets._replace(ignored_image=none, ignored_slot=none)
@@ -178,6 +202,24 @@ LOSS_FAULTS = (
         "initial-loss",
         "divides by another number",
         lambda bench, _: bench.with_parts(build_task=SumsAsMeans),
+    ),
+    Fault(
+        "auxiliary cells in columns",
+        "gradients",
+        "rows and columns swapped",
+        lambda bench, _: with_auxiliary(bench, in_columns),
+    ),
+    Fault(
+        "auxiliary loss detached", "gradients", "gives no gradient", lambda bench, _: with_auxiliary(bench, detached)
+    ),
+    Fault(
+        "another weight of the auxiliary loss",
+        "gradients",
+        "x the declared one",
+        lambda bench, size: with_auxiliary(bench, lambda values, grids: values, size),
+        sizes=(1.0001, 1.001, 1.01, 2),
+        must=1.001,
+        unit="x",
     ),
     # What a first loss of equal logits does not show.
     Fault(

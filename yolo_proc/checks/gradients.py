@@ -10,6 +10,9 @@ differences of step 1e-4 in 48 logits and along one direction through all of the
 (detach, rounding) differs from the differences, and what is another function (a clipped logit, a softmax too many,
 another slot) from the formula; a first loss of equal logits shows neither.
 
+What the auxiliary output is taught is in no term that is told, and has the largest weight: its value and gradient are
+compared with the formula too, cell by cell. It is computed in float32; threshold 1e-4 (healthy: 4e-7 at most).
+
 Threshold: 1e-5 of the largest derivative of the term. Healthy losses are off the formula by 2e-9 at most and off the
 differences by 4e-8 at most (36 configurations at 96 px and at 256 px: both generators with five seeds each, one class,
 empty scenes, several grids, `original`).
@@ -27,7 +30,7 @@ from torch import Tensor
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import Check
 from yolo_proc.checks.finding import Figure, Finding
-from yolo_proc.checks.loss_by_hand import Aims, Array, activated, terms_by_hand
+from yolo_proc.checks.loss_by_hand import Aims, Array, activated, auxiliary_by_hand, terms_by_hand
 from yolo_proc.inspection.charts import GREEN, RED, Axis, Page
 from yolo_proc.loss import mean_terms, total
 from yolo_proc.rng import rng_for
@@ -41,6 +44,7 @@ STEP = 1e-4
 LOGITS = 48  # that are moved alone
 TOLERANCE = 1e-5  # of a term's largest derivative
 ALMOST_NOTHING = 1e-12
+AUXILIARY_TOLERANCE = 1e-4  # in float32
 TOTAL = "total"
 _CANT = "the loss gives no gradient at all: it is detached, or computed under no_grad"
 
@@ -103,14 +107,19 @@ def run(bench: Bench) -> Finding:
     weights = {term: getattr(bench.config.loss, f"weight_{term}") for term in bench.task.terms}
     dtypes, slopes = _differentiate(bench, targets, logits, weights, rng)
     wrong = [term for term, one in slopes.items() if max(one.off_numeric, one.off_hand) > TOLERANCE]
+    off_auxiliary, told = _auxiliary(bench, targets, rng)
     figures: dict[str, Figure] = {}
     for term, one in slopes.items():
         figures |= {f"{term} off differences": one.off_numeric, f"{term} off formula": one.off_hand}
+    figures |= {"auxiliary off formula": off_auxiliary}
     causes = _causes(wrong, slopes, dtypes, Aims.of(targets), logits) if wrong else []
+    causes += told
+    measured = [f"{term} {one.off_numeric:.1e} and {one.off_hand:.1e}" for term, one in slopes.items()]
     return Finding.judged(
-        not wrong,
-        expected=f"autograd's derivatives within {TOLERANCE:g} of central differences and of the declared formula",
-        measured=", ".join(f"{term} {one.off_numeric:.1e} and {one.off_hand:.1e}" for term, one in slopes.items()),
+        not causes,
+        expected=f"autograd's derivatives within {TOLERANCE:g} of central differences and of the declared formula "
+        f"(the auxiliary loss's within {AUXILIARY_TOLERANCE:g})",
+        measured=", ".join([*measured, f"auxiliary {off_auxiliary:.1e}"]),
         figures=figures,
         causes=causes,
         remedy="compute every term from the raw logits as loss.py declares it, with differentiable operations alone",
@@ -210,6 +219,34 @@ def _unit(shape: tuple[int, ...], place: int) -> Array:
     return vector
 
 
+def _auxiliary(bench: Bench, targets: Any, rng: np.random.Generator) -> tuple[float, list[str]]:
+    """How far value and gradient of the auxiliary loss are off the formula, as a share; and why, where they are."""
+    cells = sum(grid.columns * grid.rows for grid in bench.codec.grids)
+    values = rng.standard_normal((IMAGES, cells, 4))
+    leaf = torch.from_numpy(values).float().to(bench.device).requires_grad_(True)
+    value = bench.task.auxiliary(leaf, targets)
+    weight = bench.config.loss.weight_auxiliary
+    by_hand, meant = auxiliary_by_hand(values, Aims.of(targets), bench.codec.grids)
+    by_hand, meant = weight * by_hand, weight * meant
+    found = _gradient(value, leaf)
+    largest = max(float(np.abs(meant).max()), ALMOST_NOTHING)
+    off = max(_number(np.abs(found - meant).max() / largest),
+              _number(abs(float(value.detach()) - by_hand) / max(abs(by_hand), ALMOST_NOTHING)))  # fmt: skip
+    if off <= AUXILIARY_TOLERANCE:
+        return off, []
+    if not found.any() and meant.any():
+        return off, ["the auxiliary loss gives no gradient: it is detached, or never asked for"]
+    if not np.isfinite(found).all() or not np.isfinite(float(value.detach())):
+        return off, ["the auxiliary loss, or its gradient, is not a number"]
+    ratio = _ratio(found.ravel(), meant.ravel(), AUXILIARY_TOLERANCE)
+    if ratio is not None:
+        return off, [f"the auxiliary loss is {ratio:.4g} x the declared one: its weight, or what it divides by"]
+    if ((found != 0) != (meant != 0)).any():
+        return off, ["the auxiliary loss speaks of other cells than those around its objects: rows and columns "
+                     "swapped, another image of the batch, another grid"]  # fmt: skip
+    return off, ["the auxiliary loss is another function than declared, or compares with other targets"]
+
+
 # -------------------------------------------------------------------------------------------------- causes
 
 
@@ -271,14 +308,14 @@ def _formula_cause(term: str, one: _Slopes, aims: Aims, logits: Array) -> str:
     return f"{term} is another function than declared, or compares with other targets"
 
 
-def _ratio(found: Array, expected: Array) -> float | None:
+def _ratio(found: Array, expected: Array, tolerance: float = TOLERANCE) -> float | None:
     """The one factor between two vectors, None if there is none (or it is 1)."""
     square = float(expected @ expected)
     if square == 0:
         return None
     ratio = float(found @ expected) / square
-    same = np.abs(found - ratio * expected).max() <= TOLERANCE * np.abs(expected).max()
-    return ratio if same and abs(ratio - 1) > TOLERANCE else None
+    same = np.abs(found - ratio * expected).max() <= tolerance * np.abs(expected).max()
+    return ratio if same and abs(ratio - 1) > tolerance else None
 
 
 def _picture(slopes: Mapping[str, _Slopes], wrong: list[str]) -> NDArray[np.uint8]:

@@ -3,11 +3,15 @@
 Letters: B images, S slots of an image, C classes, N objects with a slot.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from yolo_proc.codec import Grid
+from yolo_proc.loss import LEAST_REACH, REACH
 
 Array = NDArray[np.float64]
 CERTAIN = 20.0  # what a sure logit of J or of a class is
@@ -82,6 +86,40 @@ def terms_by_hand(logits: Array, aims: Aims) -> dict[str, tuple[float, Array]]:
     slope = away * aims.scale * place * (1 - place) / count
     found["xy"] = _placed(logits, at, slice(0, 2), (away**2).sum() / (2 * count), slope)
     return found
+
+
+def auxiliary_by_hand(values: Array, aims: Aims, grids: Sequence[Grid]) -> tuple[float, Array]:
+    """What `loss.auxiliary_loss` declares, object by object and cell by cell, and its derivatives.
+
+    Args:
+        values: (B, M, 4) of each cell; the derivatives have its shape.
+    """
+    total, derivative = 0.0, np.zeros_like(values)
+    for image, slot, xy, wh in zip(aims.image, aims.slot, aims.xy, aims.wh, strict=True):
+        first = 0
+        for grid in grids:
+            if slot < grid.columns * grid.rows * len(grid.anchors):
+                break
+            slot -= grid.columns * grid.rows * len(grid.anchors)
+            first += grid.columns * grid.rows
+        cell, anchor = divmod(int(slot), len(grid.anchors))
+        row, column = divmod(cell, grid.columns)
+        anchors = np.array(grid.anchors) / grid.stride  # (A, 2) cells
+        reference, size = np.exp(np.log(anchors).mean(axis=0)), wh * anchors[anchor]  # (2,)
+        centre, reach = np.array([column, row]) + xy, np.maximum(REACH * size, LEAST_REACH)
+        near = []
+        for down in range(grid.rows):
+            for across in range(grid.columns):
+                away = centre - np.array([across + 0.5, down + 0.5])
+                if (np.abs(away) < reach).all():
+                    near.append((first + down * grid.columns + across, away))
+        for number, away in near:
+            said = values[image, number]
+            place, log = (said[:2] * reference - away) / size, said[2:] - np.log(size / reference)
+            share = 1 / (4 * len(near) * len(aims.image))
+            total += share * float((place**2).sum() + (log**2).sum())
+            derivative[image, number] += 2 * share * np.concatenate([place * reference / size, log])
+    return total, derivative
 
 
 def _placed(

@@ -193,11 +193,11 @@ def _causes(bench: Bench, batch: Batch, seen: _Seen) -> list[str]:
                 "pictures, or empty slots weigh too little"
             ]
         return ["decoding is not the inverse of encoding: the loss is nearly zero, the detections are not the labels"]
-    if goes_uphill(bench, batch):
-        return ["small steps make the loss larger: the update goes uphill, or the gradient is of something else"]
     first, last = _terms(bench, state.model, batch), _terms(bench, state.model, batch)
     if any(not math.isclose(first[term], last[term], rel_tol=1e-4, abs_tol=1e-6) for term in first):
         return ["the network answers at random in training mode (dropout, noise): it cannot learn by heart"]
+    if goes_uphill(bench, batch):
+        return ["small steps make the loss larger: the update goes uphill, or the gradient is of something else"]
     unheard = _without_gradient(bench, batch)
     if unheard:
         return [f"of the loss only a part is learned: no gradient of {', '.join(unheard)} arrives at the weights"]

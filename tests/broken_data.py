@@ -4,6 +4,7 @@ import copy
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from yolo_proc.augment import Plan
 from yolo_proc.boxes import FloatArray
 from yolo_proc.checks.bench import Bench
 from yolo_proc.codec import CLASSES, LabelCodec, Targets
-from yolo_proc.config import Config, LabelConfig
+from yolo_proc.config import Config, GeneratorConfig, LabelConfig
 from yolo_proc.exporting.session import OnnxDetector, Settings
 from yolo_proc.letterbox import Letterbox
 from yolo_proc.model import Yolo
@@ -313,6 +314,12 @@ def without_cut_labels(bench: Bench, least: float) -> Bench:
         return stream
 
     return bench.with_parts(open_stream=open_stream)
+
+
+def arrows(bench: Bench) -> Bench:
+    """The bench of a generator whose classes are not those of its mirrored scenes."""
+    spec = f"{Path(__file__).with_name('faults_scenes.py')}:Arrows"
+    return Bench(replace(bench.config, generator=GeneratorConfig(spec)), bench.parts, precision="float32")
 
 
 def turned_over(boxes: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from broken_data import (
     SizesNotActivated,
     StretchingReader,
     SwappedFields,
+    arrows,
     batches_of,
     blank,
     blank_in,
@@ -287,6 +288,9 @@ DATA_FAULTS = (
         sizes=(0.5, 0.7, 0.9, 1),
         must=0.9,
         unit="in the frame",
+    ),
+    Fault(
+        "a mirror that turns classes", "picture", "mirrored, a class becomes another", lambda bench, _: arrows(bench)
     ),
     Fault("labels on blank images", "picture", "change no pixel", lambda bench, _: with_scenes(bench, blank)),
     # ---- variety

@@ -29,7 +29,7 @@ ORDER = """
     inspection.charts inspection.plots
     exporting.spec exporting.session exporting.onnx_graph exporting.quantize exporting.verify exporting.readme
     exporting.export exporting.sources exporting.findings
-    checks.bench checks.check checks.labels checks.round_trip checks.redraw checks.borders checks.picture
+    checks.bench checks.check checks.labels checks.round_trip checks.redraw checks.borders checks.mirrors checks.picture
     checks.determinism checks.variety checks.exported
     checks.initial_loss checks.loss_by_hand checks.gradients checks.logits_in checks.reach checks.dependence
     checks.parameters checks.modes

@@ -140,9 +140,13 @@ public final class Pictures {
      *
      * <p>Grey is taken from the raster, and colours of any RGB profile as they are.
      *
-     * @throws IllegalArgumentException one that is neither grey nor RGB of at most 16 bits
+     * @throws IllegalArgumentException one that is neither grey nor RGB of at most 16 bits, or null
      */
     public static RgbImage of(BufferedImage image) {
+        if (image == null) {
+            throw new IllegalArgumentException("picture: expected a BufferedImage, found null; ImageIO.read gives null for"
+                    + " a file that it does not know");
+        }
         ColorModel colours = image.getColorModel();
         int width = image.getWidth();
         int height = image.getHeight();

@@ -33,6 +33,7 @@ public final class Detector implements AutoCloseable {
     private final Usage usage = new Usage();
 
     private Detector(byte[] model, String where, Options options) throws FormatException {
+        Objects.requireNonNull(options, "options: expected some, found null; Options.DEFAULT leaves all to the model");
         network = new Network(model, where, options);
         limits = options.over(network.spec.defaults());
     }
@@ -52,6 +53,7 @@ public final class Detector implements AutoCloseable {
      * @throws IOException      a file that cannot be read
      */
     public static Detector load(Path model, Options options) throws IOException {
+        Objects.requireNonNull(model, "model: expected a path, found null");
         byte[] content;
         try {
             content = Files.readAllBytes(model);
@@ -76,6 +78,7 @@ public final class Detector implements AutoCloseable {
      * @throws FormatException as of {@link #load(Path, Options)}
      */
     public static Detector load(byte[] model, Options options) throws IOException {
+        Objects.requireNonNull(model, "model: expected bytes, found null");
         return new Detector(model, "model of " + model.length + " bytes", options);
     }
 
@@ -112,25 +115,26 @@ public final class Detector implements AutoCloseable {
      * What is found in a picture's file, the surest first; boxes in the pixels of the upright picture.
      *
      * @param picture a file that {@link Pictures} reads; EXIF orientation is applied
-     * @throws FormatException       no picture, a damaged one, or one that promises too many pixels
-     * @throws IOException           a file that cannot be read
-     * @throws InferenceException    a network that gives NaN
-     * @throws IllegalStateException the detector is closed
+     * @throws FormatException          no picture, a damaged one, or one that promises too many pixels
+     * @throws IOException              a file that cannot be read
+     * @throws IllegalArgumentException null
+     * @throws InferenceException       a network that gives NaN
+     * @throws IllegalStateException    the detector is closed
      */
     public List<Detection> detect(Path picture) throws IOException {
-        return detectAll(List.of(picture)).get(0);
+        return detectAll(Collections.singletonList(picture)).get(0);
     }
 
     /** {@link #detect(Path)} of a file's bytes. */
     public List<Detection> detect(byte[] picture) throws IOException {
-        return detectAll(List.of(picture)).get(0);
+        return detectAll(Collections.singletonList(picture)).get(0);
     }
 
     /**
      * What is found in a picture in memory, the surest first; boxes in its pixels.
      *
      * @param picture taken as it stands: no EXIF is known of it, so turn it upright before; alpha is dropped
-     * @throws IllegalArgumentException a picture of a kind that is not read
+     * @throws IllegalArgumentException a picture of a kind that is not read, or null
      * @throws InferenceException       a network that gives NaN
      * @throws IllegalStateException    the detector is closed
      */
@@ -141,11 +145,17 @@ public final class Detector implements AutoCloseable {
     /**
      * What is found in an upright picture, the surest first; boxes in its pixels.
      *
-     * @throws InferenceException    a network that gives NaN
-     * @throws IllegalStateException the detector is closed
+     * @throws IllegalArgumentException null
+     * @throws InferenceException       a network that gives NaN
+     * @throws IllegalStateException    the detector is closed
      */
     public List<Detection> detect(RgbImage picture) {
-        return detect(() -> picture);
+        return detect(() -> {
+            if (picture == null) {
+                throw new IllegalArgumentException("picture: expected an RgbImage, found null");
+            }
+            return picture;
+        });
     }
 
     private List<Detection> detect(Supplier<RgbImage> picture) {
@@ -170,13 +180,16 @@ public final class Detector implements AutoCloseable {
      * @return one list for each picture
      * @throws FormatException          of the first picture that cannot be read
      * @throws IOException              a file that cannot be read
-     * @throws IllegalArgumentException something else in the list
+     * @throws IllegalArgumentException something else in the list, or null
      * @throws InferenceException       a network that gives NaN
      * @throws IllegalStateException    the detector is closed
      */
     public List<List<Detection>> detectAll(List<?> pictures) throws IOException {
         usage.enter();
         try {
+            if (pictures == null) {
+                throw new IllegalArgumentException("pictures: expected a list, found null");
+            }
             List<List<Detection>> found = new ArrayList<>();
             while (found.size() < pictures.size()) {
                 int left = pictures.size() - found.size();

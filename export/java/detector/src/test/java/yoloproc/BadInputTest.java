@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.awt.image.BufferedImage;
 import java.io.ByteArrayOutputStream;
 import java.io.DataOutputStream;
 import java.io.IOException;
@@ -16,6 +17,7 @@ import java.util.List;
 import java.util.zip.CRC32;
 
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -115,6 +117,31 @@ class BadInputTest {
             // None of them did harm.
             assertEquals(2, detector.detect(Models.redAndBlue()).size());
         }
+    }
+
+    @Test
+    void nothingAtAll() throws IOException {
+        try (Detector detector = Models.load("cells")) {
+            // ImageIO.read gives null for what it does not know, and users pass it on.
+            String[] told = {"picture: expected a BufferedImage, found null; ImageIO.read gives null",
+                "expected a Path, byte[], BufferedImage or RgbImage, found null", "expected an RgbImage, found null",
+                "pictures: expected a list, found null"};
+            List<Executable> calls = List.of(() -> detector.detect((BufferedImage) null),
+                    () -> detector.detect((Path) null), () -> detector.detect((RgbImage) null),
+                    () -> detector.detectAll(null));
+            for (int i = 0; i < told.length; i++) {
+                assertLine(told[i], assertThrows(IllegalArgumentException.class, calls.get(i)));
+            }
+            assertLine(told[1], assertThrows(IllegalArgumentException.class, () -> detector.detect((byte[]) null)));
+            assertEquals(2, detector.detect(Models.redAndBlue()).size());
+        }
+        byte[] model = Models.bytes("cells");
+        assertLine("expected a path, found null",
+                assertThrows(NullPointerException.class, () -> Detector.load((Path) null)));
+        assertLine("expected bytes, found null",
+                assertThrows(NullPointerException.class, () -> Detector.load((byte[]) null)));
+        assertLine("options: expected some, found null",
+                assertThrows(NullPointerException.class, () -> Detector.load(model, null)));
     }
 
     @Test

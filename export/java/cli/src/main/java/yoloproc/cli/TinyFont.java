@@ -16,7 +16,7 @@ final class TinyFont {
     // A sign, and its rows from above; each row is an octal digit, its three bits the dots from the left.
     private static final String DOTS = "A25755 B65656 C34443 D65556 E74647 F74644 G34553 H55755 I72227 J11152 K55655 "
             + "L44447 M57755 N65555 O25552 P65644 Q25573 R65655 S34216 T72222 U55557 V55552 W55775 X55255 Y55222 Z71247 "
-            + "075557 126227 261247 361216 455711 574616 634652 771122 825252 925316 .00002 ,00024 -00700 _00007 :02020 "
+            + "075557 126227 261247 361216 455711 574616 674757 771122 825252 975717 .00002 ,00024 -00700 _00007 :02020 "
             + "/11244 (12221 )42224 %51245 +02720 #57575 '22000 ?61202";
     private static final Map<Character, String> GLYPHS = new HashMap<>();
 

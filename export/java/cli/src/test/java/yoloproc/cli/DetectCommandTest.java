@@ -256,4 +256,20 @@ class DetectCommandTest {
         }
         assertTrue(Arrays.asList("I", "?").contains(TinyFont.shown("i"))); // in Turkish too
     }
+
+    @Test
+    void digitsAreToldApart() {
+        for (char one = '0'; one <= '9'; one++) {
+            for (char other = '0'; other < one; other++) {
+                int apart = 0;
+                for (int i = 0; i < TinyFont.WIDTH * TinyFont.HEIGHT; i++) {
+                    int column = i % TinyFont.WIDTH;
+                    int row = i / TinyFont.WIDTH;
+                    apart += TinyFont.dot(one, column, row) == TinyFont.dot(other, column, row) ? 0 : 1;
+                }
+                int least = one == '9' && other == '3' ? 4 : 2; // of 0.99 it must be seen that it is not 0.33
+                assertTrue(apart >= least, one + " and " + other + " differ in " + apart);
+            }
+        }
+    }
 }

@@ -1,20 +1,17 @@
 """The checks of the optimisation: their measurements, and the table that proves them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
-import prove
 import pytest
 import torch
-from faults import catalogue
-from prove import Job, Row, Table, jobs, report
 from variants import base_config
 
 from yolo_proc.boxes import FloatArray
-from yolo_proc.checks import memory, trial, updates
+from yolo_proc.checks import memory, step, trial, updates
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.capacity import CHECK as CAPACITY
 from yolo_proc.checks.capacity import variants
@@ -23,6 +20,7 @@ from yolo_proc.checks.memory import MIB, Exhausted, Measured, Order
 from yolo_proc.checks.overfit import _found
 from yolo_proc.checks.registry import checks_named
 from yolo_proc.config import Config, ModelConfig, OptimConfig
+from yolo_proc.muon import Muon
 from yolo_proc.nms import Detections
 from yolo_proc.scene import Scene, SceneObject
 from yolo_proc.stream import Batch
@@ -86,6 +84,42 @@ def test_a_label_is_found_by_its_place_and_its_class() -> None:
 
 
 # -------------------------------------------------------------------------------------------------- updates
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.02])
+@pytest.mark.parametrize("name", ["muon", "adamw", "sgd"])
+def test_weights_decay_by_rate_times_decay(bench: Bench, name: str, decay: float) -> None:
+    finding = step.run(Bench(replace(bench.config, optim=OptimConfig(name, weight_decay=decay))))
+    assert finding.verdict == "pass", finding.causes
+    expected = decay * OptimConfig(name).peak_lr * (1.9 if name == "sgd" else 1)
+    assert finding.figures["declared there"] in (pytest.approx(expected), pytest.approx(expected / 10))
+
+
+@pytest.mark.parametrize(
+    ("harm", "cause"),
+    [
+        (lambda group, p: p.ndim > 1 and p.mul_(0.98), "not multiplied by the learning rate"),
+        (lambda group, p: p.ndim > 1 and p.mul_(1 - 0.02 * group["lr"]), "another than declared"),
+        (lambda group, p: p.ndim == 1 and p.mul_(1 - 0.02 * group["lr"]), "they decay too"),
+    ],
+)
+def test_another_decay_of_weights_is_named(
+    bench: Bench, harm: Callable[[dict[str, Any], torch.Tensor], object], cause: str
+) -> None:
+    sound = Muon.step
+
+    def wrong(self: Muon, *arguments: Any) -> Any:
+        result = sound(self, *arguments)
+        with torch.no_grad():
+            for group in self.param_groups:
+                for parameter in group["params"]:
+                    harm(group, parameter)
+        return result
+
+    with mock.patch.object(Muon, "step", wrong):
+        finding = step.run(bench)
+    assert finding.verdict == "fail"
+    assert cause in finding.causes[0]
 
 
 def test_units_that_do_not_vary_are_dead_or_saturated() -> None:
@@ -173,69 +207,3 @@ def test_more_width_is_more_parameters(bench: Bench) -> None:
     assert figures["parameters, width x 0.5"] < figures["parameters, as configured"]  # type: ignore[operator]
     assert figures["parameters, as configured"] < figures["parameters, width x 1.5"]  # type: ignore[operator]
     assert not outcome.failed
-
-
-# -------------------------------------------------------------------------------------------------- the proof
-
-
-def a_row(table: Table, job: Job, verdict: str, named: bool) -> Row:
-    return Row(table.code, *job.key, verdict, named, "measured", "a cause | b", 1.0)
-
-
-def test_the_proof_counts_what_was_run_and_says_what_is_missing(tmp_path: Path) -> None:
-    healthy = [("one", base_config(small=True)), ("two", base_config(small=True))]
-    with (
-        mock.patch.object(prove, "BUILD", tmp_path),
-        mock.patch.object(prove, "healthy_variants", return_value=healthy),
-    ):
-        table = Table(small=True)
-        wanted = list(jobs(True, ["step"]))
-        faults = [fault for fault in catalogue() if fault.check == "step"]
-        for job in wanted[:-1]:
-            table.add(a_row(table, job, "fail" if job.kind == "fault" else "pass", job.name != faults[0].name))
-        text = report(table, wanted, True, "abc", committed=True)
-        assert f"| {len(faults) - 1} / {len(faults)} | 0 / 1 |" in text
-        assert f"1 of {len(wanted)} runs are missing" in text
-        assert f"| {faults[0].name} | step | **no** |" in text
-        table.add(a_row(table, wanted[-1], "fail", False))
-        text = report(table, wanted, True, "abc", committed=False)
-        assert "missing" not in text
-        assert "| 1 / 2 |" in text
-        assert "- two: step: measured: a cause" in text
-        assert "not committed" in text
-
-
-def test_the_proof_goes_on_from_whole_rows_of_the_same_code(tmp_path: Path) -> None:
-    with mock.patch.object(prove, "BUILD", tmp_path):
-        table = Table(small=True)
-        first, second = list(jobs_of_step())[:2]
-        table.add(a_row(table, first, "fail", True))
-        with table.path.open("a", encoding="utf-8") as file:
-            file.write('{"code": "' + table.code)  # cut off in the middle
-        assert set(Table(small=True).rows) == {first.key}
-        with mock.patch.object(prove, "code_digest", return_value="other"):
-            assert Table(small=True).rows == {}
-        assert second.key not in Table(small=True).rows
-
-
-def jobs_of_step() -> Iterator[Job]:
-    for fault in catalogue():
-        if fault.check == "step":
-            for size in fault.sizes or (1.0,):
-                yield Job("fault", fault.name, fault.check, size, fault=fault)
-
-
-def test_docs_are_written_of_a_whole_table_alone(tmp_path: Path) -> None:
-    with (
-        mock.patch.object(prove, "BUILD", tmp_path / "build"),
-        mock.patch.object(prove, "DOCS", tmp_path / "docs"),
-        mock.patch.object(prove, "commit_and_state", return_value=("abc", True)),
-    ):
-        wanted = list(jobs_of_step())
-        for small, whole, made in ((False, True, -1), (True, True, None), (False, False, None)):
-            table = Table(small)
-            for job in wanted[:made]:
-                table.add(a_row(table, job, "fail", True))
-            assert prove.write_report(table, wanted, small, whole).parent == table.folder
-        assert not (tmp_path / "docs").exists()
-        assert prove.write_report(table, wanted, False, True) == tmp_path / "docs" / "checks.md"

@@ -1,11 +1,16 @@
-"""A row of the proof holds as long as the code that it depends on."""
+"""The table that proves the checks: what it tells, and how long a row of it holds."""
 
 import ast
 import inspect
+from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import prove
 import pytest
+from faults import catalogue
+from prove import Job, Row, Table, jobs, report
+from variants import base_config
 
 from yolo_proc.checks.registry import CHECKS
 
@@ -61,17 +66,64 @@ def test_no_check_imports_another() -> None:
                 assert not modules & FILES.keys(), f"{path}: {modules}"
 
 
-def test_an_unfinished_line_and_rows_of_other_code_are_left_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(prove, "BUILD", tmp_path)
-    table = prove.Table(small=True)
-    assert table.rows == {}
-    good = prove.Row(
-        prove.code_digest("labels", "healthy"), "healthy", "one", "labels", 1.0, "pass", False, "", "", 0.1
-    )
-    other = prove.Row("0" * 16, "healthy", "two", "labels", 1.0, "pass", False, "", "", 0.1)
-    table.add(good)
-    table.add(other)
-    table.path.write_text(table.path.read_text(encoding="utf-8") + '{"code": "12', encoding="utf-8")
-    assert list(prove.Table(small=True).rows.values()) == [good]
+def a_row(job: Job, verdict: str, named: bool) -> Row:
+    return Row(prove.code_digest(job.check, job.kind), *job.key, verdict, named, "measured", "a cause | b", 1.0)
+
+
+def test_the_proof_counts_what_was_run_and_says_what_is_missing(tmp_path: Path) -> None:
+    healthy = [("one", base_config(small=True)), ("two", base_config(small=True))]
+    with (
+        mock.patch.object(prove, "BUILD", tmp_path),
+        mock.patch.object(prove, "healthy_variants", return_value=healthy),
+    ):
+        table = Table(small=True)
+        wanted = list(jobs(True, ["step"]))
+        faults = [fault for fault in catalogue() if fault.check == "step"]
+        for job in wanted[:-1]:
+            table.add(a_row(job, "fail" if job.kind == "fault" else "pass", job.name != faults[0].name))
+        text = report(table, wanted, True, "abc", committed=True)
+        assert f"| {len(faults) - 1} / {len(faults)} | 0 / 1 |" in text
+        assert f"1 of {len(wanted)} runs are missing" in text
+        assert f"| {faults[0].name} | step | **no** |" in text
+        table.add(a_row(wanted[-1], "fail", False))
+        text = report(table, wanted, True, "abc", committed=False)
+        assert "missing" not in text
+        assert "| 1 / 2 |" in text
+        assert "- two: step: measured: a cause" in text
+        assert "not committed" in text
+
+
+def test_the_proof_goes_on_from_whole_rows_of_the_same_code(tmp_path: Path) -> None:
+    with mock.patch.object(prove, "BUILD", tmp_path):
+        table = Table(small=True)
+        first, second = list(jobs_of_step())[:2]
+        table.add(a_row(first, "fail", True))
+        with table.path.open("a", encoding="utf-8") as file:
+            file.write('{"code": "12')  # cut off in the middle
+        assert set(Table(small=True).rows) == {first.key}
+        with mock.patch.object(prove, "code_digest", return_value="other"):
+            assert Table(small=True).rows == {}
+        assert second.key not in Table(small=True).rows
+
+
+def jobs_of_step() -> Iterator[Job]:
+    for fault in catalogue():
+        if fault.check == "step":
+            for size in fault.sizes or (1.0,):
+                yield Job("fault", fault.name, fault.check, size, fault=fault)
+
+
+def test_docs_are_written_of_a_whole_table_alone(tmp_path: Path) -> None:
+    with (
+        mock.patch.object(prove, "BUILD", tmp_path / "build"),
+        mock.patch.object(prove, "DOCS", tmp_path / "docs"),
+        mock.patch.object(prove, "commit_and_state", return_value=("abc", True)),
+    ):
+        wanted = list(jobs_of_step())
+        for small, whole, made in ((False, True, -1), (True, True, None), (False, False, None)):
+            table = Table(small)
+            for job in wanted[:made]:
+                table.add(a_row(job, "fail", True))
+            assert prove.write_report(table, wanted, small, whole).parent == table.folder
+        assert not (tmp_path / "docs").exists()
+        assert prove.write_report(table, wanted, False, True) == tmp_path / "docs" / "checks.md"

@@ -37,6 +37,7 @@ IMAGES = 2
 STEPS, DECAY = 160, 60
 LIMIT = 0.05
 LIMIT_EVALUATED = 0.25
+MUCH_MORE = 3.0  # times the loss of training: evaluation mode is what detections are wrong by
 MIN_IOU = 0.7
 FOUND = 0.9
 ON_A_LABEL = 0.5  # the least IoU with a label of a detection that is not false
@@ -182,10 +183,11 @@ def _causes(bench: Bench, batch: Batch, seen: _Seen) -> list[str]:
     if changes_by_itself(bench, state, batch):
         return ["the same pictures give another loss each time: labels or pictures are changed on their way to it"]
     if seen.learned:
-        if seen.evaluated_share > LIMIT_EVALUATED:
+        apart = seen.evaluated > MUCH_MORE * seen.trial.final and seen.evaluated_share > LIMIT
+        if seen.evaluated_share > LIMIT_EVALUATED or apart:
             return [
                 f"evaluation mode is another network than training mode: its loss is {seen.evaluated:.3g}, that of "
-                f"training {seen.trial.final:.3g}; statistics of the normalisation that do not follow, perhaps"
+                f"training {seen.trial.final:.3g}; statistics of the normalisation do not follow the weights, perhaps"
             ]
         if seen.found >= FOUND * seen.objects:
             return [

@@ -1,18 +1,20 @@
-"""Hypothesis: one step does what it says: new gradients, clipped by their norm, and the declared learning rate.
+"""Hypothesis: one step does what it says: new gradients, clipped by their norm, declared rate and decay of weights.
 
 Source: Karpathy, "A recipe for training neural networks", 2019, and "Most common neural net mistakes", 2018 (forgotten
 zero_grad); Pascanu et al., "On the difficulty of training recurrent neural networks", 2013, section 3.2, for clipping
 by the norm, which keeps the direction; the schedule as in `optim.py`.
 
-Three steps on one batch of eight images, each on a network as it begins, are watched at the moment of the update:
+Four steps on one batch of eight images, each on a network as it begins, are watched at the moment of the update:
 
     first step      with old gradients left behind; the update must see the gradient that a plain backward pass gives
     end of warm-up  with the loss x 1e6; the update must see the same direction with the norm of the limit
     inside a decay  for the rate alone
+    without a loss  with the loss x 1e-25; weights must shrink by rate x decay, and all else must stand still
 
 Thresholds: a cosine of 0.99 with the plain gradient, since the same operations give 1 - 1e-6 on a processor and
-nearly so with unordered sums; norms, losses and rates within 1 %. A forgotten zero_grad gives cosines near 0, a loss
-that is clipped gives norms of 0 or off by the factor.
+nearly so with unordered sums; norms, losses and rates within 1 %, what weights shrink by within 5 % (float32 keeps
+6e-4 of a weight, and 6e-5 of the output layer's, to 1 % on the mean of a layer). A forgotten zero_grad gives cosines
+near 0, a loss that is clipped gives norms of 0 or off by the factor.
 """
 
 import math
@@ -38,9 +40,12 @@ from yolo_proc.task import DetectionTask
 
 IMAGES = 8
 PROVOCATION = 1e6
+SILENCE = 1e-25  # so that even what is divided by its own size is nothing beside an epsilon of 1e-8
 COSINE = 0.99
 TOLERANCE = 0.01
 _BY_VALUE = "clipped value by value perhaps, in place of by their norm"
+SGD_MOMENTUM = 0.9
+SHRINKING_TOLERANCE, LEAST_SHRINKING = 0.05, 1e-6  # share, and share of a weight
 CONSTANT_STEPS = 10  # between the end of the warm-up and the decay that is tried
 
 
@@ -84,8 +89,10 @@ def run(bench: Bench) -> Finding:
     decaying = _watch(bench, batch, steps[2], decay=decay)
     declared = [declared_rate(optim, step, decay) for step in steps]
     watched = (first, provoked, decaying)
+    shrinking = _shrinking(bench, batch, steps[1])
     causes = [*_gradient_causes(first, plain, loss), *_clipping_causes(provoked, first, plain, loss, optim.clip_norm)]
     causes += _rate_causes(watched, declared)
+    causes += _shrinking_causes(shrinking)
     figures: dict[str, Figure] = {
         "gradient norm": float(plain.norm()),
         "cosine of the first step": first.cosine(plain),
@@ -95,13 +102,16 @@ def run(bench: Bench) -> Finding:
     }
     for step, one, rate in zip(steps, watched, declared, strict=True):
         figures |= {f"rate at step {step}": one.rates[0] if one.rates else None, f"declared rate at step {step}": rate}
+    most = max(shrinking.matrices, key=lambda pair: abs(pair[0] - pair[1]), default=(0.0, 0.0))
+    figures |= {"shrinking farthest from declared": most[0], "declared there": most[1]}
     limit = f"norm {optim.clip_norm:g}" if optim.clip_norm > 0 else "no limit of the norm"
     return Finding.judged(
         not causes,
         expected=f"cosine 1 with the plain gradient; with the loss x 1e6 cosine 1 and {limit}; rates {_told(declared)} "
-        f"at steps {', '.join(map(str, steps))}",
+        f"at steps {', '.join(map(str, steps))}; weights shrink by {most[1]:.2g} without a loss",
         measured=f"cosine {first.cosine(plain):.4f}; with the loss x 1e6 cosine {provoked.cosine(plain):.4f} and norm "
-        f"{provoked.norm:.4g}; rates {_told([one.rates[0] if one.rates else math.nan for one in watched])}",
+        f"{provoked.norm:.4g}; rates {_told([one.rates[0] if one.rates else math.nan for one in watched])}; weights "
+        f"shrink by {most[0]:.2g}",
         figures=figures,
         causes=causes,
         remedy="a step zeroes gradients, goes backward from the loss as it is, clips the gradients' norm and updates "
@@ -166,6 +176,40 @@ def _watch(
         handle.remove()
     gradient, rates = seen[-1] if seen else (torch.zeros(0, dtype=torch.float64), ())
     return _Watched(step, result, gradient, rates, state.step == step + 1)
+
+
+@dataclass(frozen=True)
+class _Shrinking:
+    """What an update does that has no gradient.
+
+    Attributes:
+        matrices: (share that is lost, declared share) of each weight matrix that is not 0.
+        moved: how many biases and parameters of a normalisation changed.
+        decay: what is multiplied by the rate.
+    """
+
+    matrices: tuple[tuple[float, float], ...]
+    moved: int
+    decay: float
+
+
+def _shrinking(bench: Bench, batch: Batch, step: int) -> _Shrinking:
+    optim, state = bench.config.optim, bench.new_state()
+    state.step = step
+    before = {id(parameter): parameter.detach().clone() for parameter in state.model.parameters()}
+    bench.learn(state, batch, _louder(bench.task, SILENCE))
+    # SGD takes the decay for a gradient, which Nesterov's momentum makes 1.9 times as large at first.
+    factor = optim.weight_decay * (1 + SGD_MOMENTUM if optim.name == "sgd" else 1.0)
+    matrices, moved = [], 0
+    for group in state.optimizer.param_groups:
+        for parameter in group["params"]:
+            old, new = before[id(parameter)].double(), parameter.detach().double()
+            square = float(old.square().sum())
+            if parameter.ndim <= 1:
+                moved += float((new - old).abs().max()) > LEAST_SHRINKING
+            elif square > 0:
+                matrices.append((1 - float((old * new).sum()) / square, float(group["lr"]) * factor))
+    return _Shrinking(tuple(matrices), moved, factor)
 
 
 def _flat(gradients: Sequence[Tensor | None]) -> Tensor:
@@ -253,6 +297,20 @@ def _rate_causes(watched: Sequence[_Watched], declared: Sequence[float]) -> list
     return [
         f"the learning rate is {worst[0]:.4g} where {worst[1]:.4g} is declared: another schedule, or a group without it"
     ]
+
+
+def _shrinking_causes(seen: _Shrinking) -> list[str]:
+    """Of an update without a gradient."""
+    wrong = [pair for pair in seen.matrices if abs(pair[0] - pair[1]) > SHRINKING_TOLERANCE * pair[1] + LEAST_SHRINKING]
+    if wrong:
+        lost, wanted = max(wrong, key=lambda pair: abs(pair[0] - pair[1]))
+        words = f"weights shrink by {lost:.3g} a step where {wanted:.3g} is declared"
+        if abs(lost - seen.decay) <= SHRINKING_TOLERANCE * seen.decay:
+            return [f"the decay of weights is not multiplied by the learning rate: {words}"]
+        return [f"the decay of weights is another than declared: {words}"]
+    if seen.moved:
+        return [f"{seen.moved} biases or parameters of a normalisation change without a gradient: they decay too"]
+    return []
 
 
 def _told(rates: Sequence[float]) -> str:

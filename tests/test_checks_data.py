@@ -11,12 +11,13 @@ import torch
 from broken_data import in_frame, mirrored_images
 from faults import with_boxes, with_scenes
 from tiny_run import tiny_config
+from variants import SCENES
 
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import run_checks
 from yolo_proc.checks.finding import Finding
 from yolo_proc.checks.registry import DATA
-from yolo_proc.config import AugmentConfig, Config, GeneratorConfig
+from yolo_proc.config import AugmentConfig, Config, GeneratorConfig, ModelConfig
 from yolo_proc.datasets.chunks import Order
 from yolo_proc.datasets.generate import generate
 from yolo_proc.scene import Scene
@@ -68,11 +69,14 @@ def told(found: dict[str, Finding]) -> list[str]:
 
 # ------------------------------------------------------------------------------------------------- healthy
 
+STRIDE_8 = ModelConfig(width=0.25, depth=1, strides=(8,))
 SMALL_OBJECTS = {"max_objects": 60, "size": (16.0, 30.0)}
 HEALTHY = {
     **{f"shapes {seed}": {"seed": seed} for seed in range(1, 5)},
     **{f"glyphs {seed}": {"seed": seed, "generator": GeneratorConfig("glyphs")} for seed in range(1, 5)},
     "60 small objects": {"generator": GeneratorConfig("shapes", SMALL_OBJECTS), "image_size": 160},
+    # Its parameter has the name of a method that sources of pictures have.
+    "a parameter named count": {"generator": GeneratorConfig(f"{SCENES}:Small"), "model": STRIDE_8, "image_size": 256},
     "no augmentation": {"augment": AugmentConfig(enabled=False)},
     "every augmentation": {
         "augment": AugmentConfig(compression_p=0.5, blur_p=0.5, noise_p=0.5, rotate_p=0.5, shear_p=0.5, colour_p=0.5)

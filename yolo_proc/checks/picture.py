@@ -43,6 +43,7 @@ from yolo_proc.checks.finding import Figure, Finding
 from yolo_proc.checks.mirrors import turned_classes
 from yolo_proc.checks.redraw import Redrawing, Redrawn, Unlabelled, explained, moved_or_scaled, redraw
 from yolo_proc.config import AugmentConfig
+from yolo_proc.generator import Source
 from yolo_proc.scene import LABELLED, Scene, label_verdicts
 from yolo_proc.stream import Stream
 
@@ -241,8 +242,9 @@ def _borders(bench: Bench) -> tuple[Compared, list[Scene]]:
     """The boxes of what was annotated against other placements, and some of the scenes."""
     scenes: list[Scene] = []
     boxes: list[FloatArray] = []
-    source = getattr(bench.stream.generator, "count", None)
-    most = source(STREAM) if source is not None else None
+    generator = bench.stream.generator
+    # Only of a source of pictures: any other may have a parameter of that name.
+    most = generator.count(STREAM) if isinstance(generator, Source) else None
     for index in range(min(PICTURES, most or PICTURES)):
         scene = bench.scene(index)
         painted = bench.stream.painted(index) if scene.objects else ()

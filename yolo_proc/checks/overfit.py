@@ -3,7 +3,8 @@
 Source: Karpathy, "A recipe for training neural networks", 2019: "overfit one batch", and look at label and prediction
 side by side.
 
-A network from its start takes 160 steps on two pictures, at the declared rate, which falls to nothing in the last 60.
+A network from its start takes 160 steps on two pictures, at the declared rate, which falls to nothing in the last 60;
+plain SGD takes twice as many (after 160 its loss was 1.3 % of the first one, but 4 empty slots still said object).
 Then three things must hold: the loss of the last steps is at most a twentieth of the first one; in evaluation mode it
 is at most a quarter of it; and the detections are the labels (class, and an IoU of 0.7) for 9 of 10 objects with a
 slot, with half as many false ones at most. Where a term of the loss is declared to weigh nothing, detections are not
@@ -109,8 +110,8 @@ def run(bench: Bench) -> Finding:
     figures |= {f"last {term}": value for term, value in seen.last.items()}
     return Finding.judged(
         seen.sound,
-        expected=f"after {STEPS} steps at most {LIMIT:.0%} of the first loss, {LIMIT_EVALUATED:.0%} in evaluation "
-        f"mode, {FOUND:.0%} of the objects found, and half as many false detections at most",
+        expected=f"after {_lengths(bench)[0]} steps at most {LIMIT:.0%} of the first loss, {LIMIT_EVALUATED:.0%} in "
+        f"evaluation mode, {FOUND:.0%} of the objects found, and half as many false detections at most",
         measured=f"{seen.trial.losses[0]:.3f} to {seen.trial.final:.3f} ({seen.share:.1%}), in evaluation mode "
         f"{seen.evaluated:.3f}, {seen.found} of {seen.objects} objects found, {seen.false} false",
         figures=figures,
@@ -126,7 +127,7 @@ def run(bench: Bench) -> Finding:
 
 def _learn_by_heart(bench: Bench, batch: Batch) -> _Seen:
     first = _terms(bench, bench.new_model(), batch)
-    trial = repeat(bench, batch, STEPS, DECAY)
+    trial = repeat(bench, batch, *_lengths(bench))
     last = _terms(bench, trial.state.model, batch)
     loss, logits = evaluated(bench, trial.state, batch)
     finite = bool(np.isfinite(logits).all())
@@ -174,6 +175,12 @@ def _false(bench: Bench, batch: Batch, detections: Sequence[Detections]) -> int:
     return count
 
 
+def _lengths(bench: Bench) -> tuple[int, int]:
+    """Steps of a trial, and how many of them the decay takes."""
+    slow = 2 if bench.config.optim.name == "sgd" else 1
+    return slow * STEPS, slow * DECAY
+
+
 # -------------------------------------------------------------------------------------------------- causes
 
 
@@ -204,7 +211,7 @@ def _causes(bench: Bench, batch: Batch, seen: _Seen) -> list[str]:
     if unheard:
         return [f"of the loss only a part is learned: no gradient of {', '.join(unheard)} arrives at the weights"]
     for factor, words in ((1 / OTHER_RATE, "high"), (OTHER_RATE, "low"), (OTHER_RATE**2, "low")):
-        other = repeat(bench, batch, STEPS, DECAY, factor=factor)
+        other = repeat(bench, batch, *_lengths(bench), factor=factor)
         if other.final < 0.5 * seen.trial.final:
             return [
                 f"the learning rate is too {words} ({bench.config.optim.peak_lr:g}): with {factor:.3g} times as much "

@@ -4,20 +4,18 @@ import copy
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from faults import with_batches, with_boxes
+from faults import chosen, with_batches, with_boxes, with_stream
 from PIL import Image
 from torch import nn
 
-from yolo_proc.augment import Plan
 from yolo_proc.boxes import FloatArray
 from yolo_proc.checks.bench import Bench
 from yolo_proc.codec import CLASSES, LabelCodec, Targets
-from yolo_proc.config import Config, GeneratorConfig, LabelConfig
+from yolo_proc.config import Config, LabelConfig
 from yolo_proc.exporting.session import OnnxDetector, Settings
 from yolo_proc.letterbox import Letterbox
 from yolo_proc.model import Yolo
@@ -212,135 +210,6 @@ def noisy_pixel(scene: Scene, index: int) -> Scene:
     return Scene(image, scene.objects, scene.ignore)
 
 
-# ------------------------------------------------------------------------------------------------- picture
-
-
-def chosen(index: int, share: float) -> bool:
-    """Whether a scene is of some share of all."""
-    return (index * 7919 + 271) % 1000 < 1000 * share
-
-
-class LabelsOfAnotherPlan(Stream):
-    """Images as they are, with the labels of the same scene under another plan of its geometry."""
-
-    change: Callable[[Plan, int], Plan]
-
-    def _scene(self, index: int, **changes: Any) -> Scene:
-        scene = super()._scene(index, **changes)
-        planned = self._augmenter.plan
-        self._augmenter.plan = lambda *given: self.change(planned(*given), given[0])  # type: ignore[method-assign]
-        try:
-            labels = super()._scene(index, **changes)
-        finally:
-            self._augmenter.plan = planned  # type: ignore[method-assign]
-        same = len(labels.objects) == len(scene.objects)
-        return Scene(scene.image, labels.objects, labels.ignore) if same else scene
-
-
-def with_plan_of_labels(bench: Bench, change: Callable[[Plan, int], Plan]) -> Bench:
-    """The bench of an augmentation that moves labels by another matrix than images."""
-
-    def open_stream(config: Config, name: str) -> Stream:
-        stream = LabelsOfAnotherPlan.from_config(config, name)
-        assert isinstance(stream, LabelsOfAnotherPlan)
-        stream.change = change
-        return stream
-
-    return bench.with_parts(open_stream=open_stream)
-
-
-def unmirrored(bench: Bench, share: float) -> Bench:
-    """Labels that are not mirrored, in a share of the scenes."""
-
-    def change(plan: Plan, index: int) -> Plan:
-        return replace(plan, flip_x=False) if chosen(index, share) else plan
-
-    return with_plan_of_labels(bench, change)
-
-
-def in_frame(boxes: np.ndarray, side: float) -> np.ndarray:
-    """Boxes clipped to the frame, none without area."""
-    clipped = np.clip(boxes, 0, side)
-    clipped[:, :2] = np.minimum(clipped[:, :2], side - 1)
-    clipped[:, 2:] = np.maximum(clipped[:, 2:], clipped[:, :2] + 1)
-    return np.minimum(clipped, side)
-
-
-def with_boxes_inside(bench: Bench, change: Callable[[np.ndarray], np.ndarray]) -> Bench:
-    side = bench.config.image_size
-    return with_boxes(bench, lambda boxes: in_frame(change(boxes), side))
-
-
-def grown(boxes: np.ndarray, degrees: float) -> np.ndarray:
-    """The boxes of boxes that were turned, in place of those of turned objects."""
-    sides = boxes[:, 2:] - boxes[:, :2]
-    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-    more = (sides * cos + sides[:, ::-1] * sin - sides) / 2
-    return np.concatenate([boxes[:, :2] - more, boxes[:, 2:] + more], axis=1)
-
-
-class LabelsOfTheNext(Stream):
-    """Image i with the labels of scene i + 1."""
-
-    def _scene(self, index: int, **changes: Any) -> Scene:
-        scene, after = super()._scene(index, **changes), super()._scene(index + 1)
-        return Scene(scene.image, after.objects, after.ignore)
-
-
-class WithoutCutLabels(Stream):
-    """Objects that are not so much in the frame are drawn, but are no objects of the scene."""
-
-    least: float
-
-    def _kept(self, scene: Scene) -> list[int]:
-        return [number for number, thing in enumerate(scene.objects) if thing.in_frame >= self.least]
-
-    def _scene(self, index: int, **changes: Any) -> Scene:
-        if changes.get("left_out") is not None:
-            changes["left_out"] = self._kept(super()._scene(index))[changes["left_out"]]
-        scene = super()._scene(index, **changes)
-        return Scene(scene.image, tuple(scene.objects[number] for number in self._kept(scene)), scene.ignore)
-
-    def painted(self, index: int) -> tuple[bool, ...]:
-        painted = super().painted(index)
-        return tuple(painted[number] for number in self._kept(super()._scene(index)))
-
-
-def without_cut_labels(bench: Bench, least: float) -> Bench:
-    def open_stream(config: Config, name: str) -> Stream:
-        stream = WithoutCutLabels.from_config(config, name)
-        assert isinstance(stream, WithoutCutLabels)
-        stream.least = least
-        return stream
-
-    return bench.with_parts(open_stream=open_stream)
-
-
-def arrows(bench: Bench) -> Bench:
-    """The bench of a generator whose classes are not those of its mirrored scenes."""
-    spec = f"{Path(__file__).with_name('faults_scenes.py')}:Arrows"
-    return Bench(replace(bench.config, generator=GeneratorConfig(spec)), bench.parts, precision="float32")
-
-
-def turned_over(boxes: np.ndarray) -> np.ndarray:
-    """The boxes of a scene in the opposite order."""
-    return boxes[::-1].copy()
-
-
-def mirrored_images(scene: Scene, index: int) -> Scene:
-    """Images that are mirrored without their labels."""
-    return Scene(np.ascontiguousarray(scene.image[:, ::-1]), scene.objects, scene.ignore)
-
-
-def blank(scene: Scene, index: int) -> Scene:
-    return Scene(np.full_like(scene.image, 114), scene.objects, scene.ignore)
-
-
-def blank_in(share: float) -> Callable[[Scene, int], Scene]:
-    """Blank images, in a share of the scenes."""
-    return lambda scene, index: blank(scene, index) if chosen(index, share) else scene
-
-
 # ------------------------------------------------------------------------------------------------- variety
 
 
@@ -366,13 +235,7 @@ class FewScenes(Stream):
 
 
 def with_few_scenes(bench: Bench, count: int) -> Bench:
-    def open_stream(config: Config, name: str) -> Stream:
-        stream = FewScenes.from_config(config, name)
-        assert isinstance(stream, FewScenes)
-        stream.count = count
-        return stream
-
-    return bench.with_parts(open_stream=open_stream)
+    return with_stream(bench, FewScenes, count=count)
 
 
 def with_anchors(bench: Bench, factor: float) -> Bench:

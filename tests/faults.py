@@ -54,26 +54,39 @@ class ChangedStream(Stream):
 
     change: Callable[[Scene, int], Scene]
 
-    def __getitem__(self, index: int) -> Scene:
-        return self.change(super().__getitem__(index), index)
+    def _scene(self, index: int, **changes: Any) -> Scene:
+        return self.change(super()._scene(index, **changes), index)
 
-    def without(self, index: int, number: int) -> Scene:
-        return self.change(super().without(index, number), index)
 
-    def bare(self, index: int) -> Scene:
-        return self.change(super().bare(index), index)
+def with_stream(bench: Bench, kind: type[Stream], **attributes: object) -> Bench:
+    """The bench of another kind of stream, with attributes of its own."""
+
+    def open_stream(config: Config, name: str) -> Stream:
+        stream = kind.from_config(config, name)
+        for attribute, value in attributes.items():
+            setattr(stream, attribute, value)
+        return stream
+
+    return bench.with_parts(open_stream=open_stream)
 
 
 def with_scenes(bench: Bench, change: Callable[[Scene, int], Scene]) -> Bench:
     """The bench of a generator (or augmentation) that makes other scenes."""
+    return with_stream(bench, ChangedStream, change=change)
 
-    def open_stream(config: Config, name: str) -> Stream:
-        stream = ChangedStream.from_config(config, name)
-        assert isinstance(stream, ChangedStream)
-        stream.change = change
-        return stream
 
-    return bench.with_parts(open_stream=open_stream)
+def chosen(index: int, share: float) -> bool:
+    """Whether a scene is of some share of all; steps of the golden ratio, so that any few have nearly their share."""
+    return (index * 0.618034) % 1.0 < share
+
+
+def blank(scene: Scene, index: int) -> Scene:
+    return Scene(np.full_like(scene.image, 114), scene.objects, scene.ignore)
+
+
+def blank_in(share: float) -> Callable[[Scene, int], Scene]:
+    """Blank images, in a share of the scenes."""
+    return lambda scene, index: blank(scene, index) if chosen(index, share) else scene
 
 
 def with_boxes(bench: Bench, change: Callable[[np.ndarray], np.ndarray]) -> Bench:
@@ -101,5 +114,7 @@ def catalogue() -> tuple[Fault, ...]:
     from faults_data import DATA_FAULTS
     from faults_loss import LOSS_FAULTS
     from faults_optimisation import OPTIMISATION_FAULTS
+    from faults_picture import PICTURE_FAULTS
+    from faults_updates import UPDATE_FAULTS
 
-    return (*DATA_FAULTS, *LOSS_FAULTS, *OPTIMISATION_FAULTS)
+    return (*DATA_FAULTS, *PICTURE_FAULTS, *LOSS_FAULTS, *OPTIMISATION_FAULTS, *UPDATE_FAULTS)

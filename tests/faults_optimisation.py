@@ -6,21 +6,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from faults import Fault, with_scenes
+from faults import Fault, blank_in, with_scenes
 from faults_loss import SigmoidFirst, with_model
 from torch import Tensor, nn
 
 from yolo_proc.checks.bench import Bench
 from yolo_proc.codec import LabelCodec
-from yolo_proc.grids import grids_for
-from yolo_proc.learn import learn
-from yolo_proc.model import SmallBody, Yolo
+from yolo_proc.model import Yolo
 from yolo_proc.optim import set_lr
 from yolo_proc.rng import rng_for
 from yolo_proc.runtime import autocast_dtype
-from yolo_proc.scene import Scene
 from yolo_proc.state import TrainingState
-from yolo_proc.step import StepResult, forward_loss, forward_objective
+from yolo_proc.step import StepResult, forward_objective
 from yolo_proc.stream import Batch
 from yolo_proc.task import DetectionTask
 
@@ -97,6 +94,19 @@ def rate_of_one_group(state: TrainingState, factor: float) -> None:
     state.optimizer.register_step_pre_hook(before)
 
 
+def decay_plainly(state: TrainingState) -> None:
+    """Weights that shrink by the declared share at each update, whatever the rate is."""
+
+    @torch.no_grad()
+    def before(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                if parameter.ndim > 1:
+                    parameter *= 1 - state.config.optim.weight_decay
+
+    state.optimizer.register_step_pre_hook(before)
+
+
 def with_optim(bench: Bench, **changes: Any) -> Bench:
     """The bench of a run whose optimizer was configured otherwise."""
     config = replace(bench.config, optim=replace(bench.config.optim, **changes))
@@ -106,16 +116,6 @@ def with_optim(bench: Bench, **changes: Any) -> Bench:
 def configured_rate(bench: Bench, factor: float) -> Bench:
     """Another learning rate, and declared so: no comparison with the declaration finds it."""
     return with_optim(bench, lr=factor * bench.config.optim.peak_lr)
-
-
-def with_blank_pictures(bench: Bench, share: float) -> Bench:
-    """A generator that gives one colour for a share of its scenes, with the labels of what should be there."""
-
-    def changed(scene: Scene, index: int) -> Scene:
-        blank = (index * 0.618034) % 1.0 < share
-        return Scene(np.full_like(scene.image, 114), scene.objects, scene.ignore) if blank else scene
-
-    return with_scenes(bench, changed)
 
 
 class BlankForward(nn.Module):
@@ -219,62 +219,6 @@ def swapping(bench: Bench, _: float) -> Bench:
     return bench.with_parts(build_codec=lambda *_: codec)
 
 
-def freeze(model: Yolo, share: float) -> None:
-    """The first layers of the body are not trained."""
-    filters = [parameter for parameter in model.body.parameters() if parameter.ndim > 1]
-    for parameter in filters[: max(1, round(share * len(filters)))]:
-        parameter.requires_grad_(False)
-
-
-def forget_filters(state: TrainingState) -> None:
-    """The optimizer has been given half of the filters."""
-    group = state.optimizer.param_groups[0]
-    group["params"] = group["params"][::2]
-
-
-@torch.no_grad()
-def scale_filters(model: Yolo, factor: float) -> None:
-    for parameter in model.body.parameters():
-        if parameter.ndim > 1:
-            parameter *= factor
-
-
-def _first_activation(model: Yolo) -> nn.Sequential:
-    return model.body.stem if isinstance(model.body, SmallBody) else model.body.layers[0]
-
-
-@torch.no_grad()
-def kill(model: Yolo, share: float) -> None:
-    """A share of the first layer's units is far below zero."""
-    bias = _first_activation(model)[1].bias
-    bias[: round(share * len(bias))] = -100.0
-
-
-@torch.no_grad()
-def saturate(model: Yolo, share: float) -> None:
-    """A share of the first layer's units is far above what its activation can say."""
-    layer = _first_activation(model)
-    layer[2] = nn.Tanh()
-    bias = layer[1].bias
-    bias[: round(share * len(bias))] = 100.0
-
-
-class Keeping:
-    """A step that keeps the loss with its history, of every `every`th step."""
-
-    def __init__(self, every: int) -> None:
-        self.every = every
-        self.losses: list[Tensor] = []
-
-    def __call__(
-        self, state: TrainingState, task: DetectionTask, batch: Batch, device: torch.device
-    ) -> tuple[StepResult, Mapping[str, int]]:
-        if state.step % self.every == 0:
-            targets = task.targets(batch, device)[0]
-            self.losses.append(forward_loss(state.model, task, batch.images, targets, autocast=None)[0])
-        return learn(state, task, batch, device)
-
-
 def learning(**mistake: Any) -> Callable[[Bench, float], Bench]:
     return lambda bench, _: bench.with_parts(learn=hand_written(**mistake))
 
@@ -329,6 +273,12 @@ OPTIMISATION_FAULTS = (
         sizes=(1.1, 2, 10, 100),
         must=1.1,
         unit="x",
+    ),
+    Fault(
+        "decay of weights without the learning rate",
+        "step",
+        "not multiplied by the learning rate",
+        lambda bench, _: with_state(bench, decay_plainly),
     ),
     # ---- two pictures by heart
     Fault(
@@ -390,7 +340,7 @@ OPTIMISATION_FAULTS = (
         "blank images to learn from",
         "baseline",
         "blank images",
-        with_blank_pictures,
+        lambda bench, size: with_scenes(bench, blank_in(size)),
         sizes=(0.25, 0.5, 0.75, 1.0),
         must=0.75,
         unit="of the scenes",
@@ -406,123 +356,5 @@ OPTIMISATION_FAULTS = (
         "baseline",
         "another loss each time",
         lambda bench, _: bench.with_parts(build_task=ShuffledTargets),
-    ),
-    # ---- updates and units
-    Fault(
-        "learning rate x",
-        "updates",
-        "rate is too high",
-        configured_rate,
-        sizes=(2, 5, 10, 30, 100),
-        must=100,
-        unit="x the default",
-    ),
-    Fault(
-        "learning rate /",
-        "updates",
-        "rate is too low",
-        lambda bench, size: configured_rate(bench, 1 / size),
-        sizes=(2, 5, 10, 30, 100),
-        must=100,
-        unit="times lower than the default",
-    ),
-    Fault(
-        "AdamW's learning rate x",
-        "updates",
-        "rate is too high",
-        lambda bench, size: configured_rate(with_optim(bench, name="adamw"), size),
-        sizes=(2, 5, 10, 30, 100),
-        must=100,
-        unit="x the default",
-    ),
-    Fault(
-        "AdamW's learning rate /",
-        "updates",
-        "rate is too low",
-        lambda bench, size: configured_rate(with_optim(bench, name="adamw"), 1 / size),
-        sizes=(2, 5, 10, 30, 100),
-        must=100,
-        unit="times lower than the default",
-    ),
-    Fault(
-        "SGD's learning rate x",
-        "updates",
-        "rate is too high",
-        lambda bench, size: configured_rate(with_optim(bench, name="sgd"), size),
-        sizes=(2, 5, 10, 30, 100),
-        must=100,
-        unit="x the default",
-    ),
-    Fault(
-        "SGD's learning rate /",
-        "updates",
-        "rate is too low",
-        lambda bench, size: configured_rate(with_optim(bench, name="sgd"), 1 / size),
-        sizes=(2, 5, 10, 30, 100),
-        must=100,
-        unit="times lower than the default",
-    ),
-    Fault(
-        "frozen backbone",
-        "updates",
-        "stand still (body.stem",
-        lambda bench, size: with_model(bench, lambda model: freeze(model, size)),
-        sizes=(0.01, 0.5, 1),
-        must=0.01,
-        unit="of its layers, one at least",
-    ),
-    Fault(
-        "layers that the optimizer was not given",
-        "updates",
-        "stand still",
-        lambda bench, _: with_state(bench, forget_filters),
-    ),
-    Fault(
-        "weights that start too large",
-        "updates",
-        "weights start",
-        lambda bench, size: with_model(bench, lambda model: scale_filters(model, size)),
-        sizes=(10, 30, 100),
-        must=100,
-        unit="x",
-    ),
-    Fault(
-        "dead units",
-        "updates",
-        "dead of",
-        lambda bench, size: with_model(bench, lambda model: kill(model, size)),
-        sizes=(0.25, 0.5, 0.75, 1),
-        must=0.75,
-        unit="of the units of one layer",
-    ),
-    Fault(
-        "saturated units",
-        "updates",
-        "saturated of",
-        lambda bench, size: with_model(bench, lambda model: saturate(model, size)),
-        sizes=(0.25, 0.5, 0.75, 1),
-        must=0.75,
-        unit="of the units of one layer",
-    ),
-    # ---- memory
-    Fault(
-        "a batch that does not fit",
-        "memory",
-        "batch is too large",
-        lambda bench, _: Bench(
-            replace(bench.config, batch_size=65536, image_size=256),
-            bench.parts,
-            codec=LabelCodec(grids_for(256, 256, [16], [(60.0, 60.0)]), bench.codec.class_count),
-            precision=bench.precision,
-        ),
-    ),
-    Fault(
-        "the graph of each step kept",
-        "memory",
-        "memory grows",
-        lambda bench, size: bench.with_parts(learn=Keeping(round(1 / size))),
-        sizes=(0.125, 0.5, 1),
-        must=1,
-        unit="of the steps",
     ),
 )

@@ -205,7 +205,7 @@ def report(table: Table, wanted: Sequence[Job], small: bool, commit: str, commit
         "# What the checks catch",
         "",
         f"Commit {commit}{'' if committed else ' with changes that are not committed'}; pictures of {base.image_size} "
-        f"px, batches of {base.batch_size}; {processors()} processors. Made by `make prove`.",
+        f"px, batches of {base.batch_size}. Made by `make prove`.",
         "",
     ]
     if missing:

@@ -8,8 +8,8 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
-from broken_data import in_frame, mirrored_images
 from faults import with_boxes, with_scenes
+from faults_picture import in_frame, mirrored_images
 from tiny_run import tiny_config
 from variants import SCENES
 

@@ -35,6 +35,7 @@ def test_letters_of_many_typefaces_are_found_too() -> None:
     [
         GeneratorConfig("shapes"),  # symmetrical
         GeneratorConfig("glyphs"),  # an A upside down is nearest to an M, but is none
+        GeneratorConfig("glyphs", {"category": "CD"}),  # nor is a mirrored C a D
         GeneratorConfig("glyphs", {"category": "O0"}),  # not told apart in the first place
         GeneratorConfig("glyphs", {"category": "O"}),  # nothing to become
     ],

@@ -4,7 +4,10 @@ Used by the check `picture`. Each object that is whole is cut out of its scene, 
 by the size of their correlation, so that neither colours nor what is brighter matter. Objects whose nearest other is of
 their own class are told apart by this; where the mirrored ones of such a class are nearest to one other class, which is
 told apart too, and as near as its own are to each other, a mirror changes what the picture shows, and the label stays.
-The nearest alone would not do: an A upside down is an M, for want of a better.
+The nearest alone would not do: an A upside down is an M, for want of a better, but half as near.
+
+Measured with three seeds at 96 and at 256 px: of bdpq, bd, <> and () a pair is found in each of 24 runs, of CD, CO, SZ,
+25 and the ten digits none in 30. Among many letters a J turns into an L, and at times a C into a D: as good as that.
 """
 
 from collections.abc import Sequence
@@ -18,12 +21,12 @@ from yolo_proc.scene import Scene
 from yolo_proc.stream import Stream
 
 SIDE = 16  # px of a cutting
-CUTTINGS, LEAST_CUTTINGS = 24, 8  # of a class
+CUTTINGS, LEAST_CUTTINGS = 48, 8  # of a class
 SCENES = 200
 WHOLE = 0.99  # of an object, in the frame and to be seen
 TOLD_APART = 0.7  # share of a class's cuttings
 USUAL = 0.25  # quantile of how like a class's own are to each other
-ALIKE = 0.95  # of that (measured: d for b and arrows 0.98 to 1.03, an A upside down for M 0.5)
+ALIKE = 0.98  # of that
 _AXES = {"left and right": 2, "top and bottom": 1}
 
 

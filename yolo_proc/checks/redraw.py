@@ -48,7 +48,7 @@ class Redrawn:
     @property
     def room(self) -> float:
         """How far a change may reach beyond the box."""
-        return max(OUTSIDE, OUTSIDE_SHARE * float((self.box[2:] - self.box[:2]).max()))
+        return _room(self.box)
 
     @property
     def outside(self) -> float:
@@ -122,6 +122,11 @@ def redraw(stream: Stream, wanted: int, least_visible: float) -> Redrawing:
     return found
 
 
+def _room(box: FloatArray) -> float:
+    """How far a change may reach beyond a box (4,)."""
+    return max(OUTSIDE, OUTSIDE_SHARE * float((box[2:] - box[:2]).max()))
+
+
 def _change(scene: Scene, other: Scene) -> NDArray[np.uint8]:
     """(H, W) grey levels."""
     high, low = np.maximum(scene.image, other.image), np.minimum(scene.image, other.image)
@@ -135,7 +140,7 @@ def _unlabelled(scene: Scene, bare: Scene) -> Unlabelled | None:
     least = max(STRAY * float(change.max()), 2 * LEAST_PEAK)
     beyond = change.copy()
     for box in np.concatenate([scene.boxes, scene.ignore]):
-        room = max(OUTSIDE, OUTSIDE_SHARE * float((box[2:] - box[:2]).max()))
+        room = _room(box)
         x0, y0 = np.floor(box[:2] - room).astype(int).clip(0)
         x1, y1 = np.ceil(box[2:] + room).astype(int)
         beyond[y0:y1, x0:x1] = 0

@@ -69,7 +69,7 @@ class SmallBody(nn.Module):
 
     Args:
         strides: of the grids, ascending powers of two from 4 to 64.
-        width: factor on the channels: 32, 48, 96, 128, 160 at strides 4, 8, 16, 32, 64; at least 8.
+        width: factor on the channels: 24, 48, 96, 128, 160 at strides 4, 8, 16, 32, 64; at least 8.
         depth: residual blocks in each stage that a grid reads (a stage in between has one).
         norm: batch normalisation on or off.
 
@@ -77,7 +77,7 @@ class SmallBody(nn.Module):
         channels: of the map of each grid.
     """
 
-    CHANNELS: Mapping[int, int] = {4: 32, 8: 48, 16: 96, 32: 128, 64: 160}
+    CHANNELS: Mapping[int, int] = {4: 24, 8: 48, 16: 96, 32: 128, 64: 160}
     FOLD = 2
     # A grid finer than this still needs features that see a whole object.
     COARSEST_AT_LEAST = 16
@@ -153,15 +153,21 @@ class AuxiliaryOutput(nn.Module):
 
     def __init__(self, channels: Sequence[int]) -> None:
         super().__init__()
-        # Without torch's random start: the other weights are the same whether this is here or not.
-        self.layers = nn.ModuleList(nn.utils.skip_init(nn.Conv2d, k, 4, 1) for k in channels)  # type: ignore[no-untyped-call]
-        for parameter in self.parameters():
-            nn.init.zeros_(parameter)
+        self.layers = nn.ModuleList(_Silent(k, 4, 1) for k in channels)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """For each grid (B, K, Gy, Gx) -> (B, M, 4), the M cells grid by grid, row by row."""
         cells = [layer(x).flatten(2) for layer, x in zip(self.layers, features, strict=True)]  # (B, 4, Gy * Gx)
         return torch.cat(cells, dim=2).transpose(1, 2)
+
+
+class _Silent(nn.Conv2d):
+    """A convolution that says 0 at first; it draws nothing, so the other weights are the same with it or without."""
+
+    def reset_parameters(self) -> None:
+        """Called when it is made."""
+        for parameter in self.parameters():
+            nn.init.zeros_(parameter)
 
 
 class OriginalBody(nn.Module):

@@ -1,6 +1,7 @@
 """Faults in the loss, the targets' encoding and the network at its start."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,6 +12,8 @@ from faults_parameters import MODE_FAULTS, PARAMETER_FAULTS
 from torch import Tensor, nn
 
 from yolo_proc.checks.bench import Bench
+from yolo_proc.codec import LabelCodec
+from yolo_proc.config import LabelConfig, LossConfig
 from yolo_proc.model import OUTPUT_STD, Yolo
 from yolo_proc.task import DetectionTask
 
@@ -86,14 +89,28 @@ def with_targets(bench: Bench, change: Callable[[Any], Any]) -> Bench:
     return bench.with_parts(build_task=Changed)
 
 
-def with_auxiliary(bench: Bench, change: Callable[[Tensor, Any], Tensor], factor: float = 1.0) -> Bench:
-    """The bench of a task that changes the auxiliary values before it looks at them."""
+def with_beside(
+    bench: Bench,
+    of_outputs: Callable[[Tensor], Tensor] = lambda outputs: outputs,
+    of_values: Callable[[Tensor, Any], Tensor] = lambda values, grids: values,
+) -> Bench:
+    """The bench of a task that changes logits or auxiliary values before it judges what stands beside the loss."""
 
     class Changed(DetectionTask):
-        def auxiliary(self, values: Tensor, targets: Any) -> Tensor:
-            return factor * super().auxiliary(change(values, self.codec.grids), targets)
+        def beside(self, outputs: Tensor, values: Tensor | None, targets: Any) -> Tensor | float:
+            values = None if values is None else of_values(values, self.codec.grids)
+            return super().beside(of_outputs(outputs), values, targets)
 
     return bench.with_parts(build_task=Changed)
+
+
+def with_weight(bench: Bench, name: str, factor: float) -> Bench:
+    """The bench of a task that gives a part of what stands beside the loss another weight than declared."""
+
+    def build(codec: LabelCodec, limits: LabelConfig, loss: LossConfig) -> DetectionTask:
+        return DetectionTask(codec, limits, replace(loss, **{name: factor * getattr(loss, name)}))
+
+    return bench.with_parts(build_task=build)
 
 
 def in_columns(values: Tensor, grids: Any) -> Tensor:
@@ -104,10 +121,6 @@ def in_columns(values: Tensor, grids: Any) -> Tensor:
         for part, grid in zip(values.split(sizes, dim=1), grids, strict=True)
     ]
     return torch.cat(parts, dim=1)
-
-
-def detached(values: Tensor, grids: Any) -> Tensor:
-    return values.detach()
 
 
 def without_ignored(targets: Any) -> Any:
@@ -207,16 +220,48 @@ LOSS_FAULTS = (
         "auxiliary cells in columns",
         "gradients",
         "rows and columns swapped",
-        lambda bench, _: with_auxiliary(bench, in_columns),
+        lambda bench, _: with_beside(bench, of_values=in_columns),
     ),
     Fault(
-        "auxiliary loss detached", "gradients", "gives no gradient", lambda bench, _: with_auxiliary(bench, detached)
+        "auxiliary loss detached",
+        "gradients",
+        "the auxiliary loss gives no gradient",
+        lambda bench, _: with_beside(bench, of_values=lambda values, grids: values.detach()),
     ),
     Fault(
         "another weight of the auxiliary loss",
         "gradients",
         "x the declared one",
-        lambda bench, size: with_auxiliary(bench, lambda values, grids: values, size),
+        lambda bench, size: with_weight(bench, "weight_auxiliary", size),
+        sizes=(1.0001, 1.001, 1.01, 2),
+        must=1.001,
+        unit="x",
+    ),
+    Fault(
+        "overlap loss detached",
+        "gradients",
+        "the overlap loss gives no gradient",
+        lambda bench, _: with_beside(bench, torch.detach),
+    ),
+    Fault(
+        "overlap of activated sizes",
+        "gradients",
+        "the overlap loss is another function",
+        lambda bench, _: with_beside(
+            bench, lambda outputs: torch.cat([outputs[..., :2], outputs[..., 2:4].exp(), outputs[..., 4:]], dim=-1)
+        ),
+    ),
+    Fault(
+        "overlap of the slots one further on",
+        "gradients",
+        "speaks of other slots",
+        lambda bench, _: with_beside(bench, lambda outputs: outputs.roll(1, dims=1)),
+    ),
+    Fault(
+        "another weight of the overlap loss",
+        "gradients",
+        "the overlap loss is",
+        lambda bench, size: with_weight(bench, "weight_overlap", size),
         sizes=(1.0001, 1.001, 1.01, 2),
         must=1.001,
         unit="x",

@@ -149,7 +149,7 @@ class ShuffledTargets(DetectionTask):
 class Detached(DetectionTask):
     """A loss of which one term passes no gradient on."""
 
-    term = "wh"
+    term = "class"
 
     def loss(self, outputs: Tensor, targets: object) -> dict[str, tuple[Tensor, Tensor]]:
         terms = dict(super().loss(outputs, targets))
@@ -301,7 +301,7 @@ OPTIMISATION_FAULTS = (
             f"a part is learned: no gradient of {term}",
             lambda bench, _, term=term: bench.with_parts(build_task=detached(term)),
         )
-        for term in ("class", "obj_t", "wh")
+        for term in ("class", "obj_f", "obj_t")  # `wh` is learned from the overlap too; `gradients` sees its loss
     ),
     Fault(
         "labels of another picture each time",

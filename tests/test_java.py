@@ -47,7 +47,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network that was trained for seconds, exported in all precisions by the command."""
     assert JAR.is_file(), f"{JAR} is missing: `make test` builds it (cd export/java && mvn -q -B package)"
     runs = tmp_path_factory.mktemp("runs")
-    run_tiny(tiny_config(runs, epochs=24, epoch_images=800, batch_size=8))  # finds the first objects
+    run_tiny(tiny_config(runs, epochs=30, epoch_images=800, batch_size=8))  # finds the first objects
     out = runs / "letters"
     words = ("--checkpoint", runs / "tiny", "--out", out, "--precision", "all", "--images", "200", "--threads", "1")
     done = python("export", *words)

@@ -103,8 +103,11 @@ class LossConfig:
     weight_obj_t: float = option(1.0, help="weight of the object slots' term", low=0, high=1000)
     weight_wh: float = option(5.0, help="weight of the size term", low=0, high=1000)
     weight_xy: float = option(5.0, help="weight of the place term", low=0, high=1000)
+    weight_overlap: float = option(
+        1.0, help="weight of the boxes' overlap, which training minimises beside the loss; 0: none", low=0, high=1000
+    )
     weight_auxiliary: float = option(
-        20.0, help="weight of the auxiliary loss that training minimises beside it; 0: none", low=0, high=1000
+        5.0, help="weight of the auxiliary loss that training minimises beside it; 0: none", low=0, high=1000
     )
 
 

@@ -241,7 +241,8 @@ def validate(config: Config) -> Config:
             "augment.letterbox-size: expected the smallest before the largest, found "
             f"{value_text(config.augment.letterbox_size)}"
         )
-    weights = {**dataclasses.asdict(config.loss), "weight_auxiliary": 0.0}  # what helps to learn the loss is not it
+    weights = dataclasses.asdict(config.loss)
+    del weights["weight_overlap"], weights["weight_auxiliary"]  # what stands beside the loss is not it
     if not any(weights.values()):
         raise ConfigError("loss: expected at least one weight above 0, found none; nothing would be learned")
     return config

@@ -12,7 +12,8 @@ Letters: B images, S slots of an image, C classes, N objects with a slot.
 `xy` is the error in units of the object's own side, so it means the same at every stride. No term speaks of an
 ignored slot. The total is exactly the weighted sum of the terms.
 
-Beside the loss, and no part of it, stands what training minimises too so that an image teaches more: `auxiliary_loss`.
+Beside the loss, and no part of it, stands what training minimises too so that an image teaches more: `overlap_loss` and
+`auxiliary_loss`. Both judge a box as a whole, by `one_minus_giou`.
 
 Terms travel as (sum, count) and `mean_terms` alone divides: several processes then give the same loss as one, and a
 batch without objects counts for nothing.
@@ -66,6 +67,41 @@ def total(means: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
 
 # How far from its centre an object's cells reach, as a share of its sides; and at least, in cells.
 REACH, LEAST_REACH = 0.35, 0.75
+# ln of how many times larger or smaller than its object a box is judged to be, at most: far from any overflow.
+MOST_LOG = 10.0
+
+
+def one_minus_giou(places: Tensor, logs: Tensor) -> Tensor:
+    """1 - GIoU of boxes and their objects (Rezatofighi et al., "Generalized intersection over union", 2019); (...).
+
+    With I for the area that both share, U for that of either and H for that of the smallest box around both, GIoU is
+    I / U - (H - U) / H, so this is 2 - I / U - U / H: 0 for the object's own box, 2 for one far away. Near the object
+    it slopes as much as elsewhere, where a square is flat: that is what small errors are worth in IoU. And a box that
+    shares nothing with its object is still drawn towards it.
+
+    Args:
+        places: (..., 2) the box's centre less the object's, in units of the object's sides.
+        logs: (..., 2) ln(side of the box / side of the object), clipped to +-`MOST_LOG`.
+    """
+    halves = logs.clamp(-MOST_LOG, MOST_LOG).exp() / 2  # the object itself is the unit square around 0
+    low, high = places - halves, places + halves
+    shared = (high.clamp(max=0.5) - low.clamp(min=-0.5)).clamp(min=0).prod(-1)
+    union = (2 * halves).prod(-1) + 1 - shared
+    hull = (high.clamp(min=0.5) - low.clamp(max=-0.5)).prod(-1)
+    return 2 - shared / union - union / hull
+
+
+def overlap_loss(logits: Tensor, targets: TensorTargets) -> Tensor:
+    """A scalar for training alone: the mean over objects with a slot of 1 - GIoU of the box that the slot says.
+
+    `wh` and `xy` hardly slope any more where a box is off by a fiftieth of its side, which mAP at high IoU still sees.
+
+    Args:
+        logits: (B, S, 5 + C) raw, float32 or float64.
+        targets: of the same batch.
+    """
+    places, logs = _box_errors(logits[targets.image, targets.slot], targets)
+    return one_minus_giou(places, logs).sum() / max(1, len(targets.slot))
 
 
 def auxiliary_loss(values: Tensor, targets: TensorTargets, grids: Sequence[Grid]) -> Tensor:
@@ -76,9 +112,8 @@ def auxiliary_loss(values: Tensor, targets: TensorTargets, grids: Sequence[Grid]
     next to nothing; what they say is not used afterwards.
 
     The value of a cell: the place of the object's centre seen from its own centre, in units of a reference; and
-    ln(side / reference), where the reference (w, h) is the geometric mean of the grid's anchors. The loss is the square
-    of the error of the place in units of the object's own side, and of the logarithm; a mean over the coordinates, over
-    the cells of an object, and over the objects: a pixel of a small object weighs as in the terms `wh` and `xy`.
+    ln(side / reference), where the reference (w, h) is the geometric mean of the grid's anchors. The loss is 1 - GIoU
+    of the box that they say; a mean over the cells of an object, and over the objects.
 
     Args:
         values: (B, M, 4) cx, cy, w, h of each cell, grid by grid, row by row.
@@ -102,7 +137,7 @@ def auxiliary_loss(values: Tensor, targets: TensorTargets, grids: Sequence[Grid]
         said = values[targets.image[mine], first_cell : first_cell + cells]  # (N, cells, 4)
         places = (said[..., :2] * reference - away) / size[:, None]
         logs = said[..., 2:] - (size / reference).log()[:, None]
-        errors = torch.cat([places, logs], dim=2).square().mean(2)  # (N, cells)
+        errors = one_minus_giou(places, logs)  # (N, cells)
         total = total + ((errors * near).sum(1) / near.sum(1)).sum()
         first_slot, first_cell = first_slot + cells * anchors, first_cell + cells
     return total / max(1, len(targets.slot))
@@ -135,14 +170,23 @@ def _elements(logits: Tensor, targets: Targets | TensorTargets) -> dict[str, tup
         empty[targets.ignored_image, targets.ignored_slot] = False
         # The others become -inf, of which softplus and its slope are exactly 0: no difference of large numbers.
         nothing = logits[..., J].masked_fill(~empty, -torch.inf)  # (B, S)
-        sizes = targets.wh.log().clamp(SIZE_LOGIT_LOW, SIZE_LOGIT_HIGH)  # (N, 2)
-        places = (objects[:, X:W].sigmoid() - targets.xy) * targets.stride_over_size  # (N, 2)
+        places, logs = _box_errors(objects, targets)
         both = image[:, None].expand(-1, 2)
         every = torch.arange(len(logits), device=logits.device)[:, None].expand_as(nothing)
         return {
             "class": (F.cross_entropy(objects[:, CLASSES:], targets.class_id, reduction="none"), image),
             "obj_f": (F.softplus(nothing), every),
             "obj_t": (F.softplus(-objects[:, J]), image),
-            "wh": ((objects[:, W:J] - sizes).square(), both),
+            "wh": (logs.square(), both),
             "xy": (places.square(), both),
         }
+
+
+def _box_errors(objects: Tensor, targets: TensorTargets) -> tuple[Tensor, Tensor]:
+    """How far boxes are off, each (N, 2): the centre, in units of the object's sides; and ln(side of the box / its).
+
+    Args:
+        objects: (N, 5 + C) logits of the objects' slots.
+    """
+    sizes = targets.wh.log().clamp(SIZE_LOGIT_LOW, SIZE_LOGIT_HIGH)
+    return (objects[:, X:W].sigmoid() - targets.xy) * targets.stride_over_size, objects[:, W:J] - sizes

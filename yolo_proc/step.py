@@ -52,7 +52,7 @@ def train_step(
     clip_norm: float,
     autocast: torch.dtype | None,
 ) -> StepResult:
-    """Forward, loss, backward, clipped gradients, update. What the auxiliary output says is learned on the way.
+    """Forward, loss, backward, clipped gradients, update. What stands beside the loss is learned on the way.
 
     Args:
         images: (B, H, W, 3) uint8 on the model's device.
@@ -91,13 +91,13 @@ def forward_loss(
 def forward_objective(
     model: Network, task: Task, images: Tensor, targets: Any, *, autocast: torch.dtype | None
 ) -> tuple[Tensor, Tensor, Terms, Tensor]:
-    """What training minimises, the loss with what the auxiliary output adds; then what `forward_loss` gives."""
+    """What training minimises, the loss and what stands beside it; then what `forward_loss` gives."""
     with torch.autocast(images.device.type, dtype=autocast, enabled=autocast is not None):
         logits, values = model.with_auxiliary(images)  # (B, S, 5 + C), (B, M, 4)
     logits = logits.float()
     terms = task.loss(logits, targets)
     loss = total(mean_terms(terms), task.weights)
-    return loss if values is None else loss + task.auxiliary(values, targets), loss, terms, logits
+    return loss + task.beside(logits, values, targets), loss, terms, logits
 
 
 class NotFiniteError(TrainingError):

@@ -12,7 +12,7 @@ from torch import Tensor
 from yolo_proc.codec import LabelCodec
 from yolo_proc.config import LabelConfig, LossConfig
 from yolo_proc.contract import require_sound_labels, require_sound_targets
-from yolo_proc.loss import TERMS, auxiliary_loss, blame, detection_terms, term_weights
+from yolo_proc.loss import TERMS, auxiliary_loss, blame, detection_terms, overlap_loss, term_weights
 from yolo_proc.stream import Batch
 
 
@@ -32,8 +32,8 @@ class Task(Protocol):
     def loss(self, outputs: Tensor, targets: Any) -> Mapping[str, tuple[Tensor, Tensor]]:
         """For each term its sum and how many values the sum is over, as scalars."""
 
-    def auxiliary(self, values: Tensor, targets: Any) -> Tensor:
-        """What training minimises beside the loss, a scalar: of a network's auxiliary output in training."""
+    def beside(self, outputs: Tensor, values: Tensor | None, targets: Any) -> Tensor | float:
+        """What training minimises beside the loss, a scalar; `values` are of the network's auxiliary output."""
 
     def blame(self, outputs: Tensor, targets: Any) -> Sequence[tuple[str, int]]:
         """For a loss that is not finite: the terms, and the images of the batch that made them so."""
@@ -48,6 +48,7 @@ class DetectionTask:
         self.codec = codec
         self.limits = limits
         self.weights: Mapping[str, float] = term_weights(loss)
+        self.weight_overlap = loss.weight_overlap
         self.weight_auxiliary = loss.weight_auxiliary
 
     def targets(self, batch: Batch, device: torch.device) -> tuple[Any, Mapping[str, int]]:
@@ -61,9 +62,14 @@ class DetectionTask:
         """See `Task`."""
         return detection_terms(outputs, targets)
 
-    def auxiliary(self, values: Tensor, targets: Any) -> Tensor:
+    def beside(self, outputs: Tensor, values: Tensor | None, targets: Any) -> Tensor | float:
         """See `Task`."""
-        return self.weight_auxiliary * auxiliary_loss(values.float(), targets, self.codec.grids)
+        whole: Tensor | float = 0.0
+        if self.weight_overlap:
+            whole = whole + self.weight_overlap * overlap_loss(outputs, targets)
+        if self.weight_auxiliary and values is not None:
+            whole = whole + self.weight_auxiliary * auxiliary_loss(values.float(), targets, self.codec.grids)
+        return whole
 
     def blame(self, outputs: Tensor, targets: Any) -> Sequence[tuple[str, int]]:
         """See `Task`."""

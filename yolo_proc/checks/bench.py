@@ -230,7 +230,7 @@ class Bench:
         return loss, mean_terms(terms), logits
 
     def objective(self, model: Yolo, batch: Batch) -> Tensor:
-        """What a step minimises: the loss with what the auxiliary output adds; a scalar."""
+        """What a step minimises: the loss and what stands beside it; a scalar."""
         targets, images = self.targets(batch), batch.images.to(self.device)
         return forward_objective(model, self.task, images, targets, autocast=self.autocast)[0]
 

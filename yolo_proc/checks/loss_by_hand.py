@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo_proc.codec import Grid
-from yolo_proc.loss import LEAST_REACH, REACH
+from yolo_proc.loss import LEAST_REACH, MOST_LOG, REACH
 
 Array = NDArray[np.float64]
 CERTAIN = 20.0  # what a sure logit of J or of a class is
@@ -88,6 +88,20 @@ def terms_by_hand(logits: Array, aims: Aims) -> dict[str, tuple[float, Array]]:
     return found
 
 
+def overlap_by_hand(logits: Array, aims: Aims) -> tuple[float, Array]:
+    """What `loss.overlap_loss` declares, object by object, and its derivatives (B, S, 5 + C)."""
+    total, derivative = 0.0, np.zeros_like(logits)
+    for number, (image, slot) in enumerate(zip(aims.image, aims.slot, strict=True)):
+        row = logits[image, slot]
+        v = sigmoid(row[:2])
+        place, log = (v - aims.xy[number]) * aims.scale[number], row[2:4] - np.log(aims.wh[number])
+        value, by_place, by_log = one_minus_giou_by_hand(place, log)
+        total += value / len(aims.image)
+        slopes = np.concatenate([by_place * aims.scale[number] * v * (1 - v), by_log])
+        derivative[image, slot, :4] += slopes / len(aims.image)
+    return total, derivative
+
+
 def auxiliary_by_hand(values: Array, aims: Aims, grids: Sequence[Grid]) -> tuple[float, Array]:
     """What `loss.auxiliary_loss` declares, object by object and cell by cell, and its derivatives.
 
@@ -116,10 +130,36 @@ def auxiliary_by_hand(values: Array, aims: Aims, grids: Sequence[Grid]) -> tuple
         for number, away in near:
             said = values[image, number]
             place, log = (said[:2] * reference - away) / size, said[2:] - np.log(size / reference)
-            share = 1 / (4 * len(near) * len(aims.image))
-            total += share * float((place**2).sum() + (log**2).sum())
-            derivative[image, number] += 2 * share * np.concatenate([place * reference / size, log])
+            value, by_place, by_log = one_minus_giou_by_hand(place, log)
+            share = 1 / (len(near) * len(aims.image))
+            total += share * value
+            derivative[image, number] += share * np.concatenate([by_place * reference / size, by_log])
     return total, derivative
+
+
+def one_minus_giou_by_hand(place: Array, log: Array) -> tuple[float, Array, Array]:
+    """What `loss.one_minus_giou` declares of one box, and its derivatives by place (2,) and by log (2,).
+
+    It is 2 - I / U - U / H. Each side of the box is a bound of the shared area where it lies inside the object, and of
+    the hull where it lies outside: there and only there do these change with it.
+    """
+    half = np.exp(np.clip(log, -MOST_LOG, MOST_LOG)) / 2
+    low, high = place - half, place + half
+    shared = np.maximum(np.minimum(high, 0.5) - np.maximum(low, -0.5), 0)  # (2,) lengths along x and y
+    hull = np.maximum(high, 0.5) - np.minimum(low, -0.5)
+    i, h = float(shared.prod()), float(hull.prod())
+    u = float((2 * half).prod()) + 1 - i
+    inside, outside = (low > -0.5, high < 0.5), (low < -0.5, high > 0.5)
+    # By each side's coordinate, (2,) along x and y: the lengths, then the areas, then the whole.
+    i_sides = [sign * side * (shared > 0) * shared[::-1] for sign, side in zip((-1, 1), inside, strict=True)]
+    h_sides = [sign * side * hull[::-1] for sign, side in zip((-1, 1), outside, strict=True)]
+    b_sides = [sign * 2 * half[::-1] for sign in (-1, 1)]  # the box's own area
+    u_sides = [b - one for b, one in zip(b_sides, i_sides, strict=True)]
+    by_sides = [
+        -di / u + i * du / u**2 - du / h + u * dh / h**2 for di, du, dh in zip(i_sides, u_sides, h_sides, strict=True)
+    ]
+    moves = np.abs(log) < MOST_LOG
+    return 2 - i / u - u / h, by_sides[0] + by_sides[1], (by_sides[1] - by_sides[0]) * half * moves
 
 
 def _placed(

@@ -231,6 +231,7 @@ def _louder(task: DetectionTask, factor: float) -> DetectionTask:
     louder: DetectionTask = object.__new__(type(task))
     vars(louder).update(vars(task))
     louder.weights = {term: factor * weight for term, weight in task.weights.items()}
+    louder.weight_overlap = factor * task.weight_overlap
     louder.weight_auxiliary = factor * task.weight_auxiliary
     return louder
 

@@ -11,7 +11,7 @@ from yolo_proc.codec import LabelCodec
 from yolo_proc.config import LossConfig, ModelConfig, OptimConfig
 from yolo_proc.errors import CheckpointError, ConfigError
 from yolo_proc.grids import grids_for
-from yolo_proc.model import Yolo, constant_object_logit, model_from_checkpoint
+from yolo_proc.model import Yolo, constant_object_logit, load_weights, model_from_checkpoint
 from yolo_proc.optim import Ema
 
 
@@ -149,6 +149,21 @@ def test_a_checkpoint_alone_rebuilds_its_model() -> None:
 def test_a_checkpoint_of_something_else_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(CheckpointError):
         model_from_checkpoint(checkpoint_of(make(), **change))
+
+
+def test_weights_of_another_network_are_told_by_their_first_difference() -> None:
+    own = make().state_dict()
+    stem, bias = "body.stem.0.weight", "output.layers.0.bias"
+    changes = {
+        f"expected {stem} of .*, found 1x2;": {**own, stem: torch.zeros(1, 2)},
+        f"expected {bias} of .*, found none;": {name: value for name, value in own.items() if name != bias},
+        "expected more of none, found one value;": {**own, "more": torch.tensor(1)},
+        f"expected {stem} of .*, found one value;": {**own, stem: torch.tensor(1.0)},
+    }
+    for words, weights in changes.items():
+        with pytest.raises(CheckpointError, match=words):
+            load_weights(make(), weights)
+    load_weights(make(), own)
 
 
 def test_averaged_weights_follow_the_declared_rule() -> None:

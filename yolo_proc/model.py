@@ -330,6 +330,24 @@ def constant_object_logit(loss: LossConfig) -> float:
     return math.log(loss.weight_obj_t / loss.weight_obj_f)
 
 
+def load_weights(model: Yolo, weights: Mapping[str, Tensor]) -> None:
+    """Gives a network saved weights.
+
+    Raises:
+        CheckpointError: they are of another network; it names the first tensor that differs.
+    """
+    own = model.state_dict()
+    for name in dict.fromkeys([*own, *weights]):
+        here, there = ("x".join(map(str, of[name].shape)) if name in of else "none" for of in (own, weights))
+        if here != there:
+            raise CheckpointError(
+                f"the weights are not those of the network {model.config.name} as this release builds it: expected "
+                f"{name} of {here or 'one value'}, found {there or 'one value'}; use the release that wrote them, or "
+                "train anew"
+            )
+    model.load_state_dict(weights)
+
+
 def model_from_checkpoint(state: Mapping[str, Any], weights: Literal["ema", "raw"] = "ema") -> Yolo:
     """The network that a checkpoint holds, in evaluation mode, with its calibration folded in.
 
@@ -350,10 +368,7 @@ def model_from_checkpoint(state: Mapping[str, Any], weights: Literal["ema", "raw
     codec = LabelCodec(tuple(Grid.from_dict(grid) for grid in state["grids"]), len(state["classes"]))
     model = Yolo(ModelConfig(**fields), codec)
     key = "ema" if weights == "ema" and state.get("ema") is not None else "weights"
-    try:
-        model.load_state_dict(state[key])
-    except (RuntimeError, KeyError) as error:
-        raise CheckpointError(f"the weights do not fit the network {fields['name']}: {error}") from error
+    load_weights(model, state[key])
     # Calibrated for the weights that ship; the raw ones have other logits.
     if weights == "ema" and state.get("calibration") is not None:
         scale, bias = state["calibration"]

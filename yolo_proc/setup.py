@@ -149,7 +149,10 @@ def _resumed_session(config: Config, device: torch.device, resume_from: Path, ac
     task = DetectionTask(codec, config.labels, config.loss)
     model = Yolo(config.model, codec).to(device)
     state = _state(config, model, stream, precision, threads, device)
-    state.load_state_dict(saved)
+    try:
+        state.load_state_dict(saved)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
     changed = differences(saved["environment"], state.environment)
     if changed:
         lines.append(f"not bit for bit the uninterrupted run, the environment differs: {'; '.join(changed)}")

@@ -10,7 +10,7 @@ import torch
 from yolo_proc.config import Config
 from yolo_proc.configfile import config_values
 from yolo_proc.errors import CheckpointError
-from yolo_proc.model import Yolo
+from yolo_proc.model import Yolo, load_weights
 from yolo_proc.optim import Ema, Schedule
 from yolo_proc.parts import InParts, in_parts
 from yolo_proc.stopping import LossWindow, Patience, TargetRule
@@ -129,12 +129,12 @@ class TrainingState:
         Raises:
             CheckpointError: it belongs to another network.
         """
+        load_weights(self.model, state["weights"])
+        load_weights(self.ema.model, state["ema"])
         try:
-            self.model.load_state_dict(state["weights"])
-            self.ema.model.load_state_dict(state["ema"])
             self.optimizer.load_state_dict(state["optimizer"])
         except (RuntimeError, ValueError) as error:
-            raise CheckpointError(f"the checkpoint's weights do not fit the run's network: {error}") from error
+            raise CheckpointError(f"the checkpoint's optimizer does not fit the run's network: {error}") from error
         self.ema.updates = state["ema_updates"]
         self.schedule.load_state_dict(state["schedule"])
         self.rule.tries = state["tries"]

@@ -97,7 +97,7 @@ def with_beside(
     """The bench of a task that changes logits or auxiliary values before it judges what stands beside the loss."""
 
     class Changed(DetectionTask):
-        def beside(self, outputs: Tensor, values: Tensor | None, targets: Any) -> Tensor | float:
+        def beside(self, outputs: Tensor, values: Tensor | None, targets: Any) -> Tensor:
             values = None if values is None else of_values(values, self.codec.grids)
             return super().beside(of_outputs(outputs), values, targets)
 
@@ -223,27 +223,6 @@ LOSS_FAULTS = (
         lambda bench, _: with_beside(bench, of_values=in_columns),
     ),
     Fault(
-        "auxiliary loss detached",
-        "gradients",
-        "the auxiliary loss gives no gradient",
-        lambda bench, _: with_beside(bench, of_values=lambda values, grids: values.detach()),
-    ),
-    Fault(
-        "another weight of the auxiliary loss",
-        "gradients",
-        "x the declared one",
-        lambda bench, size: with_weight(bench, "weight_auxiliary", size),
-        sizes=(1.0001, 1.001, 1.01, 2),
-        must=1.001,
-        unit="x",
-    ),
-    Fault(
-        "overlap loss detached",
-        "gradients",
-        "the overlap loss gives no gradient",
-        lambda bench, _: with_beside(bench, torch.detach),
-    ),
-    Fault(
         "overlap of activated sizes",
         "gradients",
         "the overlap loss is another function",
@@ -254,17 +233,32 @@ LOSS_FAULTS = (
     Fault(
         "overlap of the slots one further on",
         "gradients",
-        "speaks of other slots",
+        "the overlap loss speaks of other slots",
         lambda bench, _: with_beside(bench, lambda outputs: outputs.roll(1, dims=1)),
     ),
-    Fault(
-        "another weight of the overlap loss",
-        "gradients",
-        "the overlap loss is",
-        lambda bench, size: with_weight(bench, "weight_overlap", size),
-        sizes=(1.0001, 1.001, 1.01, 2),
-        must=1.001,
-        unit="x",
+    *(
+        Fault(
+            f"{name} loss detached",
+            "gradients",
+            f"the {name} loss gives no gradient",
+            lambda bench, _, detached=detached: with_beside(bench, **detached),
+        )
+        for name, detached in (
+            ("overlap", {"of_outputs": torch.detach}),
+            ("auxiliary", {"of_values": lambda values, grids: values.detach()}),
+        )
+    ),
+    *(
+        Fault(
+            f"another weight of the {name} loss",
+            "gradients",
+            f"x the declared {name} loss",
+            lambda bench, size, name=name: with_weight(bench, f"weight_{name}", size),
+            sizes=(1.0001, 1.001, 1.01, 2),
+            must=1.001,
+            unit="x",
+        )
+        for name in ("overlap", "auxiliary")
     ),
     # What a first loss of equal logits does not show.
     Fault(

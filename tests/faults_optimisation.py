@@ -149,7 +149,7 @@ class ShuffledTargets(DetectionTask):
 class Detached(DetectionTask):
     """A loss of which one term passes no gradient on."""
 
-    term = "class"
+    term: str
 
     def loss(self, outputs: Tensor, targets: object) -> dict[str, tuple[Tensor, Tensor]]:
         terms = dict(super().loss(outputs, targets))

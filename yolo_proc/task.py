@@ -32,7 +32,7 @@ class Task(Protocol):
     def loss(self, outputs: Tensor, targets: Any) -> Mapping[str, tuple[Tensor, Tensor]]:
         """For each term its sum and how many values the sum is over, as scalars."""
 
-    def beside(self, outputs: Tensor, values: Tensor | None, targets: Any) -> Tensor | float:
+    def beside(self, outputs: Tensor, values: Tensor | None, targets: Any) -> Tensor:
         """What training minimises beside the loss, a scalar; `values` are of the network's auxiliary output."""
 
     def blame(self, outputs: Tensor, targets: Any) -> Sequence[tuple[str, int]]:
@@ -62,9 +62,9 @@ class DetectionTask:
         """See `Task`."""
         return detection_terms(outputs, targets)
 
-    def beside(self, outputs: Tensor, values: Tensor | None, targets: Any) -> Tensor | float:
+    def beside(self, outputs: Tensor, values: Tensor | None, targets: Any) -> Tensor:
         """See `Task`."""
-        whole: Tensor | float = 0.0
+        whole = outputs.new_zeros(())
         if self.weight_overlap:
             whole = whole + self.weight_overlap * overlap_loss(outputs, targets)
         if self.weight_auxiliary and values is not None:

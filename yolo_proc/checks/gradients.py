@@ -230,7 +230,7 @@ def _beside(bench: Bench, targets: Any, logits: Array, rng: np.random.Generator)
     values = rng.standard_normal((IMAGES, cells, 4))
     outputs = torch.from_numpy(logits).to(bench.device).requires_grad_(True)
     said = torch.from_numpy(values).float().to(bench.device).requires_grad_(True)
-    whole = torch.as_tensor(bench.task.beside(outputs, said, targets))
+    whole = bench.task.beside(outputs, said, targets)
     aims, weights = Aims.of(targets), bench.config.loss
     overlap, of_overlap = overlap_by_hand(logits, aims)
     auxiliary, of_auxiliary = auxiliary_by_hand(values, aims, bench.codec.grids)
@@ -258,7 +258,7 @@ def _beside_cause(name: str, found: Array, meant: Array) -> str:
         return f"the {name} loss, or its gradient, is not a number"
     ratio = _ratio(found.ravel(), meant.ravel(), BESIDE_TOLERANCE)
     if ratio is not None:
-        return f"the {name} loss is {ratio:.4g} x the declared one: its weight, or what it divides by"
+        return f"it is {ratio:.6g} x the declared {name} loss: another weight, or another number to divide by"
     if ((found != 0).any(-1) != (meant != 0).any(-1)).any():
         places = "slots than its objects'" if name == "overlap" else "cells than those around its objects"
         why = "rows and columns swapped, another image of the batch, another grid"

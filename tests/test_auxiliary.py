@@ -41,7 +41,7 @@ def giou_loss(box: Tensor, other: Tensor) -> float:
 
 
 def objects_of(targets, grids):
-    """(image, slot, grid, its first slot, its first cell, row, column, centre, size, anchor), in pixels."""
+    """(image, slot, grid, the grid's first cell, (column, row), anchor, centre, size), the last three in pixels."""
     for image, slot, xy, wh in zip(targets.image, targets.slot, targets.xy, targets.wh, strict=True):
         first_slot = first_cell = 0
         for grid in grids:

@@ -49,6 +49,7 @@ class Oracle:
 
     codec = CODEC
     training = False
+    resizable = False
 
     def __init__(
         self,

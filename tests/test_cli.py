@@ -81,6 +81,7 @@ def refused(*words: str, cwd: Path) -> str:
         (["preview", "--generator", "no.py:Dots"], "yolo_proc preview: generator no.py:Dots: no file no.py"),
         (["preview", "--stream", "tests"], "yolo_proc preview: --stream: expected one of train,"),
         (["evaluate", "--picture-size", "1920"], "yolo_proc evaluate: --picture-size: expected WIDTHxHEIGHT"),
+        (["evaluate", "--input-size", "256,256"], "yolo_proc evaluate: --input-size: expected WIDTHxHEIGHT"),
         (["evaluate", "--weights", "best"], "yolo_proc evaluate: --weights: expected one of ema, raw, both"),
         (["evaluate", "--run", "a", "--checkpoint", "b"], "yolo_proc evaluate: --run and --checkpoint: both say"),
         (["evaluate", "--run", "b-1"], "yolo_proc evaluate: b-1: no such run in checkpoints (did you mean a-1?)"),

@@ -5,13 +5,16 @@ import importlib
 import io
 import json
 import math
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from oracle import CODEC, SIDE, Oracle, Scenes, scene_of
+from tiny_export import tiny_checkpoint
 
+from yolo_proc.cli import main
 from yolo_proc.cocomap import average_precisions, coco_annotations, coco_results
 from yolo_proc.codec import DecodeConfig, H, J, W
 from yolo_proc.config import LabelConfig
@@ -235,3 +238,24 @@ def test_json_and_table() -> None:
 
 def test_the_codec_of_the_oracle_holds_all_its_objects() -> None:
     assert CODEC.frame == (SIDE, SIDE)
+
+
+def test_the_command_shows_pictures_in_their_own_shape(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint = str(tiny_checkpoint(tmp_path / "a.pt"))
+
+    def evaluated(*words: str) -> tuple[dict[str, Any], str]:
+        assert main(["evaluate", "--checkpoint", checkpoint, "--images", "3", "--json", "--workers", "0", *words]) == 0
+        captured = capsys.readouterr()
+        return json.loads(captured.out), captured.err
+
+    own, line = evaluated()
+    assert own["input_size"] == [64, 64]
+    assert "of generator shapes, 64 x 64, shown to the network with 64 x 64\n" in line
+    wide, line = evaluated("--picture-size", "210x120")
+    assert wide["input_size"] == [112, 64]
+    assert "210 x 120, shown to the network with 112 x 64; `export --input-size 112x64` ships that" in line
+    square, line = evaluated("--picture-size", "210x120", "--input-size", "64x64")
+    assert square["input_size"] == [64, 64]
+    assert "ships" not in line
+    assert square["objects"] < wide["objects"]  # more are below the least size that is a label
+    assert evaluated("--picture-size", "210x120", "--input-size", "112x64")[0] == wide

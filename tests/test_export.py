@@ -28,7 +28,7 @@ from yolo_proc.exporting.stages import replay
 from yolo_proc.exporting.vectors import read_vectors
 from yolo_proc.exporting.verify import GATES, Comparison, VerificationError, compare, fresh_batches, table
 from yolo_proc.model import Yolo
-from yolo_proc.predict import network_outputs
+from yolo_proc.predict import Detector, network_outputs
 
 
 def graph_of(content: bytes) -> onnx.ModelProto:
@@ -314,6 +314,22 @@ def test_the_command_says_what_it_did(place: Path, capsys: pytest.CaptureFixture
     assert json.loads((place / "x" / "model.json").read_text())["version"] == 1
 
 
+def test_an_input_of_another_shape(place: Path) -> None:
+    done, _ = run_export(place, input_size=(112, 64))
+    assert done.results["fp32"].one_sided == 0
+    detector = OnnxDetector.load(place / "out" / "letters" / "model.onnx", settings=ONE)
+    assert replay(read_vectors(place / "out" / "letters" / "vectors"), detector.run) == []
+    spec = detector.spec
+    assert (spec.width, spec.height) == (112, 64)
+    assert [(grid.columns, grid.rows) for grid in spec.grids] == [(7, 4)]
+    picture = pictures(1, (210, 121), seed=5)[0]
+    found = detector.detect(picture, 0.3)
+    expected = Detector.load(place / "runs" / "tiny", input_size=(112, 64), device="cpu").detect(picture, 0.3)
+    assert len(expected) > 0
+    assert found.box_xyxy == pytest.approx(expected.box_xyxy, abs=2e-3)
+    assert found.class_ids.tolist() == expected.class_ids.tolist()
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [
@@ -323,6 +339,11 @@ def test_the_command_says_what_it_did(place: Path, capsys: pytest.CaptureFixture
         (["--out", "x", "--run", "a", "--checkpoint", "b"], "yolo_proc export: --run and --checkpoint: both say"),
         (["--out", "x", "--run", "tinny", "--runs-dir", "runs"], "yolo_proc export: tinny: no such run in runs (did"),
         (["--out", "runs/tiny/best.pt", "--runs-dir", "runs", "--run", "tiny"], "yolo_proc export: --out runs/tiny/be"),
+        (["--out", "x", "--input-size", "big"], "yolo_proc export: --input-size: expected WIDTHxHEIGHT"),
+        (
+            ["--out", "x", "--runs-dir", "runs", "--run", "tiny", "--input-size", "100x64"],
+            "yolo_proc export: input size: expected multiples of the stride 16, found 100x64; the nearest is 96x64",
+        ),
         (["x"], "yolo_proc export: x: expected an option"),
     ],
 )

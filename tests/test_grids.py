@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from yolo_proc.errors import ConfigError, GeneratorError
-from yolo_proc.grids import Grid, _kmeans, grids_for, kmeans_anchors, mean_best_iou, share_anchors
+from yolo_proc.grids import Grid, _kmeans, grids_for, grids_over, kmeans_anchors, mean_best_iou, share_anchors
 
 
 def clusters(seed=0, each=200):
@@ -87,3 +87,14 @@ def test_grids_cover_the_picture():
     assert grids == (Grid(8, 12, 8, ((10.0, 10.0),)), Grid(32, 3, 2, ((40.0, 40.0),)))
     with pytest.raises(ConfigError, match="multiples of the stride 32"):
         grids_for(96, 60, (32,), [(40, 40)])
+
+
+def test_the_same_grids_over_another_frame():
+    anchors = [(40, 40), (10, 10)]
+    grids = grids_for(64, 64, (32, 8), anchors)
+    assert grids_over(grids, 96, 32) == grids_for(96, 32, (32, 8), anchors)
+    assert grids_over(grids, 64, 64) == grids
+    for size, near in {(96, 33): "96x32", (100, 60): "96x64", (0, 64): "32x64", (-32, 64): "32x64"}.items():
+        found = "{}x{}".format(*size)
+        with pytest.raises(ConfigError, match=f"multiples of the stride 32, found {found}; the nearest is {near}"):
+            grids_over(grids, *size)

@@ -23,7 +23,8 @@ from yolo_proc.pictures import read_picture
 
 ROOT = Path(__file__).parents[1]
 JAR = ROOT / "export/java/target/yolo-proc.jar"
-PRECISIONS = ("", "-fp16", "-int8")
+WIDE = "wide"  # an input that is not square
+MODELS = ("model.onnx", "model-fp16.onnx", "model-int8.onnx", f"../{WIDE}/model.onnx")
 
 
 def java(*words: object) -> subprocess.CompletedProcess[str]:
@@ -44,14 +45,15 @@ def python(*words: object) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network that was trained for seconds, exported in all precisions by the command."""
+    """A network that was trained for seconds, exported in all precisions by the command, and beside it for `WIDE`."""
     assert JAR.is_file(), f"{JAR} is missing: `make test` builds it (cd export/java && mvn -q -B package)"
     runs = tmp_path_factory.mktemp("runs")
     run_tiny(tiny_config(runs, epochs=30, epoch_images=800, batch_size=8))  # finds the first objects
     out = runs / "letters"
-    words = ("--checkpoint", runs / "tiny", "--out", out, "--precision", "all", "--images", "200", "--threads", "1")
-    done = python("export", *words)
-    assert done.returncode == 0, done.stderr
+    words = ("--checkpoint", runs / "tiny", "--images", "200", "--threads", "1")
+    for options in (("--out", out, "--precision", "all"), ("--out", runs / WIDE, "--input-size", "112x64")):
+        done = python("export", *words, *options)
+        assert done.returncode == 0, done.stderr
     return out
 
 
@@ -66,8 +68,9 @@ def pictures(exported: Path) -> Path:
     return folder
 
 
-def test_the_vectors_of_the_model_hold_in_the_jvm(exported: Path) -> None:
-    done = java("verify", exported)
+@pytest.mark.parametrize("folder", [".", f"../{WIDE}"])
+def test_the_vectors_of_the_model_hold_in_the_jvm(exported: Path, folder: str) -> None:
+    done = java("verify", exported / folder)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -150,10 +153,10 @@ def test_the_readme_of_the_format_is_true(letters: Path) -> None:
 LOW = 0.02  # of a network that learnt for seconds: about one slot in five
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
-def test_both_find_the_same_boxes(exported: Path, pictures: Path, precision: str) -> None:
+@pytest.mark.parametrize("file", MODELS)
+def test_both_find_the_same_boxes(exported: Path, pictures: Path, file: str) -> None:
     """The commands as users have them; stage by stage see below."""
-    model = exported / f"model{precision}.onnx"
+    model = exported / file
     theirs = java("detect", model, pictures, "--json", "--confidence", LOW)
     ours = python("predict", pictures, "--model", model, "--json", "--confidence", LOW)
     assert theirs.returncode == ours.returncode == 0, theirs.stderr + ours.stderr

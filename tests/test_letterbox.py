@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yolo_proc.errors import DataError
-from yolo_proc.letterbox import PAD, Letterbox
+from yolo_proc.letterbox import PAD, Letterbox, frame_for
 
 SIDES = st.integers(1, 300)
 
@@ -141,3 +141,33 @@ def test_wrong_pictures_are_refused():
         box.apply(np.zeros((4, 5, 3), dtype=np.uint8))
     with pytest.raises(DataError, match="found float32"):
         box.apply(np.zeros((5, 4, 3), dtype=np.float32))
+
+
+def test_a_frame_has_the_shape_of_the_picture():
+    expected = {
+        (1920, 1080): (448, 256),
+        (1080, 1920): (256, 448),
+        (1080, 1080): (256, 256),
+        (64, 48): (336, 256),  # 341.3: the nearest of 336 and 352
+        (33, 32): (272, 256),  # exactly between: up
+        (257, 256): (256, 256),
+        (10_000, 10): (1024, 256),
+        (1, 1): (256, 256),
+    }
+    assert {size: frame_for(*size, 256, 16) for size in expected} == expected
+    with pytest.raises(DataError, match="expected a picture with sides of at least 1 pixel, found 0 x 5"):
+        frame_for(0, 5, 256, 16)
+
+
+@given(SIDES, SIDES, st.integers(1, 8), st.sampled_from([8, 16, 32]))
+def test_a_frame_wastes_little_and_shrinks_little(w, h, sides, multiple):
+    side = sides * multiple
+    width, height = frame_for(w, h, side, multiple)
+    assert min(width, height) == side
+    assert width % multiple == height % multiple == 0
+    assert frame_for(h, w, side, multiple) == (height, width)
+    if max(w, h) * side < 4 * side * min(w, h):
+        exact = side * max(w, h) / min(w, h)
+        assert abs(max(width, height) - exact) <= multiple / 2
+    else:
+        assert max(width, height) == 4 * side

@@ -56,6 +56,25 @@ def test_a_picture_that_is_no_multiple_of_the_coarsest_stage_is_fine() -> None:
     assert make(ModelConfig(width=0.25, strides=(8,)), size=72).eval()(images(1, 72)).shape == (1, 81, 8)
 
 
+@pytest.mark.parametrize("strides", [(8,), (16,), (8, 32)])
+def test_the_same_network_at_another_size(strides: tuple[int, ...]) -> None:
+    model = make(ModelConfig(width=0.25, depth=1, strides=strides)).eval()
+    for layer in model.output.layers:
+        nn.init.normal_(layer.weight)  # type: ignore[arg-type]
+    wide = model.at(96, 32)
+    expected = Yolo(model.config, wide.codec).eval()
+    expected.load_state_dict(model.state_dict())
+    pictures = torch.randint(0, 256, (2, 32, 96, 3), dtype=torch.uint8)
+    assert wide.codec.frame == (96, 32)
+    assert torch.equal(wide(pictures), expected(pictures))
+    assert wide(pictures).shape == (2, wide.codec.slots, 8)
+    # One set of weights, and the first keeps its size.
+    assert all(a is b for a, b in zip(model.parameters(), wide.parameters(), strict=True))
+    assert model.codec.frame == (64, 64)
+    assert model.at(64, 64) is model
+    assert wide.at(64, 64).codec == model.codec
+
+
 def test_a_slot_is_the_cell_it_is_numbered_for() -> None:
     """The gradient of a slot's logits lies around its own cell: a view for a permute would scatter it."""
     model = make(ModelConfig(width=0.5, depth=0, strides=(16,)), size=128, anchors=2).double().eval()

@@ -45,6 +45,7 @@ def oracle_detector(scenes: list[Any]) -> Detector:
     detector.model = cast(Yolo, Oracle(scenes))
     detector.classes = ("A", "B", "C")
     detector.device = torch.device("cpu")
+    detector.input_size = None
     return detector
 
 
@@ -162,3 +163,38 @@ def test_nothing_to_find_and_no_pictures() -> None:
     detector = oracle_detector([])
     assert len(detector.detect(np.zeros((50, 70, 3), np.uint8))) == 0
     assert detector.detect_batch(np.zeros((0, SIDE, SIDE, 3), np.uint8)) == []
+
+
+def test_the_input_takes_the_shape_of_the_picture_unless_it_is_given(tmp_path: Path) -> None:
+    path = checkpoint_path(tmp_path, 1)
+    save(path, checkpoint_state())
+    fitted = Detector.load(path, device="cpu")
+    given = {size: Detector.load(path, device="cpu", input_size=size) for size in ((64, 64), (112, 64), (64, 112))}
+    for size, detector in given.items():
+        assert detector.picture_size == size
+    rng = np.random.default_rng(0)
+    for (width, height), size in {(70, 40): (112, 64), (40, 70): (64, 112), (50, 50): (64, 64)}.items():
+        picture = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        found = {key: one.detect(picture, 0.1) for key, one in given.items()}
+        own = fitted.detect(picture, 0.1)
+        for key, other in found.items():
+            same = len(own) == len(other) and np.array_equal(own.box_xyxy, other.box_xyxy)
+            assert same == (key == size)
+    assert fitted.picture_size == (64, 64)
+    assert fitted.model_for(70, 40) is fitted.model_for(40 * 7, 40 * 4)
+    with pytest.raises(ConfigError, match=r"input size: .* stride 16, found 100x64; the nearest is 96x64"):
+        Detector.load(path, input_size=(100, 64))
+
+
+def test_a_fully_connected_network_keeps_its_input(tmp_path: Path) -> None:
+    model = ModelConfig(name="original", strides=(32,))
+    grid = Grid(32, 2, 2, ((20.0, 20.0),))
+    weights = Yolo(model, LabelCodec((grid,), len(CLASSES))).state_dict()
+    changes = {"model": asdict(model), "grids": [grid.to_dict()], "weights": weights, "ema": weights}
+    path = checkpoint_path(tmp_path, 1)
+    save(path, {**checkpoint_state(), **changes})
+    detector = Detector.load(path, device="cpu")
+    assert detector.model_for(700, 400) is detector.model
+    assert Detector.load(path, device="cpu", input_size=(64, 64)).picture_size == (64, 64)
+    with pytest.raises(ConfigError, match=r"original has a fully connected output layer: expected 64x64, found 128x64"):
+        Detector.load(path, input_size=(128, 64))

@@ -63,7 +63,7 @@ def test_json_has_what_the_network_finds(capsys: pytest.CaptureFixture[str]) -> 
     entries = predicted(capsys, "in")
     assert [entry["file"] for entry in entries] == ["in/a.png", "in/b.one.bmp", "in/bad.jpg", "in/deeper/a.jpg"]
     assert list(entries[2]) == ["file", "error"]
-    reference = Detector(MODEL, CLASSES)
+    reference = Detector(MODEL, CLASSES, input_size=(64, 64))
     total = 0
     for entry in (entries[0], entries[1], entries[3]):
         found = reference.detect(read_picture(entry["file"]), 0.5)
@@ -128,13 +128,18 @@ def test_checkpoints_and_models_find_the_same(capsys: pytest.CaptureFixture[str]
     Path("exported").mkdir()
     Path("exported/model.onnx").write_bytes(CONTENT)
     expected = predicted(capsys, "in/a.png")
+    size = ["--input-size", "64x64"]  # an exported model has one input, a checkpoint takes the picture's shape
     for model in ("exported", "runs/tiny", "runs/tiny/best.pt", "tiny", None):
         named = [] if model is None else ["--model", model]
-        assert main(["predict", "in/a.png", "--json", "--runs-dir", "runs", *named, *LOW]) == 0
+        assert main(["predict", "in/a.png", "--json", "--runs-dir", "runs", *named, *size, *LOW]) == 0
         found = json.loads(capsys.readouterr().out)
         for one, other in zip(found[0]["detections"], expected[0]["detections"], strict=True):
             assert one["class_id"] == other["class_id"]
             assert one["box"] == pytest.approx(other["box"], abs=2e-3)
+    main(["predict", "in/a.png", "--json", "--model", "runs/tiny", *LOW])
+    fitted = json.loads(capsys.readouterr().out)
+    main(["predict", "in/a.png", "--json", "--model", "runs/tiny", "--input-size", "112x64", *LOW])
+    assert json.loads(capsys.readouterr().out) == fitted != expected
 
 
 def test_annotated_pictures(capsys: pytest.CaptureFixture[str]) -> None:
@@ -307,6 +312,8 @@ def test_folders_are_searched_in_order(place: Path) -> None:
         (["in", "--model", "in/a.png"], "in/a.png: expected an ONNX file that is whole, found what"),
         (["in", "--model", "none.onnx"], "none.onnx: expected a model, such as model.onnx, found:"),
         (["in", "--model", "nobody"], "nobody: no such run in checkpoints"),
+        (["in", "--input-size", "64"], "--input-size: expected WIDTHxHEIGHT"),
+        (["in", "--input-size", "128x64"], "--input-size: model.onnx has one input, 64x64, found 128x64; export it"),
         (["in", "--colour", "red"], "--colour: no such option"),
     ],
 )

@@ -4,7 +4,6 @@ Imports of torch and OpenCV stand inside of functions: `--help` needs neither.
 """
 
 import json
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,10 +22,12 @@ from yolo_proc.configfile import (
 from yolo_proc.errors import CheckpointError, ConfigError
 from yolo_proc.flags import FlagParser, Parsed, build_own
 from yolo_proc.options import nearest, option
+from yolo_proc.set_flags import INPUT_SIZE_HELP, parse_size, read_input_size
 
 if TYPE_CHECKING:
     from yolo_proc.describe import Description
     from yolo_proc.evaluate import Evaluation
+    from yolo_proc.model import Yolo
 
 _RUN_HELP = "name of a run, its folder, or one of its checkpoints; none: the newest run"
 
@@ -131,6 +132,7 @@ class EvaluateFlags:
     picture_size: str | None = option(
         None, help="WxH: larger pictures that go through the letterbox; none: the network's"
     )
+    input_size: str | None = option(None, help=INPUT_SIZE_HELP)
     json: bool = option(False, help="print JSON")
 
 
@@ -145,14 +147,15 @@ def evaluate(parser: FlagParser, argv: Sequence[str]) -> int:
     """Prints the figures of a run's detector."""
     parsed = parser.read(argv)
     flags = build_own(EvaluateFlags, parsed.own)
-    size = _picture_size(flags.picture_size)
+    size = None if flags.picture_size is None else parse_size(flags.picture_size, "--picture-size", 16, 16384)
+    input_size = read_input_size(flags.input_size)
     if flags.run is not None and flags.checkpoint is not None:
         raise ConfigError("--run and --checkpoint: both say what to judge; give one of them")
     ours = config_from_values(parsed.given)
     place = Path(flags.checkpoint) if flags.checkpoint is not None else run_place(flags.run or "", ours.runs_dir)
-    results = _evaluate(place, ours, flags, size)
+    results, frame = _evaluate(place, ours, flags, size, input_size)
     if flags.json:
-        plain = {name: found.to_dict() for name, found in results.items()}
+        plain = {name: {**found.to_dict(), "input_size": list(frame)} for name, found in results.items()}
         print(json.dumps(plain if flags.weights == "both" else plain[flags.weights]))
         return 0
     for name, found in results.items():
@@ -162,9 +165,13 @@ def evaluate(parser: FlagParser, argv: Sequence[str]) -> int:
 
 
 def _evaluate(
-    place: Path, ours: Config, flags: EvaluateFlags, size: tuple[int, int] | None
-) -> "Mapping[str, Evaluation]":
-    """The evaluation of each kind of weights that is asked for; its notes and its progress go to stderr."""
+    place: Path,
+    ours: Config,
+    flags: EvaluateFlags,
+    size: tuple[int, int] | None,
+    input_size: tuple[int, int] | None,
+) -> "tuple[Mapping[str, Evaluation], tuple[int, int]]":
+    """The evaluation of each kind of weights that is asked for, and the input size; notes and progress go to stderr."""
     import torch
     from tqdm import tqdm
 
@@ -178,17 +185,23 @@ def _evaluate(
     _print_notes(notes)
     run = config_from_values(as_given(state["config"], f"{path}: "))
     kinds: list[Literal["ema", "raw"]] = [kind for kind in ("ema", "raw") if flags.weights in (kind, "both")]
-    detectors = {kind: Detector.load(path, weights=kind, device=ours.device) for kind in kinds}
+    detectors = {kind: Detector.load(path, weights=kind, input_size=input_size, device=ours.device) for kind in kinds}
+    stream = Stream.from_config(run, "test", picture_size=size)
+    models: dict[str, Yolo] = {kind: detector.model_for(*stream.scene_size) for kind, detector in detectors.items()}
+    frame = next(iter(models.values())).codec.frame
     torch.set_num_threads(ours.threads or processors())
-    print(f"{path}: {flags.images} scenes of generator {run.generator.name}", file=sys.stderr)
+    sizes = "{} x {}, shown to the network with {} x {}".format(*stream.scene_size, *frame)
+    as_trained = frame == next(iter(detectors.values())).picture_size or input_size is not None
+    same = "" if as_trained else "; `export --input-size {}x{}` ships that".format(*frame)
+    print(f"{path}: {flags.images} scenes of generator {run.generator.name}, {sizes}{same}", file=sys.stderr)
     with tqdm(total=flags.images, unit="img", leave=False, disable=not sys.stderr.isatty()) as bar:
 
         def show(done: int) -> None:
             bar.update(done - bar.n)
 
-        return judge(
-            {kind: detector.model for kind, detector in detectors.items()},
-            Stream.from_config(run, "test", picture_size=size),
+        results = judge(
+            models,
+            stream,
             flags.images,
             run.labels,
             batch_size=ours.batch_size,
@@ -196,17 +209,7 @@ def _evaluate(
             device=next(iter(detectors.values())).device,
             on_images=show,
         )
-
-
-def _picture_size(text: str | None) -> tuple[int, int] | None:
-    """Width and height from `1920x1080`."""
-    if text is None:
-        return None
-    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
-    width, height = (int(match[1]), int(match[2])) if match else (0, 0)
-    if not (16 <= width <= 16384 and 16 <= height <= 16384):
-        raise ConfigError(f"--picture-size: expected WIDTHxHEIGHT from 16 to 16384 such as 1920x1080, found {text!r}")
-    return width, height
+    return results, frame
 
 
 # ---------------------------------------------------------------------------------------------- preview

@@ -16,6 +16,7 @@ from yolo_proc.configfile import Given, config_from_values
 from yolo_proc.errors import ConfigError
 from yolo_proc.flags import FlagParser, build_own
 from yolo_proc.options import option
+from yolo_proc.set_flags import INPUT_SIZE_HELP, read_input_size
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,6 +84,9 @@ class ExportFlags:
     precision: str = option(
         "fp32", help="of the weights; all: each in a file, side by side", choices=("fp32", "fp16", "int8", "all")
     )
+    input_size: str | None = option(
+        None, help="WxH of the network's input, for pictures of another shape, such as 448x256; none: as trained"
+    )
     images: int = option(500, help="fresh images to compare on, half of another size", low=200, high=1_000_000)
 
 
@@ -101,6 +105,7 @@ def export(parser: FlagParser, argv: Sequence[str]) -> int:
     if flags.run is not None and flags.checkpoint is not None:
         raise ConfigError("--run and --checkpoint: both say what to export; give one of them")
     ours = config_from_values(parsed.given)
+    input_size = read_input_size(flags.input_size)
     place = Path(flags.checkpoint) if flags.checkpoint is not None else run_place(flags.run or "", ours.runs_dir)
     import torch
 
@@ -116,6 +121,7 @@ def export(parser: FlagParser, argv: Sequence[str]) -> int:
         input=flags.input,
         outputs=flags.outputs,
         precision=flags.precision,
+        input_size=input_size,
         images=flags.images,
         threads=threads,
     )
@@ -140,6 +146,7 @@ class PredictFlags:
     out: str | None = option(None, help="folder for annotated pictures and videos, or for the data set of --format")
     format: str | None = option(None, help="write a data set with what was found", choices=("scredit", "yolo", "coco"))
     json: bool = option(False, help="print JSON")
+    input_size: str | None = option(None, help=INPUT_SIZE_HELP)
     confidence: float | None = option(None, help="least confidence of a detection", low=0, high=1)
     max_iou: float | None = option(None, help="a box that overlaps a surer one by so much is dropped", low=0, high=1)
     nms: str | None = option(None, help="compare boxes of one class or of all", choices=("class", "agnostic"))
@@ -212,6 +219,7 @@ def _finder(flags: PredictFlags, config: Config) -> _Finder:
     given = {name: getattr(flags, name) for name in ("confidence", "max_iou", "nms", "max_detections")}
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     onnx = _onnx_file(flags.model)
+    input_size = read_input_size(flags.input_size)
     if onnx is not None:
         from yolo_proc.exporting.session import OnnxDetector, Settings
 
@@ -219,6 +227,12 @@ def _finder(flags: PredictFlags, config: Config) -> _Finder:
         if config.device.startswith("cuda"):
             settings = Settings(config.threads, ("CUDAExecutionProvider", "CPUExecutionProvider"))
         model = OnnxDetector.load(onnx, settings=settings)
+        if input_size not in (None, model.picture_size):
+            own = "{}x{}".format(*model.picture_size)
+            raise ConfigError(
+                f"--input-size: {onnx} has one input, {own}, found {flags.input_size}; "
+                f"export it again with --input-size {flags.input_size}"
+            )
         model.decoding(**changes)
         return _Finder(model.classes, lambda rgb: model.detect(rgb, **changes))
     import torch
@@ -226,7 +240,8 @@ def _finder(flags: PredictFlags, config: Config) -> _Finder:
     from yolo_proc.predict import Detector
     from yolo_proc.runtime import processors
 
-    detector = Detector.load(run_place(flags.model or "", config.runs_dir), device=config.device)
+    place = run_place(flags.model or "", config.runs_dir)
+    detector = Detector.load(place, input_size=input_size, device=config.device)
     for note in detector.notes:
         print(note, file=sys.stderr)
     torch.set_num_threads(config.threads or processors())

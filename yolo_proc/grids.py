@@ -1,7 +1,8 @@
 """Grids of cells over the picture, and their anchors: the sizes that boxes are measured against."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,22 @@ def grids_for(width: int, height: int, strides: Sequence[int], anchors_wh: Array
     shared = share_anchors(anchors_wh, len(strides))
     ordered = sorted(strides)
     return tuple(Grid(s, width // s, height // s, anchors) for s, anchors in zip(ordered, shared, strict=True))
+
+
+def grids_over(grids: Sequence[Grid], width: int, height: int) -> tuple[Grid, ...]:
+    """The same grids, strides and anchors, over another frame.
+
+    Raises:
+        ConfigError: a side that is not a multiple of every stride.
+    """
+    strides = [grid.stride for grid in grids]
+    multiple = math.lcm(*strides)
+    if min(width, height) < multiple or width % multiple or height % multiple:
+        near = "x".join(str(max(round(side / multiple), 1) * multiple) for side in (width, height))
+        raise ConfigError(
+            f"input size: expected multiples of the stride {multiple}, found {width}x{height}; the nearest is {near}"
+        )
+    return tuple(replace(grid, columns=width // grid.stride, rows=height // grid.stride) for grid in grids)
 
 
 def share_anchors(anchors_wh: ArrayLike, grid_count: int) -> tuple[Anchors, ...]:

@@ -21,6 +21,7 @@ from yolo_proc.errors import DataError
 _EXACT = frozenset(1 << bits for bits in range(8))
 
 PAD = 114  # the grey around the picture, in all three channels
+MOST_SQUARES = 4  # of the network's own, in the frame of a long picture
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,26 @@ class Letterbox:
         sizes = (self.picture_width, self.picture_height)
         back = (corners - (self.left, self.top)) * sizes / (self.nw, self.nh)
         return clip_xyxy(back.reshape(-1, 4), *sizes)
+
+
+def frame_for(picture_width: int, picture_height: int, side: int, multiple: int) -> tuple[int, int]:
+    """The frame (W, H) that shows a picture in its own shape: its shorter side with `side` pixels.
+
+    The longer side is the nearest multiple, so that little is padded or shrunk; at most `MOST_SQUARES` times `side`.
+
+    Args:
+        side: of the square frame that a network was trained with, itself a multiple.
+        multiple: that both sides must be of, the largest stride.
+
+    Raises:
+        DataError: a side of the picture that is less than 1.
+    """
+    shorter, longer = sorted((picture_width, picture_height))
+    if shorter < 1:
+        raise DataError(f"expected a picture with sides of at least 1 pixel, found {picture_width} x {picture_height}")
+    steps = (2 * longer * side + shorter * multiple) // (2 * shorter * multiple)  # rounded half up, exactly
+    long = min(max(steps * multiple, side), MOST_SQUARES * side)
+    return (side, long) if picture_height > picture_width else (long, side)
 
 
 def _resize_axis(image: NDArray[np.uint8], length: int, axis: int) -> NDArray[np.uint8]:

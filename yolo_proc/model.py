@@ -8,9 +8,11 @@ network of the Java project that this one grew from, 15,530,088 parameters at 41
 3 classes.
 """
 
+import copy
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -20,6 +22,7 @@ from torch import Tensor, nn
 from yolo_proc.codec import Grid, LabelCodec
 from yolo_proc.config import LossConfig, ModelConfig
 from yolo_proc.errors import CheckpointError, ConfigError
+from yolo_proc.grids import grids_over
 
 # Pixels of any source: mid grey and a broad deviation. Fixed, so that a picture means the same in every run.
 PIXEL_MEAN = 127.5
@@ -299,6 +302,29 @@ class Yolo(nn.Module):
         offset = -self.mean.flatten().repeat(fold**2 * width) * scale
         x = torch.mul(rows.to(scale.dtype), scale).add_(offset)  # (B, H / F, 3 F^2 W / F)
         return x.view(-1, height, width, 3 * fold**2).permute(0, 3, 1, 2)
+
+    @property
+    def resizable(self) -> bool:
+        """Whether it takes pictures of other sizes: a fully connected output layer has weights for one alone."""
+        return isinstance(self.output, ConvOutput)
+
+    def at(self, width: int, height: int) -> "Yolo":
+        """The same network for pictures of another size: it shares all weights, and has its own codec.
+
+        Raises:
+            ConfigError: a side that is not a multiple of every stride, or a network that is not `resizable`.
+        """
+        if (width, height) == self.codec.frame:
+            return self
+        if not self.resizable:
+            own = "{}x{}".format(*self.codec.frame)
+            raise ConfigError(
+                f"input size: the network {self.config.name} has a fully connected output layer: expected {own}, "
+                f"found {width}x{height}; train it at another --image-size"
+            )
+        other = copy.copy(self)
+        other.codec = replace(self.codec, grids=grids_over(self.codec.grids, width, height))
+        return other
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """Two groups: matrices and filters decay; biases and the normalisation's own parameters do not."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from yolo_proc import checkpoint
 from yolo_proc.codec import DecodeConfig, Detections
 from yolo_proc.errors import CheckpointError, DataError
-from yolo_proc.letterbox import Letterbox
+from yolo_proc.letterbox import Letterbox, frame_for
 from yolo_proc.model import Yolo, model_from_checkpoint
 from yolo_proc.runtime import pick_device
 
@@ -25,10 +25,18 @@ from yolo_proc.runtime import pick_device
 class Detector:
     """A trained network with its classes and everything between a picture and boxes on it.
 
-    Attributes:
+    Sizes are learned in units of a picture's shorter side. So unless an input size is given, the network's input takes
+    the shape of each picture, its shorter side as in training: a picture of 1920 x 1080 is shown to a network of 256 x
+    256 with 448 x 256. An exported model has one input size.
+
+    Args:
         model: in evaluation mode, its confidence calibrated.
         classes: names by class index.
+        input_size: (width, height) of the network's input for every picture.
         notes: lines for the user, for example that a damaged checkpoint was passed over.
+
+    Raises:
+        ConfigError: an input size that the network cannot have.
     """
 
     def __init__(
@@ -36,26 +44,37 @@ class Detector:
         model: Yolo,
         classes: tuple[str, ...],
         *,
+        input_size: tuple[int, int] | None = None,
         device: torch.device | str = "cpu",
         notes: tuple[str, ...] = (),
     ) -> None:
         assert len(classes) == model.codec.class_count, (classes, model.codec.class_count)
         self.device = torch.device(device)
-        self.model = model.to(self.device).eval()
+        self.model = (model if input_size is None else model.at(*input_size)).to(self.device).eval()
         self.classes = classes
         self.notes = notes
+        self.input_size = input_size
+        self._sized: dict[tuple[int, int], Yolo] = {}
 
     @classmethod
-    def load(cls, path: str | Path, *, weights: Literal["ema", "raw"] = "ema", device: str = "auto") -> "Detector":
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        weights: Literal["ema", "raw"] = "ema",
+        input_size: tuple[int, int] | None = None,
+        device: str = "auto",
+    ) -> "Detector":
         """The detector of a checkpoint, or of a run's folder: its best checkpoint, else its newest.
 
         Args:
             weights: "ema", the averaged ones that are shipped and calibrated, or "raw".
+            input_size: (width, height) of the network's input; None: fitted to the shape of each picture.
             device: "auto", "cpu", "cuda" or "cuda:N".
 
         Raises:
             CheckpointError: nothing readable there, or not of a detector.
-            ConfigError: no such device.
+            ConfigError: no such device, or an input size that the network cannot have.
         """
         found, state, notes = checkpoint.shipped(path)
         try:
@@ -68,12 +87,22 @@ class Detector:
             ) from error
         except CheckpointError as error:
             raise CheckpointError(f"{found}: {error}") from error
-        return cls(model, classes, device=pick_device(device), notes=notes)
+        return cls(model, classes, input_size=input_size, device=pick_device(device), notes=notes)
 
     @property
     def picture_size(self) -> tuple[int, int]:
-        """Width and height of the network's pictures; `detect` fits any other size into it."""
+        """Width and height that `detect_batch` takes: the input size that was given, else that of training."""
         return self.model.codec.frame
+
+    def model_for(self, width: int, height: int) -> Yolo:
+        """The network with the input size that a picture of this size is shown with."""
+        if self.input_size is not None or not self.model.resizable:
+            return self.model
+        codec = self.model.codec
+        frame = frame_for(width, height, min(codec.frame), max(grid.stride for grid in codec.grids))
+        if frame not in self._sized:
+            self._sized[frame] = self.model.at(*frame)
+        return self._sized[frame]
 
     def detect(
         self,
@@ -100,7 +129,9 @@ class Detector:
         picture = np.asarray(rgb)
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or 0 in picture.shape:
             raise DataError(f"detect: expected a uint8 RGB picture (H, W, 3), found {picture.dtype} {picture.shape}")
-        return detect_pictures(self.model, torch.from_numpy(picture.copy())[None], decoding, self.device)[0]
+        height, width = picture.shape[:2]
+        model = self.model_for(width, height)
+        return detect_pictures(model, torch.from_numpy(picture.copy())[None], decoding, self.device)[0]
 
     def detect_batch(
         self, pictures: NDArray[np.uint8] | torch.Tensor, decoding: DecodeConfig | None = None

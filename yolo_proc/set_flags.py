@@ -62,6 +62,14 @@ def parse_size(text: str, where: str, low: int, high: int) -> tuple[int, int]:
     return width, height
 
 
+INPUT_SIZE_HELP = "WxH of the network's input, multiples of every stride; none: fitted to a picture's shape"
+
+
+def read_input_size(text: str | None) -> tuple[int, int] | None:
+    """What `--input-size` says, if it is given."""
+    return None if text is None else parse_size(text, "--input-size", 8, 8192)
+
+
 class ShowProgress(Protocol):
     """Sets a progress bar."""
 

@@ -49,6 +49,7 @@ class Order:
         out: the folder to write; one of an earlier export is replaced.
         input: of `INPUTS`; outputs: of `OUTPUTS`.
         precision: of `PRECISIONS`, or "all".
+        input_size: (width, height) of the model's pictures; None: as in training.
         images: fresh ones for the verification.
         threads: of ONNX Runtime; 0: one a processor.
     """
@@ -58,6 +59,7 @@ class Order:
     input: str = INPUTS[0]
     outputs: str = OUTPUTS[0]
     precision: str = PRECISIONS[0]
+    input_size: tuple[int, int] | None = None
     images: int = 500
     threads: int = 0
 
@@ -103,7 +105,7 @@ def export(
     """
     _check_place(order.out)
     path, state, notes = checkpoint.shipped(order.place)
-    detector = Detector.load(path, device="cpu")
+    detector = Detector.load(path, input_size=order.input_size, device="cpu")
     for note in notes:
         say(note)
     config = config_from_values(as_given(state["config"], f"{path}: "))

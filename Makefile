@@ -1,4 +1,5 @@
 # make train   trains the built-in generator `glyphs` to a loss of 0.05; more options: make train ARGS="--epochs 5"
+# make install makes the virtual environment alone, for the commands of the README
 # make test    everything that a change must pass
 # make prove   every fault against its check, every check on healthy runs: hours; writes docs/checks.md
 # make clean   removes what was made here; checkpoints stay
@@ -12,13 +13,15 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt
 
 .DELETE_ON_ERROR:
-.PHONY: help train test prove clean
+.PHONY: help train install test prove clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
 train: $(VENV)/.installed
 	$(BIN)/python -m yolo_proc train --target-loss 0.05 $(ARGS)
+
+install: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

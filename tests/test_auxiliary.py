@@ -174,6 +174,14 @@ def test_the_loss_that_is_told_and_judged_is_free_of_it() -> None:
     assert setup.step().loss == pytest.approx(loss.item(), rel=1e-6)
 
 
+def test_where_it_weighs_nothing_a_scalar_of_the_same_kind_is_added() -> None:
+    setup = Setup(weight_overlap=0.0, weight_auxiliary=0.0)
+    for dtype in (torch.float32, torch.float64):
+        outputs = torch.zeros(8, setup.task.codec.slots, setup.task.codec.fields, dtype=dtype)
+        nothing = setup.task.beside(outputs, None, setup.targets)
+        assert (nothing.shape, nothing.dtype, nothing.item()) == ((), dtype, 0)
+
+
 def test_what_it_teaches_is_forgotten_after_training() -> None:
     setup = Setup()
     assert setup.model.auxiliary is not None

@@ -55,6 +55,7 @@ def test_a_step_mixes_no_devices(optimizer: str) -> None:
         objective, loss, terms, logits = forward_objective(model, task, images, targets, autocast=None)
         assert {one.device for one in (objective, loss, logits)} == {GPU}
         assert {part.device for pair in terms.values() for part in pair} == {GPU}
+        assert objective.ndim == 0
         assert logits.dtype == objective.dtype == torch.float32
         trainer = build_optimizer(model, replace(CONFIG.optim, name=optimizer))
         for parameter in model.parameters():  # no backward pass without the device

@@ -241,7 +241,7 @@ def test_the_codec_of_the_oracle_holds_all_its_objects() -> None:
 
 
 def test_the_command_shows_pictures_in_their_own_shape(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    checkpoint = str(tiny_checkpoint(tmp_path / "a.pt"))
+    checkpoint = str(tiny_checkpoint(tmp_path / "a.pt", own_shape=True))
 
     def evaluated(*words: str) -> tuple[dict[str, Any], str]:
         assert main(["evaluate", "--checkpoint", checkpoint, "--images", "3", "--json", "--workers", "0", *words]) == 0
@@ -253,9 +253,11 @@ def test_the_command_shows_pictures_in_their_own_shape(tmp_path: Path, capsys: p
     assert "of generator shapes, 64 x 64, shown to the network with 64 x 64\n" in line
     wide, line = evaluated("--picture-size", "210x120")
     assert wide["input_size"] == [112, 64]
-    assert "210 x 120, shown to the network with 112 x 64; `export --input-size 112x64` ships that" in line
+    assert "210 x 120, shown to the network with 112 x 64; an export needs --input-size 112x64 for that" in line
     square, line = evaluated("--picture-size", "210x120", "--input-size", "64x64")
     assert square["input_size"] == [64, 64]
-    assert "ships" not in line
+    assert "export" not in line
     assert square["objects"] < wide["objects"]  # more are below the least size that is a label
     assert evaluated("--picture-size", "210x120", "--input-size", "112x64")[0] == wide
+    tiny_checkpoint(tmp_path / "a.pt", own_shape=False)
+    assert evaluated("--picture-size", "210x120")[0] == square

@@ -96,5 +96,6 @@ def test_the_same_grids_over_another_frame():
     assert grids_over(grids, 64, 64) == grids
     for size, near in {(96, 33): "96x32", (100, 60): "96x64", (0, 64): "32x64", (-32, 64): "32x64"}.items():
         found = "{}x{}".format(*size)
-        with pytest.raises(ConfigError, match=f"multiples of the stride 32, found {found}; the nearest is {near}"):
+        line = f"input-size: expected multiples of the stride 32, found {found}; the nearest is {near}"
+        with pytest.raises(ConfigError, match=line):
             grids_over(grids, *size)

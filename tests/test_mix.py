@@ -95,6 +95,11 @@ def as_bytes(scene: Scene) -> bytes:
     return scene.image.tobytes() + scene.boxes.tobytes() + scene.class_ids.tobytes() + scene.ignore.tobytes()
 
 
+def test_it_is_of_letterboxed_pictures_where_a_member_is(place: Path) -> None:
+    assert mix_of(opened(spec_of(place))).letterboxed
+    assert not mix_of(opened("mix:glyphs=0.5,shapes=0.5")).letterboxed
+
+
 # ---------------------------------------------------------------------------------------------------------------
 # The spec
 

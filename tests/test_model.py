@@ -178,10 +178,13 @@ def test_weights_of_another_network_are_told_by_their_first_difference() -> None
         f"expected {bias} of .*, found none;": {name: value for name, value in own.items() if name != bias},
         "expected more of none, found one value;": {**own, "more": torch.tensor(1)},
         f"expected {stem} of .*, found one value;": {**own, stem: torch.tensor(1.0)},
+        f"expected {bias} of .*, found no tensor;": {**own, bias: 3},
     }
     for words, weights in changes.items():
         with pytest.raises(CheckpointError, match=words):
             load_weights(make(), weights)
+    with pytest.raises(CheckpointError, match="expected weights by name, found NoneType"):
+        load_weights(make(), None)  # type: ignore[arg-type]
     load_weights(make(), own)
 
 

@@ -13,6 +13,7 @@ from yolo_proc.checkpoint import checkpoint_path, save
 from yolo_proc.codec import DecodeConfig, Grid, J, LabelCodec
 from yolo_proc.config import ModelConfig
 from yolo_proc.errors import CheckpointError, ConfigError, DataError
+from yolo_proc.grids import grids_for
 from yolo_proc.model import Yolo
 from yolo_proc.predict import Detector, detect_pictures
 
@@ -45,7 +46,7 @@ def oracle_detector(scenes: list[Any]) -> Detector:
     detector.model = cast(Yolo, Oracle(scenes))
     detector.classes = ("A", "B", "C")
     detector.device = torch.device("cpu")
-    detector.input_size = None
+    detector.own_shape = True
     return detector
 
 
@@ -167,7 +168,7 @@ def test_nothing_to_find_and_no_pictures() -> None:
 
 def test_the_input_takes_the_shape_of_the_picture_unless_it_is_given(tmp_path: Path) -> None:
     path = checkpoint_path(tmp_path, 1)
-    save(path, checkpoint_state())
+    save(path, {**checkpoint_state(), "own_shape": True})
     fitted = Detector.load(path, device="cpu")
     given = {size: Detector.load(path, device="cpu", input_size=size) for size in ((64, 64), (112, 64), (64, 112))}
     for size, detector in given.items():
@@ -181,16 +182,31 @@ def test_the_input_takes_the_shape_of_the_picture_unless_it_is_given(tmp_path: P
             same = len(own) == len(other) and np.array_equal(own.box_xyxy, other.box_xyxy)
             assert same == (key == size)
     assert fitted.picture_size == (64, 64)
-    assert fitted.model_for(70, 40) is fitted.model_for(40 * 7, 40 * 4)
-    with pytest.raises(ConfigError, match=r"input size: .* stride 16, found 100x64; the nearest is 96x64"):
+    save(path, {**checkpoint_state(), "own_shape": False})
+    assert Detector.load(path, device="cpu").model_for(70, 40).codec.frame == (64, 64)
+    save(path, checkpoint_state())  # of an older release
+    assert Detector.load(path, device="cpu").model_for(70, 40).codec.frame == (64, 64)
+    with pytest.raises(ConfigError, match=r"input-size: .* stride 16, found 100x64; the nearest is 96x64"):
         Detector.load(path, input_size=(100, 64))
+    for wrong in (64, "64x64", (64,), (64.0, 64.0), (64, 64, 64), ((64, 64),)):
+        with pytest.raises(ConfigError, match=r"input-size: expected \(width, height\) such as \(448, 256\), found"):
+            Detector.load(path, input_size=wrong)  # type: ignore[arg-type]
+
+
+def test_the_shape_suits_every_stride() -> None:
+    codec = LabelCodec(grids_for(64, 64, (8, 32), [(10.0, 10.0), (30.0, 30.0)]), len(CLASSES))
+    model = Yolo(ModelConfig(width=0.25, depth=0, strides=(8, 32)), codec)
+    detector = Detector(model, tuple(CLASSES), own_shape=True)
+    assert detector.model_for(70, 40).codec.frame == (128, 64)
+    assert detector.model_for(64, 64) is detector.model
+    assert len(detector.detect(np.zeros((40, 70, 3), np.uint8), 0.9)) == 0
 
 
 def test_a_fully_connected_network_keeps_its_input(tmp_path: Path) -> None:
     model = ModelConfig(name="original", strides=(32,))
     grid = Grid(32, 2, 2, ((20.0, 20.0),))
     weights = Yolo(model, LabelCodec((grid,), len(CLASSES))).state_dict()
-    changes = {"model": asdict(model), "grids": [grid.to_dict()], "weights": weights, "ema": weights}
+    changes = {"own_shape": True, "model": asdict(model), "grids": [grid.to_dict()], "weights": weights, "ema": weights}
     path = checkpoint_path(tmp_path, 1)
     save(path, {**checkpoint_state(), **changes})
     detector = Detector.load(path, device="cpu")

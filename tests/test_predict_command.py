@@ -63,7 +63,7 @@ def test_json_has_what_the_network_finds(capsys: pytest.CaptureFixture[str]) -> 
     entries = predicted(capsys, "in")
     assert [entry["file"] for entry in entries] == ["in/a.png", "in/b.one.bmp", "in/bad.jpg", "in/deeper/a.jpg"]
     assert list(entries[2]) == ["file", "error"]
-    reference = Detector(MODEL, CLASSES, input_size=(64, 64))
+    reference = Detector(MODEL, CLASSES)
     total = 0
     for entry in (entries[0], entries[1], entries[3]):
         found = reference.detect(read_picture(entry["file"]), 0.5)
@@ -123,7 +123,7 @@ def test_nothing_found_is_said(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_checkpoints_and_models_find_the_same(capsys: pytest.CaptureFixture[str]) -> None:
-    tiny_checkpoint(Path("runs/tiny/best.pt"), MODEL)
+    tiny_checkpoint(Path("runs/tiny/best.pt"), MODEL, own_shape=True)
     tiny_checkpoint(Path("runs/tiny/000001.pt"), MODEL)
     Path("exported").mkdir()
     Path("exported/model.onnx").write_bytes(CONTENT)

@@ -60,7 +60,7 @@ def empty_logits() -> np.ndarray:
 @pytest.mark.parametrize("size", [(64, 64), (100, 40), (30, 31), (1, 200), (500, 300)])
 def test_it_finds_what_the_network_finds(detector: OnnxDetector, size: tuple[int, int]) -> None:
     picture = pictures(1, size)[0]
-    reference = Detector(MODEL, CLASSES, input_size=(64, 64))
+    reference = Detector(MODEL, CLASSES)
     for how in ({}, {"confidence": 0.3}, {"confidence": 0.3, "nms": "agnostic"}, {"confidence": 0.3, "max_iou": 0.1}):
         expected, found = reference.detect(picture, **how), detector.detect(picture, **how)  # type: ignore[arg-type]
         assert found.slots.tolist() == expected.slots.tolist()

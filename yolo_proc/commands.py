@@ -20,9 +20,8 @@ from yolo_proc.configfile import (
     resumed_config,
 )
 from yolo_proc.errors import CheckpointError, ConfigError
-from yolo_proc.flags import FlagParser, Parsed, build_own
+from yolo_proc.flags import INPUT_SIZE_HELP, FlagParser, Parsed, build_own, read_input_size, read_picture_size
 from yolo_proc.options import nearest, option
-from yolo_proc.set_flags import INPUT_SIZE_HELP, parse_size, read_input_size
 
 if TYPE_CHECKING:
     from yolo_proc.describe import Description
@@ -130,7 +129,7 @@ class EvaluateFlags:
     images: int = option(1000, help="fresh images to judge on", low=1, high=10_000_000)
     weights: str = option("ema", help="averaged, raw, or both", choices=("ema", "raw", "both"))
     picture_size: str | None = option(
-        None, help="WxH: larger pictures that go through the letterbox; none: the network's"
+        None, help="WxH: pictures of this size, shown to the network as `predict` shows them; none: the network's"
     )
     input_size: str | None = option(None, help=INPUT_SIZE_HELP)
     json: bool = option(False, help="print JSON")
@@ -147,7 +146,7 @@ def evaluate(parser: FlagParser, argv: Sequence[str]) -> int:
     """Prints the figures of a run's detector."""
     parsed = parser.read(argv)
     flags = build_own(EvaluateFlags, parsed.own)
-    size = None if flags.picture_size is None else parse_size(flags.picture_size, "--picture-size", 16, 16384)
+    size = read_picture_size(flags.picture_size)
     input_size = read_input_size(flags.input_size)
     if flags.run is not None and flags.checkpoint is not None:
         raise ConfigError("--run and --checkpoint: both say what to judge; give one of them")
@@ -191,8 +190,8 @@ def _evaluate(
     frame = next(iter(models.values())).codec.frame
     torch.set_num_threads(ours.threads or processors())
     sizes = "{} x {}, shown to the network with {} x {}".format(*stream.scene_size, *frame)
-    as_trained = frame == next(iter(detectors.values())).picture_size or input_size is not None
-    same = "" if as_trained else "; `export --input-size {}x{}` ships that".format(*frame)
+    exported = next(iter(detectors.values())).picture_size  # unless it is told otherwise
+    same = "" if frame == exported else "; an export needs --input-size {}x{} for that".format(*frame)
     print(f"{path}: {flags.images} scenes of generator {run.generator.name}, {sizes}{same}", file=sys.stderr)
     with tqdm(total=flags.images, unit="img", leave=False, disable=not sys.stderr.isatty()) as bar:
 

@@ -275,7 +275,8 @@ def _check_model(model: ModelConfig, image_size: int) -> None:
     sizes = parse_anchors(model.anchors)
     if sizes is not None and max(max(size) for size in sizes) > image_size:
         raise ConfigError(
-            f"model.anchors: expected sizes of at most the picture's side {image_size}, found {model.anchors!r}"
+            f"model.anchors: expected sizes of at most the picture's side {image_size}, found {model.anchors!r}; "
+            "give smaller ones, `auto`, or a larger --image-size"
         )
     if sizes is not None and len(sizes) < len(strides):
         raise ConfigError(

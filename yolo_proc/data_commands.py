@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from yolo_proc.annotations.records import BinaryLayout, Problems, ReadOptions
 from yolo_proc.configfile import Given, config_from_values, config_options, read_config_file
 from yolo_proc.errors import ConfigError
-from yolo_proc.flags import FlagParser, Parsed, build_own
+from yolo_proc.flags import FlagParser, Parsed, build_own, parse_size, read_picture_size
 from yolo_proc.options import option
 from yolo_proc.set_flags import (
     BINARY,
@@ -21,7 +21,6 @@ from yolo_proc.set_flags import (
     binary_flags,
     binary_layout,
     by_field,
-    parse_size,
     picture_progress,
 )
 
@@ -105,7 +104,7 @@ def _order(parsed: Parsed) -> "Order":
     if flags.format != BINARY and binary_flags(parsed):
         raise ConfigError(f"{binary_flags(parsed)[0]}: only a binary set is like that; add --format binary")
     config = config_from_values(given)
-    size = None if flags.picture_size is None else parse_size(flags.picture_size, "--picture-size", 16, 16384)
+    size = read_picture_size(flags.picture_size)
     from yolo_proc.datasets.chunks import Order
     from yolo_proc.datasets.pool import processors
 

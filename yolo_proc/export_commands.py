@@ -14,9 +14,8 @@ from yolo_proc.commands import run_place
 from yolo_proc.config import Config
 from yolo_proc.configfile import Given, config_from_values
 from yolo_proc.errors import ConfigError
-from yolo_proc.flags import FlagParser, build_own
+from yolo_proc.flags import INPUT_SIZE_HELP, FlagParser, build_own, read_input_size
 from yolo_proc.options import option
-from yolo_proc.set_flags import INPUT_SIZE_HELP, read_input_size
 
 if TYPE_CHECKING:
     import numpy as np
@@ -230,8 +229,7 @@ def _finder(flags: PredictFlags, config: Config) -> _Finder:
         if input_size not in (None, model.picture_size):
             own = "{}x{}".format(*model.picture_size)
             raise ConfigError(
-                f"--input-size: {onnx} has one input, {own}, found {flags.input_size}; "
-                f"export it again with --input-size {flags.input_size}"
+                f"--input-size: {onnx} has one input, {own}, found {flags.input_size}; export it again with another"
             )
         model.decoding(**changes)
         return _Finder(model.classes, lambda rgb: model.detect(rgb, **changes))

@@ -6,6 +6,7 @@ from Python are checked by the same lines.
 
 import argparse
 import itertools
+import re
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +19,7 @@ from yolo_proc.options import SWITCH_WORDS, Declared, check_value, declared_opti
 
 T = TypeVar("T")
 GENERATOR_PREFIX = "--generator."
+INPUT_SIZE_HELP = "WxH of a run's network, multiples of every stride; none: the picture's own shape, or as trained"
 
 
 @dataclass(frozen=True)
@@ -231,3 +233,26 @@ def _help_text(declared: Declared) -> str:
     elif rule.high is not None:
         facts.append(f"at most {rule.high:g}")
     return f"{rule.help} ({'; '.join(facts)})"
+
+
+def parse_size(text: str, where: str, low: int, high: int) -> tuple[int, int]:
+    """Width and height from `416x320`.
+
+    Raises:
+        ConfigError: another form, or a side out of range.
+    """
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    width, height = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not (low <= width <= high and low <= height <= high):
+        raise ConfigError(f"{where}: expected WIDTHxHEIGHT such as 416x416, sides from {low} to {high}, found {text!r}")
+    return width, height
+
+
+def read_picture_size(text: str | None) -> tuple[int, int] | None:
+    """What `--picture-size` says, if it is given."""
+    return None if text is None else parse_size(text, "--picture-size", 16, 16384)
+
+
+def read_input_size(text: str | None) -> tuple[int, int] | None:
+    """What `--input-size` says, if it is given."""
+    return None if text is None else parse_size(text, "--input-size", 32, 8192)

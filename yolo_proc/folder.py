@@ -96,6 +96,11 @@ class Folder(Source):
         """The data set's."""
         return self._set.classes
 
+    @property
+    def letterboxed(self) -> bool:
+        """They are."""
+        return True
+
     def count(self, stream: str) -> int:
         """The number of pictures that a stream has."""
         return len(self._pictures(stream))

@@ -113,6 +113,11 @@ class Source(Generator):
             GeneratorError: there is nothing to draw in this stream, or it must not be augmented.
         """
 
+    @property
+    def letterboxed(self) -> bool:
+        """Whether whole pictures are shrunk into the frame: sizes are then not in units of a picture's shorter side."""
+        return False
+
     def count(self, stream: str) -> int | None:  # noqa: ARG002
         """How many different scenes a stream has before they repeat; None: without end."""
         return None

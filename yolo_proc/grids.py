@@ -61,18 +61,22 @@ def grids_for(width: int, height: int, strides: Sequence[int], anchors_wh: Array
     return tuple(Grid(s, width // s, height // s, anchors) for s, anchors in zip(ordered, shared, strict=True))
 
 
+def side_multiple(grids: Sequence[Grid]) -> int:
+    """What both sides of a frame are multiples of: the least common multiple of the strides."""
+    return math.lcm(*(grid.stride for grid in grids))
+
+
 def grids_over(grids: Sequence[Grid], width: int, height: int) -> tuple[Grid, ...]:
     """The same grids, strides and anchors, over another frame.
 
     Raises:
         ConfigError: a side that is not a multiple of every stride.
     """
-    strides = [grid.stride for grid in grids]
-    multiple = math.lcm(*strides)
+    multiple = side_multiple(grids)
     if min(width, height) < multiple or width % multiple or height % multiple:
         near = "x".join(str(max(round(side / multiple), 1) * multiple) for side in (width, height))
         raise ConfigError(
-            f"input size: expected multiples of the stride {multiple}, found {width}x{height}; the nearest is {near}"
+            f"input-size: expected multiples of the stride {multiple}, found {width}x{height}; the nearest is {near}"
         )
     return tuple(replace(grid, columns=width // grid.stride, rows=height // grid.stride) for grid in grids)
 

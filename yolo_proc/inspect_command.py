@@ -23,9 +23,9 @@ from yolo_proc.configfile import (
     resumed_config,
 )
 from yolo_proc.errors import ConfigError
-from yolo_proc.flags import FlagParser, Parsed, build_own
+from yolo_proc.flags import FlagParser, Parsed, build_own, parse_size
 from yolo_proc.options import option
-from yolo_proc.set_flags import FORMAT_NAMES, SetParser, binary_layout, by_field, parse_size, picture_progress
+from yolo_proc.set_flags import FORMAT_NAMES, SetParser, binary_layout, by_field, picture_progress
 
 if TYPE_CHECKING:
     from yolo_proc.grids import Grid

@@ -59,6 +59,11 @@ class Mix(Source):
             if isinstance(member, Source):
                 member.check(stream, augmented)
 
+    @property
+    def letterboxed(self) -> bool:
+        """Where those of a member are."""
+        return any(isinstance(member, Source) and member.letterboxed for member in self._members.values())
+
     def flips(self, place: Place) -> tuple[float, float]:
         """Those of the member whose scene it is."""
         name, own = self._turn(place)

@@ -319,8 +319,8 @@ class Yolo(nn.Module):
         if not self.resizable:
             own = "{}x{}".format(*self.codec.frame)
             raise ConfigError(
-                f"input size: the network {self.config.name} has a fully connected output layer: expected {own}, "
-                f"found {width}x{height}; train it at another --image-size"
+                f"input-size: the network {self.config.name} has a fully connected output layer: expected {own}, "
+                f"found {width}x{height}; only `--model small` takes other sizes"
             )
         other = copy.copy(self)
         other.codec = replace(self.codec, grids=grids_over(self.codec.grids, width, height))
@@ -362,16 +362,23 @@ def load_weights(model: Yolo, weights: Mapping[str, Tensor]) -> None:
     Raises:
         CheckpointError: they are of another network; it names the first tensor that differs.
     """
+    if not isinstance(weights, Mapping):
+        raise CheckpointError(f"expected weights by name, found {type(weights).__name__}; train anew")
     own = model.state_dict()
     for name in dict.fromkeys([*own, *weights]):
-        here, there = ("x".join(map(str, of[name].shape)) if name in of else "none" for of in (own, weights))
+        here, there = (_shape_of(of.get(name)) for of in (own, weights))
         if here != there:
             raise CheckpointError(
                 f"the weights are not those of the network {model.config.name} as this release builds it: expected "
-                f"{name} of {here or 'one value'}, found {there or 'one value'}; use the release that wrote them, or "
-                "train anew"
+                f"{name} of {here}, found {there}; use the release that wrote them, or train anew"
             )
     model.load_state_dict(weights)
+
+
+def _shape_of(value: object) -> str:
+    if not isinstance(value, Tensor):
+        return "none" if value is None else "no tensor"
+    return "x".join(map(str, value.shape)) or "one value"
 
 
 def model_from_checkpoint(state: Mapping[str, Any], weights: Literal["ema", "raw"] = "ema") -> Yolo:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from yolo_proc import checkpoint
 from yolo_proc.codec import DecodeConfig, Detections
-from yolo_proc.errors import CheckpointError, DataError
+from yolo_proc.errors import CheckpointError, ConfigError, DataError
+from yolo_proc.grids import side_multiple
 from yolo_proc.letterbox import Letterbox, frame_for
 from yolo_proc.model import Yolo, model_from_checkpoint
 from yolo_proc.runtime import pick_device
@@ -25,18 +26,16 @@ from yolo_proc.runtime import pick_device
 class Detector:
     """A trained network with its classes and everything between a picture and boxes on it.
 
-    Sizes are learned in units of a picture's shorter side. So unless an input size is given, the network's input takes
-    the shape of each picture, its shorter side as in training: a picture of 1920 x 1080 is shown to a network of 256 x
-    256 with 448 x 256. An exported model has one input size.
+    What a canvas draws has sizes in units of its shorter side. So a detector of such scenes shows a picture to the
+    network in the picture's own shape, its shorter side with as many pixels as in training, see `letterbox.frame_for`:
+    1920 x 1080 to a network of 256 x 256 with 448 x 256. A detector that learnt from whole pictures in their letterbox
+    (`folder:`) shows all in the frame of training, as an exported model does.
 
     Args:
         model: in evaluation mode, its confidence calibrated.
         classes: names by class index.
-        input_size: (width, height) of the network's input for every picture.
+        own_shape: whether pictures are shown in their own shape; ignored by networks that take one size.
         notes: lines for the user, for example that a damaged checkpoint was passed over.
-
-    Raises:
-        ConfigError: an input size that the network cannot have.
     """
 
     def __init__(
@@ -44,17 +43,16 @@ class Detector:
         model: Yolo,
         classes: tuple[str, ...],
         *,
-        input_size: tuple[int, int] | None = None,
+        own_shape: bool = False,
         device: torch.device | str = "cpu",
         notes: tuple[str, ...] = (),
     ) -> None:
         assert len(classes) == model.codec.class_count, (classes, model.codec.class_count)
         self.device = torch.device(device)
-        self.model = (model if input_size is None else model.at(*input_size)).to(self.device).eval()
+        self.model = model.to(self.device).eval()
         self.classes = classes
+        self.own_shape = own_shape
         self.notes = notes
-        self.input_size = input_size
-        self._sized: dict[tuple[int, int], Yolo] = {}
 
     @classmethod
     def load(
@@ -69,16 +67,20 @@ class Detector:
 
         Args:
             weights: "ema", the averaged ones that are shipped and calibrated, or "raw".
-            input_size: (width, height) of the network's input; None: fitted to the shape of each picture.
+            input_size: (width, height) of the network's input for every picture; None: what suits what it has learnt
+                from, see the class.
             device: "auto", "cpu", "cuda" or "cuda:N".
 
         Raises:
             CheckpointError: nothing readable there, or not of a detector.
             ConfigError: no such device, or an input size that the network cannot have.
         """
+        if input_size is not None and [type(side) for side in np.atleast_1d(input_size).tolist()] != [int, int]:
+            raise ConfigError(f"input-size: expected (width, height) such as (448, 256), found {input_size!r}")
         found, state, notes = checkpoint.shipped(path)
         try:
             model = model_from_checkpoint(state, weights)
+            own_shape = input_size is None and bool(state.get("own_shape", False))
             classes = tuple(str(name) for name in state["classes"])
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(
@@ -87,22 +89,20 @@ class Detector:
             ) from error
         except CheckpointError as error:
             raise CheckpointError(f"{found}: {error}") from error
-        return cls(model, classes, input_size=input_size, device=pick_device(device), notes=notes)
+        model = model if input_size is None else model.at(*input_size)
+        return cls(model, classes, own_shape=own_shape, device=pick_device(device), notes=notes)
 
     @property
     def picture_size(self) -> tuple[int, int]:
-        """Width and height that `detect_batch` takes: the input size that was given, else that of training."""
+        """Width and height that `detect_batch` takes: those of training, or the input size that was given."""
         return self.model.codec.frame
 
     def model_for(self, width: int, height: int) -> Yolo:
-        """The network with the input size that a picture of this size is shown with."""
-        if self.input_size is not None or not self.model.resizable:
+        """The network with the input that a picture of this size is shown with."""
+        if not (self.own_shape and self.model.resizable):
             return self.model
         codec = self.model.codec
-        frame = frame_for(width, height, min(codec.frame), max(grid.stride for grid in codec.grids))
-        if frame not in self._sized:
-            self._sized[frame] = self.model.at(*frame)
-        return self._sized[frame]
+        return self.model.at(*frame_for(width, height, min(codec.frame), side_multiple(codec.grids)))
 
     def detect(
         self,

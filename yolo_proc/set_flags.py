@@ -49,27 +49,6 @@ def binary_layout(size: tuple[int, int], stride: int, anchors: str, value_type: 
     return BinaryLayout(*size, stride, sizes, kind)
 
 
-def parse_size(text: str, where: str, low: int, high: int) -> tuple[int, int]:
-    """Width and height from `416x320`.
-
-    Raises:
-        ConfigError: another form, or a side out of range.
-    """
-    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
-    width, height = (int(match[1]), int(match[2])) if match else (0, 0)
-    if not (low <= width <= high and low <= height <= high):
-        raise ConfigError(f"{where}: expected WIDTHxHEIGHT such as 416x416, sides from {low} to {high}, found {text!r}")
-    return width, height
-
-
-INPUT_SIZE_HELP = "WxH of the network's input, multiples of every stride; none: fitted to a picture's shape"
-
-
-def read_input_size(text: str | None) -> tuple[int, int] | None:
-    """What `--input-size` says, if it is given."""
-    return None if text is None else parse_size(text, "--input-size", 8, 8192)
-
-
 class ShowProgress(Protocol):
     """Sets a progress bar."""
 

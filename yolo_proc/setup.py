@@ -220,6 +220,7 @@ def _state(
     state = build_state(config, model, stream.classes, precision=precision, threads=threads)
     state.environment = environment(device, precision, threads)
     state.fingerprint = fingerprint(config)
+    state.own_shape = not (isinstance(stream.generator, Source) and stream.generator.letterboxed)
     return state
 
 

@@ -35,6 +35,7 @@ class TrainingState:
         parts: in how many parts a batch is trained and judged here, see `parts.py`.
         environment: what bit-exactness depends on, see `runtime.environment`.
         fingerprint: what the scenes depend on, see `fingerprint.py`.
+        own_shape: whether the detector shows pictures to the network in their own shape, see `predict.Detector`.
     """
 
     config: Config
@@ -50,6 +51,7 @@ class TrainingState:
     threads: int
     environment: dict[str, str]
     fingerprint: dict[str, str]
+    own_shape: bool = False
     parts: int = 1
     step: int = 0
     epoch: int = 0
@@ -99,6 +101,7 @@ class TrainingState:
             "weights": self.model.state_dict(),
             "ema": self.ema.model.state_dict(),
             "calibration": self.calibration,
+            "own_shape": self.own_shape,
             # What goes on.
             "config": config_values(self.config),
             "optimizer": self.optimizer.state_dict(),

@@ -259,7 +259,7 @@ def _beside_cause(name: str, found: Array, meant: Array) -> str:
     ratio = _ratio(found.ravel(), meant.ravel(), BESIDE_TOLERANCE)
     if ratio is not None:
         return f"it is {ratio:.6g} x the declared {name} loss: another weight, or another number to divide by"
-    if ((found != 0).any(-1) != (meant != 0).any(-1)).any():
+    if ((found != 0).any(-1) & ~(meant != 0).any(-1)).any():
         places = "slots than its objects'" if name == "overlap" else "cells than those around its objects"
         why = "rows and columns swapped, another image of the batch, another grid"
         return f"the {name} loss speaks of other {places}: {why}"

@@ -8,7 +8,9 @@ A network from its start takes 400 steps on two pictures, at the declared rate, 
 Then three things must hold: the loss of the last steps is at most a twentieth of the first one; in evaluation mode it
 is at most a quarter of it; and the detections are the labels (class, and an IoU of 0.7) for 9 of 10 objects with a
 slot, with half as many false ones at most. Where a term of the loss is declared to weigh nothing, detections are not
-judged. They are asked for because a loss with separate means forgives false ones.
+judged. They are asked for because a loss with separate means forgives false ones. Plain SGD is slow to learn where
+nothing is (at 256 px it saw up to 1.4 times as many false objects as there are, after twice as many steps still 1.1
+times): it may see twice as many.
 
 Thresholds: at 96 px healthy networks of all kinds (both generators, three optimizers, one class, two grids, no batch
 normalisation, `original`) leave 0 % to 2.5 % of the first loss, in both modes, and find every object. Labels of either
@@ -43,7 +45,10 @@ MUCH_MORE = 3.0  # times the loss of training: evaluation mode is what detection
 MIN_IOU = 0.7
 FOUND = 0.9
 ON_A_LABEL = 0.5  # the least IoU with a label of a detection that is not false
-FALSE = 0.5
+FALSE, FALSE_SGD = 0.5, 2.0
+TRIES = (
+    4  # at finding that a loss changes by itself: of two pictures a shuffle leaves each in its place half of the time
+)
 OTHER_RATE = 30.0
 DECODING = DecodeConfig(confidence=0.5, max_iou=1.0)  # no suppression: labels may overlap
 
@@ -56,7 +61,7 @@ class _Seen:
         first, last: terms of the loss in training mode, before the first step and after the last.
         evaluated: the loss in evaluation mode.
         objects: labels with a slot; found: of them detected.
-        false: detections that lie on no label, and in no slot of which no term speaks.
+        false: detections that lie on no label, and in no slot of which no term speaks; most_false: that may be.
         whole: whether all that a detection consists of is declared to be learned.
     """
 
@@ -67,6 +72,7 @@ class _Seen:
     objects: int
     found: int
     false: int
+    most_false: float
     detections: Sequence[Detections]
     whole: bool
 
@@ -88,7 +94,7 @@ class _Seen:
     @property
     def sound(self) -> bool:
         """Whether all three hold."""
-        found = not self.whole or (self.found >= FOUND * self.objects and self.false <= FALSE * self.objects)
+        found = not self.whole or (self.found >= FOUND * self.objects and self.false <= self.most_false)
         return self.learned and self.evaluated_share <= LIMIT_EVALUATED and found
 
 
@@ -112,7 +118,7 @@ def run(bench: Bench) -> Finding:
     return Finding.judged(
         seen.sound,
         expected=f"after {_lengths(bench)[0]} steps at most {LIMIT:.0%} of the first loss, {LIMIT_EVALUATED:.0%} in "
-        f"evaluation mode, {FOUND:.0%} of the objects found, and half as many false detections at most",
+        f"evaluation mode, {FOUND:.0%} of the objects found, and {seen.most_false:g} false detections at most",
         measured=f"{seen.trial.losses[0]:.3f} to {seen.trial.final:.3f} ({seen.share:.1%}), in evaluation mode "
         f"{seen.evaluated:.3f}, {seen.found} of {seen.objects} objects found, {seen.false} false",
         figures=figures,
@@ -136,9 +142,10 @@ def _learn_by_heart(bench: Bench, batch: Batch) -> _Seen:
     objects = len(bench.targets(batch).slot)
     found = min(objects, sum(_found(batch, image, one) for image, one in enumerate(detections)))
     false = _false(bench, batch, detections)
+    most_false = objects * (FALSE_SGD if _is_slow(bench) else FALSE)
     weights = bench.config.loss
     whole = min(getattr(weights, f"weight_{term}") for term in first) > 0
-    return _Seen(trial, first, last, loss, objects, found, false, detections, whole)
+    return _Seen(trial, first, last, loss, objects, found, false, most_false, detections, whole)
 
 
 @torch.no_grad()
@@ -176,9 +183,13 @@ def _false(bench: Bench, batch: Batch, detections: Sequence[Detections]) -> int:
     return count
 
 
+def _is_slow(bench: Bench) -> bool:
+    return bench.config.optim.name == "sgd"
+
+
 def _lengths(bench: Bench) -> tuple[int, int]:
     """Steps of a trial, and how many of them the decay takes."""
-    slow = SGD_SLOWER if bench.config.optim.name == "sgd" else 1
+    slow = SGD_SLOWER if _is_slow(bench) else 1
     return slow * STEPS, slow * DECAY
 
 
@@ -188,7 +199,7 @@ def _lengths(bench: Bench) -> tuple[int, int]:
 def _causes(bench: Bench, batch: Batch, seen: _Seen) -> list[str]:
     """Why two pictures were not learned; the likeliest first. Other trainings are tried to tell causes apart."""
     state = seen.trial.state
-    if changes_by_itself(bench, state, batch):
+    if any(changes_by_itself(bench, state, batch) for _ in range(TRIES)):
         return ["the same pictures give another loss each time: labels or pictures are changed on their way to it"]
     if seen.learned:
         apart = seen.evaluated > MUCH_MORE * seen.trial.final and seen.evaluated_share > LIMIT

@@ -9,9 +9,9 @@ from torch import nn
 
 from yolo_proc.codec import LabelCodec
 from yolo_proc.config import LossConfig, ModelConfig, OptimConfig
-from yolo_proc.errors import CheckpointError, ConfigError
+from yolo_proc.errors import ConfigError
 from yolo_proc.grids import grids_for
-from yolo_proc.model import Yolo, constant_object_logit, load_weights, model_from_checkpoint
+from yolo_proc.model import Yolo, constant_object_logit
 from yolo_proc.optim import Ema
 
 
@@ -137,55 +137,6 @@ def test_calibration_changes_objectness_alone_and_exactly() -> None:
         assert torch.allclose(after[..., 4], 0.7 * before[..., 4] - 1.3, atol=1e-3, rtol=1e-4)
         assert torch.equal(after[..., :4], before[..., :4])
         assert torch.equal(after[..., 5:], before[..., 5:])
-
-
-def checkpoint_of(model: Yolo, **changes: object) -> dict[str, object]:
-    from dataclasses import asdict
-
-    state = {
-        "version": 1,
-        "task": "detect",
-        "classes": ["a", "b", "c"],
-        "model": asdict(model.config),
-        "grids": [grid.to_dict() for grid in model.codec.grids],
-        "weights": model.state_dict(),
-        "ema": {name: value * 0.5 for name, value in model.state_dict().items()},
-        "calibration": None,
-    }
-    return {**state, **changes}
-
-
-def test_a_checkpoint_alone_rebuilds_its_model() -> None:
-    model = make(ModelConfig(width=0.5, strides=(8, 16))).eval()
-    x = images(2)
-    assert torch.equal(model_from_checkpoint(checkpoint_of(model), "raw")(x), model(x))
-    assert not torch.equal(model_from_checkpoint(checkpoint_of(model))(x), model(x))
-    rebuilt = model_from_checkpoint(checkpoint_of(model, calibration=(2.0, 1.0), ema=model.state_dict()))
-    assert torch.allclose(rebuilt(x)[..., 4], 2 * model(x)[..., 4] + 1, atol=1e-4)
-
-
-@pytest.mark.parametrize("change", [{"version": 2}, {"task": "classify"}, {"weights": {}, "ema": None}])
-def test_a_checkpoint_of_something_else_is_refused(change: dict[str, object]) -> None:
-    with pytest.raises(CheckpointError):
-        model_from_checkpoint(checkpoint_of(make(), **change))
-
-
-def test_weights_of_another_network_are_told_by_their_first_difference() -> None:
-    own = make().state_dict()
-    stem, bias = "body.stem.0.weight", "output.layers.0.bias"
-    changes = {
-        f"expected {stem} of .*, found 1x2;": {**own, stem: torch.zeros(1, 2)},
-        f"expected {bias} of .*, found none;": {name: value for name, value in own.items() if name != bias},
-        "expected more of none, found one value;": {**own, "more": torch.tensor(1)},
-        f"expected {stem} of .*, found one value;": {**own, stem: torch.tensor(1.0)},
-        f"expected {bias} of .*, found no tensor;": {**own, bias: 3},
-    }
-    for words, weights in changes.items():
-        with pytest.raises(CheckpointError, match=words):
-            load_weights(make(), weights)
-    with pytest.raises(CheckpointError, match="expected weights by name, found NoneType"):
-        load_weights(make(), None)  # type: ignore[arg-type]
-    load_weights(make(), own)
 
 
 def test_averaged_weights_follow_the_declared_rule() -> None:

@@ -4,14 +4,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from oracle import SIDE, Oracle, scene_of
+from tiny_run import run_tiny, tiny_config
 
 from yolo_proc.checkpoint import checkpoint_path, save
 from yolo_proc.codec import DecodeConfig, Grid, J, LabelCodec
-from yolo_proc.config import ModelConfig
+from yolo_proc.config import GeneratorConfig, ModelConfig
 from yolo_proc.errors import CheckpointError, ConfigError, DataError
 from yolo_proc.grids import grids_for
 from yolo_proc.model import Yolo
@@ -200,6 +202,21 @@ def test_the_shape_suits_every_stride() -> None:
     assert detector.model_for(70, 40).codec.frame == (128, 64)
     assert detector.model_for(64, 64) is detector.model
     assert len(detector.detect(np.zeros((40, 70, 3), np.uint8), 0.9)) == 0
+
+
+def test_scenes_that_are_drawn_are_shown_in_their_own_shape_and_pictures_as_they_were_learnt(tmp_path: Path) -> None:
+    run_tiny(tiny_config(tmp_path / "drawn", epochs=1))
+    assert Detector.load(tmp_path / "drawn" / "tiny", device="cpu").model_for(40, 24).codec.frame == (112, 64)
+    picture = np.full((24, 40, 3), 200, dtype=np.uint8)
+    picture[6:18, 10:25] = 20
+    for number in range(40):
+        picture[0, 0] = number  # no two files alike
+        cv2.imwrite(str(tmp_path / f"{number}.png"), picture)
+        script = tmp_path / "annotations" / f"{number}.json"
+        script.parent.mkdir(exist_ok=True)
+        script.write_text('{"items":[{"bounds":[10,6,15,12]}]}')
+    run_tiny(tiny_config(tmp_path / "runs", epochs=1, generator=GeneratorConfig(f"folder:{tmp_path}")))
+    assert Detector.load(tmp_path / "runs" / "tiny", device="cpu").model_for(40, 24).codec.frame == (64, 64)
 
 
 def test_a_fully_connected_network_keeps_its_input(tmp_path: Path) -> None:

@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import cv2
-import numpy as np
 import pytest
 import torch
 from tiny_run import STEPS_PER_EPOCH, child, differing, run_tiny, tiny_config
@@ -23,7 +21,6 @@ from yolo_proc import checkpoint
 from yolo_proc.config import Config, GeneratorConfig, LabelConfig, LossConfig, OptimConfig
 from yolo_proc.errors import CheckpointError, ConfigError, GeneratorError, TrainingError
 from yolo_proc.events import CheckpointSaved, EpochEnd, RunStarted, Step, Stopped, TargetTried
-from yolo_proc.predict import Detector
 from yolo_proc.trainer import Trainer
 
 
@@ -299,24 +296,6 @@ def test_weights_of_another_network_are_refused_by_their_file(whole: Path, tmp_p
             CheckpointError, match=rf"000003\.pt: the weights are not .* expected {name} of .*, found 5;"
         ):
             run_tiny(tiny_config(tmp_path, epochs=4), path.parent)
-
-
-def test_scenes_that_are_drawn_are_shown_in_their_own_shape_and_pictures_as_they_were_learnt(
-    whole: Path, tmp_path: Path
-) -> None:
-    assert checkpoint.load(checkpoint.list_checkpoints(whole)[0])["own_shape"] is True
-    picture = np.full((24, 40, 3), 200, dtype=np.uint8)
-    picture[6:18, 10:25] = 20
-    for number in range(40):
-        picture[0, 0] = number  # no two files alike
-        cv2.imwrite(str(tmp_path / f"{number}.png"), picture)
-        script = tmp_path / "annotations" / f"{number}.json"
-        script.parent.mkdir(exist_ok=True)
-        script.write_text('{"items":[{"bounds":[10,6,15,12]}]}')
-    run_tiny(tiny_config(tmp_path / "runs", epochs=1, generator=GeneratorConfig(f"folder:{tmp_path}")))
-    detector = Detector.load(tmp_path / "runs" / "tiny", device="cpu")
-    assert detector.model_for(40, 24).codec.frame == (64, 64)
-    assert Detector.load(whole, device="cpu").model_for(40, 24).codec.frame == (112, 64)
 
 
 def test_other_classes_are_refused_whatever_else_is_accepted(whole: Path, tmp_path: Path) -> None:

@@ -287,7 +287,7 @@ def describe(parser: FlagParser, argv: Sequence[str]) -> int:
 def _describe_run(place: Path) -> "Description":
     from yolo_proc import checkpoint
     from yolo_proc import describe as room
-    from yolo_proc.model import model_from_checkpoint
+    from yolo_proc.weights import model_from_checkpoint
 
     _, state, notes = checkpoint.shipped(place)
     _print_notes(notes)

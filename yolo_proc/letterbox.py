@@ -21,7 +21,7 @@ from yolo_proc.errors import DataError
 _EXACT = frozenset(1 << bits for bits in range(8))
 
 PAD = 114  # the grey around the picture, in all three channels
-MOST_SQUARES = 16  # of the network's own, in the frame of a long picture
+MAX_ASPECT_RATIO = 16  # of a frame that follows the picture's shape
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def frame_for(picture_width: int, picture_height: int, side: int, multiple: int)
     """The frame (W, H) that shows a picture in its own shape: its shorter side with `side` pixels.
 
     The longer side is the nearest multiple, so a picture is padded by half a multiple at most, or shrunk by as much. It
-    is `MOST_SQUARES` times `side` at most: a longer picture is shrunk into that.
+    is `MAX_ASPECT_RATIO` times `side` at most: a longer picture is shrunk into that.
 
     Args:
         side: of the square frame that a network was trained with, itself a multiple.
@@ -115,7 +115,7 @@ def frame_for(picture_width: int, picture_height: int, side: int, multiple: int)
     if shorter < 1:
         raise DataError(f"expected a picture with sides of at least 1 pixel, found {picture_width} x {picture_height}")
     steps = (2 * longer * side + shorter * multiple) // (2 * shorter * multiple)  # rounded half up, exactly
-    long = min(steps * multiple, MOST_SQUARES * side)
+    long = min(steps * multiple, MAX_ASPECT_RATIO * side)
     return (side, long) if picture_height > picture_width else (long, side)
 
 

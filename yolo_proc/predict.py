@@ -19,8 +19,9 @@ from yolo_proc.codec import DecodeConfig, Detections
 from yolo_proc.errors import CheckpointError, ConfigError, DataError
 from yolo_proc.grids import side_multiple
 from yolo_proc.letterbox import Letterbox, frame_for
-from yolo_proc.model import Yolo, model_from_checkpoint
+from yolo_proc.model import Yolo
 from yolo_proc.runtime import pick_device
+from yolo_proc.weights import model_from_checkpoint
 
 
 class Detector:

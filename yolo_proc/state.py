@@ -10,10 +10,11 @@ import torch
 from yolo_proc.config import Config
 from yolo_proc.configfile import config_values
 from yolo_proc.errors import CheckpointError
-from yolo_proc.model import Yolo, load_weights
+from yolo_proc.model import Yolo
 from yolo_proc.optim import Ema, Schedule
 from yolo_proc.parts import InParts, in_parts
 from yolo_proc.stopping import LossWindow, Patience, TargetRule
+from yolo_proc.weights import load_weights
 
 VERSION = 1
 

@@ -37,7 +37,6 @@ from yolo_proc.events import (
 )
 from yolo_proc.judge import measure_loss
 from yolo_proc.learn import learn
-from yolo_proc.model import model_from_checkpoint
 from yolo_proc.pacing import Pace, decay_to_begin, rise_again
 from yolo_proc.report import Drops, dominant_term, metrics_row, not_finite_line, weighted_terms
 from yolo_proc.runs import write_metrics
@@ -47,6 +46,7 @@ from yolo_proc.sheets import write_predictions, write_preview
 from yolo_proc.step import NotFiniteError, StepResult
 from yolo_proc.stopping import Estimate
 from yolo_proc.stream import Batch, Stream, batches
+from yolo_proc.weights import model_from_checkpoint
 
 TARGET_IMAGES = 1000
 CALIBRATION_IMAGES = 1000

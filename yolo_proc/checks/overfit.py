@@ -46,9 +46,7 @@ MIN_IOU = 0.7
 FOUND = 0.9
 ON_A_LABEL = 0.5  # the least IoU with a label of a detection that is not false
 FALSE, FALSE_SGD = 0.5, 2.0
-TRIES = (
-    4  # at finding that a loss changes by itself: of two pictures a shuffle leaves each in its place half of the time
-)
+TRIES = 4  # to see that a loss changes by itself: a shuffle may leave two pictures in their places
 OTHER_RATE = 30.0
 DECODING = DecodeConfig(confidence=0.5, max_iou=1.0)  # no suppression: labels may overlap
 

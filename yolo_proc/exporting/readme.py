@@ -73,9 +73,9 @@ for class_id, confidence, box in zip(found.class_ids, found.confidence, found.bo
 A picture of w x h pixels is fitted into the network's W x H, {width} x {height}: r = min(W / w, H / h),
 nw = floor(w r + 0.5), nh = floor(h r + 0.5), at least 1; it is resized to nw x nh (bilinear, antialiased, as Pillow
 does), its left upper corner at (W - nw) div 2, (H - nh) div 2, with grey 114 around. Boxes go the way back:
-x = (x' - left) w / nw, y = (y' - top) h / nh. The graph does all the rest. In pictures of
-another shape than those of training objects are small there; `export --input-size` makes a model of that shape from the
-same weights.
+x = (x' - left) w / nw, y = (y' - top) h / nh. The graph does all the rest. In pictures of another
+shape than those of training objects are small there; `export --input-size` makes a model of that shape from the same
+weights.
 
 Classes by index: {numbered}.
 

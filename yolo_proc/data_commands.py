@@ -146,6 +146,7 @@ class ConvertFlags:
     images: str = option("copy", help="copy, link (hard links) or none", choices=("copy", "link", "none"))
     classes: str | None = option(None, help="file with class names, one a line; none: what the data set says")
     skip_bad: bool = option(False, help="leave pictures out whose files are bad, and count them")
+    clip: bool = option(False, help="clip boxes that reach over the border of their picture, and count them")
     voc_from_zero: bool = option(False, help="the writer of the VOC files counted pixels from 0, not from 1")
     binary_size: str | None = option(None, help="of a binary set: WxH of its pictures; none: the pictures' own")
     binary_stride: int = option(32, help="of a binary set: pixels between the grid's slots", low=1, high=4096)
@@ -194,6 +195,7 @@ def convert(parser: FlagParser, argv: Sequence[str]) -> int:
         options=ReadOptions(
             classes=None if flags.classes is None else read_class_file(Path(flags.classes)),
             problems=Problems(skip=flags.skip_bad),
+            clip=flags.clip,
             voc_from_zero=flags.voc_from_zero,
             binary=layout if flags.binary_size is not None else None,
         ),

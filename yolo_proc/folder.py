@@ -51,6 +51,7 @@ class Folder(Source):
     skip_bad: bool = option(False, help="leave out pictures that are damaged or badly annotated")
     augmented: bool = option(False, help="augment even pictures that are marked as augmented already")
     class_file: str | None = option(None, help="file with a class name a line; none: the data set's names")
+    clip: bool = option(False, help="clip boxes that reach over the border of their picture")
     voc_from_zero: bool = option(False, help="the writer of these VOC files counted pixels from 0")
     binary_size: tuple[int, int] | None = option(None, help="of a binary set's pictures: width,height in px", low=1)
     binary_stride: int = option(32, help="of a binary set's grid, px", low=1)
@@ -65,7 +66,7 @@ class Folder(Source):
         if not self.argument or not root.exists():
             raise GeneratorError(f"generator folder:{self.argument}: no such folder (looked in {Path.cwd()})")
         names = None if self.class_file is None else read_class_file(Path(self.class_file).expanduser())
-        settings = _Settings(self.format, self.skip_bad, names, self.voc_from_zero, self._binary())
+        settings = _Settings(self.format, self.skip_bad, names, self.clip, self.voc_from_zero, self._binary())
         try:
             found = _read(root, Path.cwd(), settings, _signature(root))
         except UserError as error:
@@ -229,6 +230,7 @@ class _Settings:
     format: str
     skip_bad: bool
     classes: tuple[str, ...] | None
+    clip: bool
     voc_from_zero: bool
     binary: BinaryLayout | None
 
@@ -277,7 +279,13 @@ class _PictureSet:
 def _read(root: Path, _folder: Path, settings: _Settings, _signature: str) -> _PictureSet:
     """The pictures of a data set; `_folder` is where a relative root begins, `_signature` what it looks like."""
     problems = Problems(skip=settings.skip_bad)
-    options = ReadOptions(settings.classes, problems, settings.voc_from_zero, settings.binary)
+    options = ReadOptions(
+        classes=settings.classes,
+        problems=problems,
+        clip=settings.clip,
+        voc_from_zero=settings.voc_from_zero,
+        binary=settings.binary,
+    )
     data = formats.read_data_set(root, options, None if settings.format == "auto" else settings.format)
     about: Mapping[str, Any] = read_about(root) or {}
     layout = settings.binary or binary_from_about(about, root)
@@ -343,4 +351,5 @@ def _signature(root: Path) -> str:
 def _with_our_options(line: str) -> str:
     """A reader's line with the options as they are called here."""
     line = re.sub(r"--binary\.(\w+)", r"--generator.binary-\1", line)
-    return line.replace("--classes", "--generator.class-file").replace("--skip-bad", "--generator.skip-bad")
+    line = re.sub("--(clip|skip-bad|voc-from-zero)", r"--generator.\1", line)
+    return line.replace("--classes", "--generator.class-file")

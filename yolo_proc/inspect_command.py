@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 PLOTS, UNUSUAL = "plots.png", "unusual.png"
 COMPARED = 16  # scenes that are drawn again to see whether they are the same
 _OF_GENERATORS = ("count", "stream", "augment")
-_OF_DATA_SETS = ("format", "classes", "voc-from-zero", "binary.")
+_OF_DATA_SETS = ("format", "classes", "clip", "voc-from-zero", "binary.")
 _OF_RUNS = ("image-size", "model.strides", "model.anchors", "model.anchors-per-grid")
 
 
@@ -56,6 +56,7 @@ class InspectFlags:
     json: bool = option(False, help="print JSON")
     format: str | None = option(None, help="of a data set; none: what the folder looks like", choices=FORMAT_NAMES)
     classes: str | None = option(None, help="file with class names, one a line; none: what the data set says")
+    clip: bool = option(False, help="clip boxes that reach over the border of their picture, and count them")
     voc_from_zero: bool = option(False, help="the writer of the VOC files counted pixels from 0, not from 1")
     binary_size: str | None = option(None, help="of a binary set: WxH of its pictures; none: what yolo_proc.json says")
     binary_stride: int = option(32, help="of a binary set: pixels between the grid's slots", low=1, high=4096)
@@ -169,6 +170,7 @@ def _inspect_data_set(work: _Work, folder: Path) -> "Inspection":
     options = ReadOptions(
         classes=None if flags.classes is None else read_class_file(Path(flags.classes)),
         problems=Problems(skip=True),
+        clip=flags.clip,
         voc_from_zero=flags.voc_from_zero,
         binary=_binary_layout(flags),
     )

@@ -301,7 +301,7 @@ def _annotations(info: _Info, options: ReadOptions, fractions: Counter[str]) -> 
     for record in range(info.count):
         slots = np.array(labels[record])
         try:
-            items = _items(slots, codec, path, record)
+            items = _items(slots, codec, path, record, options)
         except AnnotationError as error:
             options.problems.met(error)
             continue
@@ -309,7 +309,7 @@ def _annotations(info: _Info, options: ReadOptions, fractions: Counter[str]) -> 
         yield Annotation(f"image_{record:0{digits}d}.png", layout.width, layout.height, items, record=record)
 
 
-def _items(slots: Slots, codec: LabelCodec, path: Path, record: int) -> tuple[Item, ...]:
+def _items(slots: Slots, codec: LabelCodec, path: Path, record: int, options: ReadOptions) -> tuple[Item, ...]:
     """The objects of one record, in the order of their slots.
 
     Args:
@@ -349,7 +349,8 @@ def _items(slots: Slots, codec: LabelCodec, path: Path, record: int) -> tuple[It
     items = []
     for slot, class_id, (x0, y0, x1, y1) in zip(held.tolist(), class_ids.tolist(), boxes_xyxy.tolist(), strict=True):
         place = f"record {record}, slot {slot}"
-        items.append(Item(checked_box((x0, y0, x1, y1), *codec.frame, path, place), class_id))
+        box = checked_box((x0, y0, x1, y1), *codec.frame, path, place, options)
+        items += [] if box is None else [Item(box, class_id)]
     return tuple(items)
 
 

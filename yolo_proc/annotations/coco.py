@@ -228,7 +228,8 @@ def _annotation(
             if number in part.seen:
                 raise entry.error("id", "every id once", "value")
             part.seen.add(number)
-        items.append(_item(entry, part, index, width, height))
+        item = _item(entry, part, index, (width, height), options)
+        items += [] if item is None else [item]
     return file, Annotation(file.name, width, height, tuple(items), path)
 
 
@@ -260,7 +261,9 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _item(entry: Entry, part: _Part, index: Mapping[int, int], width: int, height: int) -> Item:
+def _item(
+    entry: Entry, part: _Part, index: Mapping[int, int], size: tuple[int, int], options: ReadOptions
+) -> Item | None:
     category = entry.whole("category_id")
     if category not in index:
         raise entry.error("category_id", "the id of a category of this file", "class")
@@ -268,7 +271,7 @@ def _item(entry: Entry, part: _Part, index: Mapping[int, int], width: int, heigh
     if len(bbox) != 4:
         raise entry.error("bbox", "[x, y, width, height]", "value")
     x, y, w, h = bbox
-    xyxy = checked_box((x, y, x + w, y + h), width, height, entry.path, f"{entry.place}.bbox")
+    xyxy = checked_box((x, y, x + w, y + h), *size, entry.path, f"{entry.place}.bbox", options)
     crowd = entry.fields.get("iscrowd", 0)
     if crowd not in (0, 1):
         raise entry.error("iscrowd", "0 or 1", "value")
@@ -282,7 +285,7 @@ def _item(entry: Entry, part: _Part, index: Mapping[int, int], width: int, heigh
         (confidence,) = entry.floats("score", [entry.fields["score"]])
         if not 0 <= confidence <= 1:
             raise entry.error("score", "a number from 0 to 1", "value")
-    return Item(xyxy, index[category], points=points, confidence=confidence, ignore=bool(crowd) or is_rle)
+    return xyxy and Item(xyxy, index[category], points=points, confidence=confidence, ignore=bool(crowd) or is_rle)
 
 
 def _outline(entry: Entry, segmentation: Any, part: _Part) -> Points:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from yolo_proc.annotations import binary, coco, scredit, voc, yolo_txt
 from yolo_proc.annotations.about import binary_from_about, read_about
 from yolo_proc.annotations.layout import Layout
-from yolo_proc.annotations.records import DataSet, ReadOptions
+from yolo_proc.annotations.records import DataSet, ReadOptions, Tally
 from yolo_proc.errors import ConfigError, DataError
 from yolo_proc.options import nearest
 
@@ -65,15 +65,21 @@ def read_data_set(root: Path | str, options: ReadOptions, format: str | None = N
     about = read_about(place) or {}
     if name == "binary" and options.binary is None:
         options = replace(options, binary=binary_from_about(about, place))
+    options = replace(options, tally=Tally())
     if about.get("complete") is not False:
-        return FORMATS[name].read(place, options)
+        return _with_tally(FORMATS[name].read(place, options), options.tally)
     incomplete = f"{place}: not complete, the command that wrote it was interrupted"
     try:
         found = FORMATS[name].read(place, options)
     except DataError as error:
         error.args = (f"{error} ({incomplete})",)
         raise
+    found = _with_tally(found, options.tally)
     return replace(found, notes=(*found.notes, incomplete))
+
+
+def _with_tally(data: DataSet, tally: Tally) -> DataSet:
+    return replace(data, notes=(*data.notes, *tally.lines()))
 
 
 def find_format(root: Path) -> str:

@@ -22,6 +22,7 @@ Box = tuple[float, float, float, float]
 SPLITS = ("train", "val")  # the names of the parts of a data set, in order
 # Files round their coordinates: a box this far outside of its picture is clipped, not refused. Pixels.
 TOLERANCE = 1.0
+_NOTHING_PX = 0.01  # what nine digits, or single precision, make of a box at the border; not worth a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,29 @@ class Problems:
         return Counter(error.reason for error in self.errors)
 
 
+@dataclass
+class Tally:
+    """What reading changed or left out, by what it is: each with its number and the first place.
+
+    Attributes:
+        counts: by words that follow a number: "boxes reached over the border and are clipped".
+        first: the place of the first, by the same words.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    first: dict[str, str] = field(default_factory=dict)
+
+    def add(self, what: str, where: Path | str, count: int = 1) -> None:
+        """Counts `count` more; `where` is the file, with the place in it where there is one."""
+        if count:
+            self.counts[what] += count
+            self.first.setdefault(what, f"{where}")
+
+    def lines(self) -> tuple[str, ...]:
+        """For the user: `7 boxes reached over the border and are clipped (first: a.txt: line 3)`."""
+        return tuple(f"{count:,} {what} (first: {self.first[what]})" for what, count in sorted(self.counts.items()))
+
+
 @dataclass(frozen=True)
 class BinaryLayout:
     """What a binary set's files do not say.
@@ -167,6 +191,8 @@ class ReadOptions:
     Attributes:
         classes: names given by the user; None: what the data set says.
         problems: what to do with a bad picture.
+        tally: what is changed or left out; `read_data_set` takes a new one and puts its lines among the notes.
+        clip: a box that reaches over the border of its picture is clipped; else it is refused.
         voc_from_zero: the writer of VOC files counted pixels from 0.
         binary: of a binary set.
         max_pixels: a picture that claims more is refused by its header.
@@ -174,6 +200,8 @@ class ReadOptions:
 
     classes: tuple[str, ...] | None = None
     problems: Problems = field(default_factory=Problems)
+    tally: Tally = field(default_factory=Tally)
+    clip: bool = False
     voc_from_zero: bool = False
     binary: BinaryLayout | None = None
     max_pixels: int = 100_000_000
@@ -203,12 +231,18 @@ class DataSet:
         return tuple(one for part in self.splits.values() for one in part)
 
 
-def checked_box(xyxy: Box, width: int, height: int, path: Path | str, place: str) -> Box:
-    """The box clipped to its picture, if it is one.
+def checked_box(
+    xyxy: Box, width: int, height: int, path: Path | str, place: str, options: ReadOptions | None = None
+) -> Box | None:
+    """The box clipped to its picture; None where `options.clip` leaves nothing of it.
+
+    What is clipped is counted in `options.tally`.
 
     Raises:
-        AnnotationError: not finite, swapped corners, no area, or outside by more than `TOLERANCE` pixels.
+        AnnotationError: not finite, swapped corners, no area, or outside by more than `TOLERANCE` pixels where
+            `options.clip` is not set.
     """
+    options = options or ReadOptions()
     x0, y0, x1, y1 = xyxy
     shown = f"x0, y0, x1, y1 = {x0:g}, {y0:g}, {x1:g}, {y1:g}"
     if not all(math.isfinite(value) for value in xyxy):
@@ -217,9 +251,16 @@ def checked_box(xyxy: Box, width: int, height: int, path: Path | str, place: str
         raise AnnotationError(path, place, "x0 < x1 and y0 < y1", shown, reason="swapped")
     if x1 == x0 or y1 == y0:
         raise AnnotationError(path, place, "a box with an area", shown, reason="degenerate")
-    if x0 < -TOLERANCE or y0 < -TOLERANCE or x1 > width + TOLERANCE or y1 > height + TOLERANCE:
-        raise AnnotationError(path, place, f"a box inside the {width} x {height} picture", shown, reason="outside")
     clipped = (max(x0, 0.0), max(y0, 0.0), min(x1, float(width)), min(y1, float(height)))
-    if clipped[0] >= clipped[2] or clipped[1] >= clipped[3]:
-        raise AnnotationError(path, place, f"a box inside the {width} x {height} picture", shown, reason="outside")
+    over = max(-x0, -y0, x1 - width, y1 - height)
+    is_empty = clipped[0] >= clipped[2] or clipped[1] >= clipped[3]
+    if (is_empty or over > TOLERANCE) and not options.clip:
+        found = f"{shown}; --clip clips such boxes, and leaves out those that lie outside"
+        raise AnnotationError(path, place, f"a box inside the {width} x {height} picture", found, reason="outside")
+    where = f"{path}: {place}"
+    if is_empty:
+        options.tally.add("boxes lie outside of their pictures and are left out", where)
+        return None
+    if over > _NOTHING_PX:
+        options.tally.add("boxes reach over the border of their pictures and are clipped", where)
     return clipped

@@ -15,6 +15,7 @@ from yolo_proc.annotations.records import (
     SPLITS,
     Annotation,
     AnnotationError,
+    Box,
     DataSet,
     Item,
     ReadOptions,
@@ -136,10 +137,11 @@ def _annotation(picture: Path, script: Path | None, root: Path, limit: int, opti
         if item.class_id >= limit:
             place = f"items[{number}].p.category"
             raise AnnotationError(script, place, f"a class below {limit}", f"{item.category}", reason="class")
-        box = item.xyxy
+        box: Box | None = item.xyxy
         if item.kind == "rectangle":
-            box = checked_box(item.xyxy, width, height, script, f"items[{number}]")
-        checked.append(item if box == item.xyxy else replace(item, xyxy=box))
+            box = checked_box(item.xyxy, width, height, script, f"items[{number}]", options)
+        if box is not None:
+            checked.append(item if box == item.xyxy else replace(item, xyxy=box))
     return Annotation(picture.name, width, height, tuple(checked), path=picture, extra=extra)
 
 

@@ -268,8 +268,9 @@ def _annotation(
             raise AnnotationError(path, place, f"a class of {shown(known)}", shown(thing.name), reason="class")
         x0, y0, x1, y1 = thing.corners
         shift = 0 if options.voc_from_zero else 1
-        xyxy = checked_box((x0 - shift, y0 - shift, x1, y1), width, height, path, place)
-        items.append(Item(xyxy, indices[thing.name], ignore=thing.difficult))
+        xyxy = checked_box((x0 - shift, y0 - shift, x1, y1), width, height, path, place, options)
+        if xyxy is not None:
+            items.append(Item(xyxy, indices[thing.name], ignore=thing.difficult))
     return Annotation(picture.name, width, height, tuple(items), picture)
 
 

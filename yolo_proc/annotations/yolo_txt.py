@@ -61,7 +61,9 @@ def read(root: Path, options: ReadOptions) -> DataSet:
     return DataSet(folder.path, "yolo", classes, splits, (*notes, *lines))
 
 
-def parse_labels(text: str, path: Path | str, width: int, height: int, classes: int = MAX_CLASSES) -> tuple[Item, ...]:
+def parse_labels(
+    text: str, path: Path | str, width: int, height: int, classes: int = MAX_CLASSES, options: ReadOptions | None = None
+) -> tuple[Item, ...]:
     """The objects of one label file.
 
     Args:
@@ -69,19 +71,23 @@ def parse_labels(text: str, path: Path | str, width: int, height: int, classes: 
         path: of the file, for messages.
         width, height: pixels of the upright picture.
         classes: how many there are.
+        options: see `ReadOptions`.
 
     Raises:
         AnnotationError: a line that is no object of the picture.
     """
+    options = options or ReadOptions()
     items = []
     for number, line in enumerate(text.split("\n"), start=1):
         fields = line.split()
         if fields:
-            items.append(_parse_line(fields, path, f"line {number}", (width, height), classes))
-    return tuple(items)
+            items.append(_parse_line(fields, path, f"line {number}", (width, height), classes, options))
+    return tuple(item for item in items if item is not None)
 
 
-def _parse_line(fields: list[str], path: Path | str, place: str, size: tuple[int, int], classes: int) -> Item:
+def _parse_line(
+    fields: list[str], path: Path | str, place: str, size: tuple[int, int], classes: int, options: ReadOptions
+) -> Item | None:
     if len(fields) < 5 or (len(fields) > 6 and len(fields) % 2 == 0):
         expected = "`class cx cy w h`, the same with a confidence, or a class and at least three points"
         raise AnnotationError(path, place, expected, f"{len(fields)} fields", reason="syntax")
@@ -95,13 +101,15 @@ def _parse_line(fields: list[str], path: Path | str, place: str, size: tuple[int
     width, height = size
     if len(numbers) > 5:
         points = tuple((x * width, y * height) for x, y in zip(numbers[::2], numbers[1::2], strict=True))
-        return Item(checked_box(_bounds_xyxy(points), width, height, path, place), category, points=points)
+        box = checked_box(_bounds_xyxy(points), width, height, path, place, options)
+        return box and Item(box, category, points=points)
     cx, cy, w, h = (value * side for value, side in zip(numbers, (width, height) * 2, strict=False))
     x0, y0, x1, y1 = (float(value) for value in cxcywh_to_xyxy([cx, cy, w, h])[0])
     confidence = numbers[4] if len(numbers) == 5 else None
     if confidence is not None and not 0 <= confidence <= 1:
         raise AnnotationError(path, place, "a confidence from 0 to 1 as the sixth field", fields[5], reason="value")
-    return Item(checked_box((x0, y0, x1, y1), width, height, path, place), category, confidence=confidence)
+    box = checked_box((x0, y0, x1, y1), width, height, path, place, options)
+    return box and Item(box, category, confidence=confidence)
 
 
 def _parse_class(field: str, path: Path | str, place: str, classes: int) -> int:
@@ -225,7 +233,7 @@ def _annotation(folder: Folder, picture: Path, label: Path, classes: int, option
     width, height = picture_size(folder.checked(picture), max_pixels=options.max_pixels)
     items: tuple[Item, ...] = ()
     if folder.checked(label).exists():
-        items = parse_labels(read_text(label), label, width, height, classes)
+        items = parse_labels(read_text(label), label, width, height, classes, options)
     return Annotation(picture.name, width, height, items, picture)
 
 

@@ -12,11 +12,17 @@ a traceback and exits with the class's `exit_code`. Our own bugs are assertions 
     `-- TrainingError       1   the training itself failed: a non-finite loss, a failed check
 """
 
+LONGEST = 2000  # characters of a message; names and values come from files and command lines, as long as they like
+
 
 class YoloProcError(Exception):
     """Base of every error that is shown as one line."""
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        """Return the message as one line that a terminal can show."""
+        return one_line(super().__str__())
 
 
 class UserError(YoloProcError):
@@ -43,3 +49,17 @@ class TrainingError(YoloProcError):
     """The training failed: a loss or a gradient that is not finite, or a failed check."""
 
     exit_code = 1
+
+
+def one_line(text: str) -> str:
+    """Return a text on one line: what is not printable as its escape, and what is too long without its middle.
+
+    A file's name may hold a line end, the escape sequence of a terminal, a sign that turns the direction of
+    writing, or bytes that are no text.
+    """
+    line = " ".join(part.strip() for part in text.split("\n") if part.strip())
+    if not line.isprintable():
+        line = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
+    if len(line) > LONGEST:
+        line = f"{line[: LONGEST * 3 // 4]} [...] {line[-LONGEST // 4 :]}"
+    return line

@@ -17,9 +17,10 @@ ORDER = """
     errors locking options config rng boxes checks.finding annotations.records picture_headers pictures letterbox scene
     outlines typefaces raster painter canvas generator configfile events
     augment workers datasets.pool stream fingerprint grids nms codec contract matching cocomap
-    annotations.layout annotations.polygons annotations.checked_json annotations.classes annotations.common
+    annotations.layout annotations.polygons annotations.checked_json annotations.common annotations.classes
     annotations.about
-    annotations.script_json annotations.script annotations.scredit annotations.yolo_yaml annotations.yolo_txt
+    annotations.script_json annotations.script annotations.scredit
+    annotations.yolo_yaml annotations.yolo_darknet annotations.yolo_folders annotations.yolo_lines annotations.yolo_txt
     annotations.voc annotations.coco annotations.binary annotations.formats
     folder mix datasets.scenefiles datasets.setwriter datasets.chunks datasets.generate datasets.convert
     inspection.duplicates inspection.measure inspection.outliers inspection.encoding inspection.statistics

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from yolo_proc.annotations.checked_json import Entry, read_object
-from yolo_proc.annotations.classes import SET_FILE, resolve_classes
+from yolo_proc.annotations.classes import NOTES_FILE, SET_FILE, resolve_classes
 from yolo_proc.annotations.common import Folder, checked_name, lost_details
 from yolo_proc.annotations.layout import Layout, Listed
 from yolo_proc.annotations.polygons import Points, areas_and_texts, box_rle
@@ -55,7 +55,7 @@ def looks_like(root: Path) -> bool:
 
 def _json_files(folder: Path) -> list[Path]:
     """By name, those called `instances...` first."""
-    files = [path for path in folder.glob("*.json") if path.name != SET_FILE and path.is_file()]
+    files = [path for path in folder.glob("*.json") if path.name not in (SET_FILE, NOTES_FILE) and path.is_file()]
     return sorted(files, key=lambda path: (not path.name.startswith(PREFIX), path.name))
 
 

@@ -36,7 +36,12 @@ FORMATS: Mapping[str, Format] = {
         scredit.ScreditLayout,
         "pictures beside a folder annotations with their scripts",
     ),
-    "yolo": Format(yolo_txt.read, yolo_txt.looks_like, yolo_txt.YoloLayout, "data.yaml, or images/ and labels/"),
+    "yolo": Format(
+        yolo_txt.read,
+        yolo_txt.looks_like,
+        yolo_txt.YoloLayout,
+        "data.yaml, obj.data, images/ and labels/, or pictures with .txt beside them",
+    ),
     "coco": Format(coco.read, coco.looks_like, coco.CocoLayout, "annotations/instances_train.json or the like"),
     "voc": Format(voc.read, voc.looks_like, voc.VocLayout, "JPEGImages/ and Annotations/"),
     "binary": Format(binary.read, binary.looks_like, None, "images.bin, labels.bin and image_set_info.json"),
@@ -95,6 +100,9 @@ def find_format(root: Path) -> str:
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
-        raise DataError(f"{root}: looks like {' and like '.join(fitting)}; the format must be given")
+        raise DataError(
+            f"{root}: looks like {' and like '.join(fitting)}; the format must be given "
+            "(convert --from, inspect --format, --generator.format)"
+        )
     looked = "; ".join(f"{name}: {one.signs}" for name, one in FORMATS.items())
     raise DataError(f"{root}: no data set found in it; looked for {looked}")

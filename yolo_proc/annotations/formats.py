@@ -1,5 +1,6 @@
 """All annotation formats by name, and which of them a folder holds."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -84,6 +85,14 @@ def read_data_set(root: Path | str, options: ReadOptions, format: str | None = N
 
 
 def _with_tally(data: DataSet, tally: Tally) -> DataSet:
+    """The data set with the lines of the tally; objects that are there twice are counted too."""
+    for annotation in data.annotations:
+        if len({item.xyxy for item in annotation.items}) < len(annotation.items):
+            labels = Counter((item.xyxy, item.category) for item in annotation.items if item.is_label)
+            again = labels.total() - len(labels)
+            tally.add(
+                "objects have the class and the box of another; delete them", annotation.path or annotation.name, again
+            )
     return replace(data, notes=(*data.notes, *tally.lines()))
 
 

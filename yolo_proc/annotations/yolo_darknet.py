@@ -22,17 +22,23 @@ MAX_BYTES = 1 << 16
 
 
 def find_darknet(root: Path) -> Path | None:
-    """The `obj.data` of a folder, the only other `.data` in it, or the file itself where the user named one."""
+    """The `obj.data` of a folder, the only other `.data` in it, or the file itself where the user named one.
+
+    Darknet's own folder has it in `data` or in `cfg`.
+    """
     if root.suffix.lower() == ".data" and root.is_file():
         return root
-    if (root / USUAL).is_file():
-        return root / USUAL
-    try:
-        files = [root / name for name in sorted(os.listdir(root)) if name.lower().endswith(".data")]  # noqa: PTH208
-    except OSError:
-        return None
-    files = [path for path in files if _describes(path)]
-    return files[0] if len(files) == 1 else None
+    for place in (root, root / "data", root / "cfg"):
+        if (place / USUAL).is_file():
+            return place / USUAL
+        try:
+            files = [place / name for name in sorted(os.listdir(place)) if name.lower().endswith(".data")]  # noqa: PTH208
+        except OSError:
+            continue
+        files = [path for path in files if _describes(path)]
+        if len(files) == 1:
+            return files[0]
+    return None
 
 
 def _describes(path: Path) -> bool:

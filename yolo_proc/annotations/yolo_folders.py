@@ -64,12 +64,11 @@ def _described(root: Path, folders: Sequence[Path], everything: Path | None, ins
     for folder in folders:
         parts[split_of(folder.name) or ""].append(folder / inside)
     train = parts["train"]
-    if everything is not None and not train:
-        if not parts["val"]:
-            train, parts["test"] = [everything], []
-        else:  # beside a folder for validation the rest is for training
-            train = [*parts[""], *(path for path in _entries(everything) if _is_picture(path))]
-    elif everything is None and not train and not parts["val"]:
+    if not train and everything is not None:  # beside folders for other things the rest is for training
+        train = [*parts[""], *(path for path in _entries(everything) if _is_picture(path))]
+        if not parts["val"] and not parts["test"]:
+            train = [everything]
+    if not train and not parts["val"]:
         train, parts["test"] = parts["test"], []
     sources = {"train": tuple(train), "val": tuple(parts["val"])}
     if not sources["val"]:
@@ -317,21 +316,25 @@ class _Finder:
         if place != source and not place.is_dir():
             return
         expected = {self.labels.of(path) for path in files if path.suffix.lower() in SUFFIXES}
+        stems = {path.with_suffix(""): path for path in expected}
         others = {self.labels.of(path): path for path in files if path.suffix.lower() in OTHER_SUFFIXES}
         for path in files if place == source else self.folder.files(place):
             if path.suffix.lower() != ".txt" or path in expected or path.name in NAME_FILES or path in others:
                 continue
             if place == source and not begins_like_labels(path):
                 continue  # a list, or something for people to read
-            self.options.problems.met(self._orphan(path, source / path.relative_to(place), expected))
+            self.options.problems.met(self._orphan(path, source / path.relative_to(place), stems))
 
-    def _orphan(self, path: Path, beside: Path, expected: set[Path]) -> AnnotationError:
+    def _orphan(self, path: Path, beside: Path, stems: Mapping[Path, Path]) -> AnnotationError:
+        twin = stems.get(path.with_suffix(""))
+        if twin is not None:
+            wanted = "one label file for a picture"
+            return AnnotationError(path, "", wanted, f"{twin.name} beside it; delete one", reason="duplicate-name")
         inner = Path(stem_of_picture(path))
-        if inner.suffix.lower() in SUFFIXES:
-            right = path.with_name(f"{inner.stem}.txt")
+        right = stems.get(path.with_name(inner.stem))
+        if right is not None and inner.suffix.lower() in SUFFIXES:
             wanted = f"a label file to be called after its picture without the suffix, {right.name}"
-            if right in expected:
-                return AnnotationError(path, "", wanted, f"{path.name}; rename it", reason="missing-image")
+            return AnnotationError(path, "", wanted, f"{path.name}; rename it", reason="missing-image")
         wanted = f"a picture {beside.with_suffix('')} with one of the suffixes {', '.join(sorted(SUFFIXES))}"
         return AnnotationError(path, "", wanted, "none", reason="missing-image")
 

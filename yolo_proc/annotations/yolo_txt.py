@@ -81,7 +81,7 @@ def _describe(root: Path) -> tuple[Folder, Description]:
         return folder, read_description(file, folder)
     file = find_darknet(root)
     if file is not None:
-        folder = Folder(file.parent)
+        folder = Folder(root if root.is_dir() else file.parent)
         return folder, read_darknet(file, folder)
     found = describe_folders(root)
     if found is None:

@@ -336,7 +336,7 @@ def _about_encoding(found: Statistics) -> Iterator[str]:
     finer = max(encoding.grids[0].stride // 2, 4)
     advice = {
         SLOT_TAKEN: f"share their slot with another; a smaller stride (--model.strides {finer}) or more anchors "
-        "(--model.anchors-per-grid) would keep them",
+        "(--model.anchors-per-grid) would keep them, unless they are labelled twice",
         "min_visible": "are hidden beyond --labels.min-visible",
         "min_in_frame": "are cut off beyond --labels.min-in-frame",
         "min_box_px": f"are smaller than --labels.min-box-px in {width} pixels; a larger --image-size would keep them",

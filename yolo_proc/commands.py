@@ -186,6 +186,7 @@ def _evaluate(
     kinds: list[Literal["ema", "raw"]] = [kind for kind in ("ema", "raw") if flags.weights in (kind, "both")]
     detectors = {kind: Detector.load(path, weights=kind, input_size=input_size, device=ours.device) for kind in kinds}
     stream = Stream.from_config(run, "test", picture_size=size)
+    _print_notes(stream.notes)
     models: dict[str, Yolo] = {kind: detector.model_for(*stream.scene_size) for kind, detector in detectors.items()}
     frame = next(iter(models.values())).codec.frame
     torch.set_num_threads(ours.threads or processors())
@@ -244,6 +245,7 @@ def preview(parser: FlagParser, argv: Sequence[str]) -> int:
     from yolo_proc.stream import Stream
 
     stream = Stream.from_config(config, flags.stream)
+    _print_notes(stream.notes)
     scenes = [stream[index] for index in range(flags.count)]
     write_png(flags.out, preview_sheet(scenes, stream.classes, limits=config.labels))
     labels = sum(len(scene.objects) for scene in scenes)

@@ -88,6 +88,8 @@ def generate(parser: FlagParser, argv: Sequence[str]) -> int:
         except Interrupt:
             print(f"{order.out}: stopped at once; the same command goes on from there", file=sys.stderr)
             return 128 + (signal_number() or 2)
+    for note in summary.notes:
+        print(note, file=sys.stderr)
     for line in summary.lines():
         print(line)
     return 0 if summary.complete else 128 + (signal_number() or 2)

@@ -157,7 +157,7 @@ def _inspect_generator(work: _Work) -> "Inspection":
     source = StreamSource(stream, flags.count)
     found = _measure(source)
     name = work.config.generator.name
-    inspection = Inspection(name, "generator", _sum_up(work, found, source.classes), work.notes)
+    inspection = Inspection(name, "generator", _sum_up(work, found, source.classes), (*work.notes, *stream.notes))
     inspection = replace(inspection, timing=source.timing, determinism=determinism)
     return _with_pictures(work, inspection, found, source, file_stem(name))
 

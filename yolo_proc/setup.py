@@ -124,7 +124,7 @@ def _check_source(stream: Stream, config: Config) -> tuple[str, ...]:
         return ()
     for name in ("validation", "calibration", *(["target"] if config.target_loss is not None else [])):
         stream.generator.check(name, augmented=False)
-    return stream.generator.notes()
+    return stream.notes
 
 
 def _resumed_session(config: Config, device: torch.device, resume_from: Path, accept_changed_data: bool) -> Session:

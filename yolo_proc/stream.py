@@ -109,6 +109,11 @@ class Stream:
         """(width, height) in pixels of every scene."""
         return self.picture_size or (self.image_size, self.image_size)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Lines for the user on where the scenes come from: what of a folder is left out, or changed."""
+        return self.generator.notes() if isinstance(self.generator, Source) else ()
+
     def __getitem__(self, index: int) -> Scene:
         """Scene `index`, from 0; there is no last one.
 

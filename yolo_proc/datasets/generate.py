@@ -37,6 +37,7 @@ class Summary:
         lost: how often the format could not say something, by what.
         complete: whether all is written.
         made_before: nothing was left to do.
+        notes: lines for the user on where the scenes come from.
     """
 
     order: Order
@@ -47,6 +48,7 @@ class Summary:
     lost: Counter[str] = field(default_factory=Counter)
     complete: bool = False
     made_before: bool = False
+    notes: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """For a terminal."""
@@ -109,6 +111,7 @@ def generate(
             summary.complete = True
     if summary.complete:
         shutil.rmtree(order.out / RECORDS, ignore_errors=True)
+    summary.notes = stream.notes
     return summary
 
 

@@ -36,7 +36,7 @@ def describe_folders(root: Path) -> Description | None:
         return _described(root, _folders(images), everything=images) if _has_labels(root) else None
     for inside in ("images", "."):
         parts = [folder for folder in _folders(root) if split_of(folder.name) and _is_part(folder, inside)]
-        if parts:
+        if any(_has_labels(folder) if inside == "images" else _has_labels_beside(folder) for folder in parts):
             return _described(root, parts, everything=None, inside=inside)
     if _has_labels_beside(root):
         return Description(root, None, {"train": (root,)})
@@ -48,9 +48,7 @@ def _has_labels(root: Path) -> bool:
 
 
 def _is_part(folder: Path, inside: str) -> bool:
-    if inside == "images":
-        return (folder / "images").is_dir() and (folder / "labels").is_dir()
-    return _has_labels_beside(folder)
+    return (folder / "images").is_dir() if inside == "images" else any(_is_picture(path) for path in _entries(folder))
 
 
 def _described(root: Path, folders: Sequence[Path], everything: Path | None, inside: str = ".") -> Description:
@@ -77,7 +75,11 @@ def _described(root: Path, folders: Sequence[Path], everything: Path | None, ins
 
 
 def _folders(folder: Path) -> list[Path]:
-    return [path for path in _entries(folder) if path.is_dir()]
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(folder / one.name for one in entries if one.is_dir() and not one.name.startswith("."))
+    except OSError:
+        return []
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -95,9 +97,11 @@ def _is_picture(path: Path) -> bool:
 def _has_labels_beside(folder: Path) -> bool:
     """Whether pictures have text files beside them that begin like label files."""
     entries = _entries(folder)
+    texts = [path for path in entries if path.suffix.lower() == ".txt"]
+    if not texts:
+        return False
     stems = {path.stem for path in entries if path.suffix.lower() in SUFFIXES}
-    texts = [path for path in entries if path.suffix.lower() == ".txt" and path.stem in stems]
-    return any(begins_like_labels(path) for path in texts[:_LOOKED_AT])
+    return any(begins_like_labels(path) for path in [path for path in texts if path.stem in stems][:_LOOKED_AT])
 
 
 def begins_like_labels(path: Path) -> bool:

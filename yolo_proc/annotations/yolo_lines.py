@@ -58,6 +58,8 @@ _TRACK = "objects have a track id, which is left out"
 def split_fields(line: str) -> tuple[list[str], bool]:
     """The fields of a line, without the comment that `#` begins; and whether there is one."""
     fields = line.split()
+    if "#" not in line:
+        return fields, False
     at = next((number for number, one in enumerate(fields) if one.startswith("#")), None)
     return (fields, False) if at is None else (fields[:at], True)
 

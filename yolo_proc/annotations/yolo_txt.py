@@ -28,7 +28,6 @@ from yolo_proc.annotations.yolo_yaml import (
     other_descriptions,
     read_description,
 )
-from yolo_proc.boxes import cxcywh_to_xyxy
 from yolo_proc.pictures import picture_size
 
 # Shares of a picture from which on they are no shares: pixels, or percent. A whole object may be larger than a picture.
@@ -138,9 +137,9 @@ class _Reader:
 
     def annotations(self, pictures: Sequence[Path]) -> Iterator[Annotation]:
         """The pictures, without the bad ones."""
-        shares = Counter(self.labels.of(picture) for picture in pictures)
-        for picture in pictures:
-            label = self.labels.of(picture)
+        labels = [self.labels.of(picture) for picture in pictures]
+        shares = Counter(labels)
+        for picture, label in zip(pictures, labels, strict=True):
             try:
                 if shares[label] > 1:
                     found = f"{shares[label]} that share {label}"
@@ -251,9 +250,9 @@ class _LineParser:
         """The corners of a polygon, or none of a box, and the bounds; pixels."""
         width, height = self.size
         if is_box:
-            cx, cy, w, h = (value * side for value, side in zip(shares, (width, height) * 2, strict=True))
-            x0, y0, x1, y1 = (float(value) for value in cxcywh_to_xyxy([cx, cy, w, h])[0])
-            return (), (x0, y0, x1, y1)
+            cx, cy, w, h = shares  # an array of one box costs ten times as much
+            cx, cy, half_w, half_h = cx * width, cy * height, w * width / 2, h * height / 2
+            return (), (cx - half_w, cy - half_h, cx + half_w, cy + half_h)
         points = tuple((x * width, y * height) for x, y in zip(shares[::2], shares[1::2], strict=True))
         return points, _bounds_xyxy(points)
 

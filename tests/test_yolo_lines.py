@@ -1,0 +1,319 @@
+"""YOLO label lines: boxes, confidences, ids, keypoints, polygons, and what is refused because it may be two things."""
+
+import itertools
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_sets import put_picture, put_text
+
+from yolo_proc.annotations.formats import read_data_set
+from yolo_proc.annotations.records import YOLO_LINES, AnnotationError, Box, DataSet, ReadOptions
+from yolo_proc.annotations.yolo_lines import MEANINGS, crosses_itself
+from yolo_proc.annotations.yolo_txt import parse_labels
+from yolo_proc.cli import main
+
+YAML = "train: images/train\nval: images/train\nnames: [nut, bolt]\n"
+BOX = "0 0.375 0.375 0.5 0.5"  # of 64 x 48 pixels
+B1 = (8.0, 6.0, 40.0, 30.0)
+QUAD = "0 .125 .25 .5 .125 .625 .5 .25 .75"  # 8, 6, 40, 36
+
+
+def read_lines(root: Path, *labels: str, yaml: str | None = YAML, **options: Any) -> DataSet:
+    """A set of a picture for each text."""
+    for number, text in enumerate(labels):
+        put_picture(root / f"images/train/{number}.png")
+        put_text(root / f"labels/train/{number}.txt", text)
+    if yaml is not None:
+        put_text(root / "data.yaml", yaml)
+    return read_data_set(root, ReadOptions(**options))
+
+
+def boxes(data: DataSet) -> list[Box]:
+    return [item.xyxy for one in data.annotations for item in one.items]
+
+
+def confidences(data: DataSet) -> list[float | None]:
+    return [item.confidence for one in data.annotations for item in one.items]
+
+
+def told(data: DataSet) -> list[str]:
+    """The lines on objects, without the places."""
+    return [note.partition(" (first")[0] for note in data.notes if note[0].isdigit() and "objects" in note]
+
+
+def refused(root: Path, *labels: str, reason: str = "ambiguous", **given: Any) -> str:
+    with pytest.raises(AnnotationError) as caught:
+        read_lines(root, *labels, **given)
+    assert caught.value.reason == reason, str(caught.value)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def pose(number: int, each: int, *, tail: str = "", seed: int = 1) -> str:
+    """B1 with keypoints in it, the visibility of the last is 2."""
+    rng = random.Random(seed)
+    fields = [BOX]
+    for one in range(number):
+        fields += [f"{rng.uniform(0.15, 0.6):.3f} {rng.uniform(0.15, 0.6):.3f}"]
+        fields += [str(2 if one == number - 1 else rng.randrange(3))] * (each == 3)
+    return " ".join(fields) + tail
+
+
+# Keypoints
+
+
+@pytest.mark.parametrize(("number", "each"), [(1, 2), (1, 3), (2, 2), (4, 3), (5, 2), (8, 2), (17, 3), (21, 3)])
+@pytest.mark.parametrize(("tail", "confidence"), [("", None), (" 0.75", 0.75), (" 0.75 3", 0.75)])
+def test_the_box_of_a_pose_is_fields_1_to_4(
+    number: int, each: int, tail: str, confidence: float | None, tmp_path: Path
+) -> None:
+    yaml = f"{YAML}kpt_shape: [{number}, {each}]\n"
+    data = read_lines(tmp_path, pose(number, each, tail=tail), f"{BOX}\n{BOX} 0.5\n", yaml=yaml)
+    assert boxes(data) == [B1] * 3
+    assert confidences(data) == [confidence, None, 0.5]
+    assert "1 objects have keypoints, which are left out" in told(data)
+    assert all(item.points == () for one in data.annotations for item in one.items)
+
+
+def test_a_line_of_another_length_than_kpt_shape_says_is_refused(tmp_path: Path) -> None:
+    yaml = f"{YAML}kpt_shape:\n- 4\n- 3\n"
+    line = refused(tmp_path, QUAD, yaml=yaml, reason="syntax")
+    assert "17 fields, as `kpt_shape: [4, 3]` says, found 9 fields" in line
+    assert "--yolo-lines segments: a polygon" in line
+    assert boxes(read_lines(tmp_path, QUAD, yaml=yaml, yolo_lines="segments")) == [(8.0, 6.0, 40.0, 36.0)]
+
+
+@pytest.mark.parametrize(
+    "shape", ["17", "[17]", "[17, 3, 1]", "[17, 4]", "[0, 3]", "[x, 3]", "[[1], 3]", "{a: 1}", "[²,3]"]
+)
+def test_a_kpt_shape_that_is_none_is_refused(shape: str, tmp_path: Path) -> None:
+    line = refused(tmp_path, BOX, yaml=f"{YAML}kpt_shape: {shape}\n", reason="value")
+    assert "kpt_shape: expected how many keypoints" in line
+
+
+@pytest.mark.parametrize(("number", "each"), [(1, 2), (2, 2), (2, 3), (4, 3), (8, 2), (17, 2)])
+@pytest.mark.parametrize("count", [1, 4])
+def test_a_pose_without_data_yaml_is_never_read_as_a_polygon(
+    number: int, each: int, count: int, tmp_path: Path
+) -> None:
+    lines = [pose(number, each, seed=seed) for seed in range(count)]
+    line = refused(tmp_path, *lines, yaml=None)
+    assert f"{tmp_path}/labels/train/0.txt: line 1: expected a line that can be read in one way" in line
+    assert "(--yolo-lines box)" in line
+    data = read_lines(tmp_path, *lines, yaml=None, yolo_lines="box")
+    assert boxes(data) == [B1] * count
+    assert told(data) == [f"{count} objects have fields behind the box, which are left out"]
+
+
+@pytest.mark.parametrize(("number", "each"), [(4, 2), (2, 3), (4, 3), (8, 2), (17, 2)])
+def test_a_pose_whose_data_yaml_has_lost_kpt_shape_is_refused(number: int, each: int, tmp_path: Path) -> None:
+    # Taken for polygons, some of these cross themselves, or every third number is a visibility.
+    assert "--yolo-lines box" in refused(tmp_path, *[pose(number, each, seed=seed) for seed in range(4)])
+
+
+def test_poses_of_an_odd_number_of_keypoints_are_no_polygons(tmp_path: Path) -> None:
+    line = refused(tmp_path, pose(3, 3), reason="syntax")
+    assert "14 fields (--yolo-lines box: " in line
+    assert "--yolo-lines segments+confidence: a polygon with a confidence" in line
+
+
+# Confidences and track ids
+
+
+def test_ids_that_count_on_show_a_tracker(tmp_path: Path) -> None:
+    data = read_lines(tmp_path, f"{BOX} 0.87 1\n", f"{BOX} 0.5 1\n{BOX} 1 2.0\n{BOX}")
+    assert boxes(data) == [B1] * 4
+    assert confidences(data) == [0.87, 0.5, 1.0, None]
+    assert told(data)[0] == "3 objects have a track id, which is left out"
+
+
+@pytest.mark.parametrize("number", ["1", "0", "1.0"])
+def test_a_tracker_of_one_object_may_be_a_triangle(number: str, tmp_path: Path) -> None:
+    text = f"{BOX} 0.87 {number}\n"
+    line = refused(tmp_path, text, text)
+    assert (
+        "7 fields: a polygon (--yolo-lines segments) or a box with a confidence and a track id (--yolo-lines track)"
+        in line
+    )
+    assert boxes(read_lines(tmp_path, text, text, yolo_lines="track")) == [B1] * 2
+    triangle = parse_labels(text, "x", 64, 48, options=ReadOptions(yolo_lines="segments"))[0]
+    assert triangle.points == ((24.0, 18.0), (32.0, 24.0), (0.87 * 64, float(number) * 48))
+
+
+def test_polygons_of_a_tracker(tmp_path: Path) -> None:
+    data = read_lines(tmp_path, f"{QUAD} 0.5 1\n", "0 .125 .25 .5 .125 .625 .5 0.25 7\n")
+    assert boxes(data) == [(8.0, 6.0, 40.0, 36.0), (8.0, 6.0, 40.0, 24.0)]
+    assert confidences(data) == [0.5, 0.25]
+    assert told(data) == ["2 objects have a track id, which is left out"]
+    (tmp_path / "labels/train/1.txt").write_text(f"{QUAD} .1 .2 0.5 1\n")
+    with pytest.raises(AnnotationError, match=r"\(--yolo-lines segments\).*\(--yolo-lines segments\+track\)"):
+        read_data_set(tmp_path, ReadOptions())
+    data = read_data_set(tmp_path, ReadOptions(yolo_lines="segments"))
+    assert boxes(data)[0] == (8.0, 6.0, 40.0, 48.0)
+
+
+def test_polygons_with_a_confidence_are_read_where_the_user_says_so(tmp_path: Path) -> None:
+    assert "--yolo-lines segments+confidence" in refused(tmp_path, f"{QUAD} 0.5", reason="syntax")
+    data = read_lines(tmp_path, f"{QUAD} 0.5", yolo_lines="segments+confidence")
+    assert (boxes(data), confidences(data)) == ([(8.0, 6.0, 40.0, 36.0)], [0.5])
+    line = refused(tmp_path, QUAD, yolo_lines="segments+confidence", reason="syntax")
+    assert "expected a polygon with a confidence, as --yolo-lines segments+confidence says, found 9 fields" in line
+
+
+def test_a_sixth_field_that_is_no_confidence_names_the_option(tmp_path: Path) -> None:
+    line = refused(tmp_path, f"{BOX} 7", reason="value")
+    assert "line 1: expected a confidence from 0 to 1 as field 6, found 7; --yolo-lines box" in line
+    data = read_lines(tmp_path, f"{BOX} 7", yolo_lines="box")
+    assert (boxes(data), confidences(data)) == ([B1], [None])
+
+
+# Polygons
+
+
+def test_ordinary_polygons_are_read(tmp_path: Path) -> None:
+    """Sets of polygons as people have them: as many points as each needs, with a description or without."""
+    rng = random.Random(3)
+    lines, expected = [], []
+    for corners in (3, 4, 4, 7, 12, 30):
+        x, y, radius = rng.uniform(0.3, 0.7), rng.uniform(0.3, 0.7), rng.uniform(0.05, 0.2)
+        turns = [2 * math.pi * corner / corners for corner in range(corners)]
+        points = [(x + radius * math.cos(turn), y + radius * math.sin(turn)) for turn in turns]
+        lines.append("1 " + " ".join(f"{one:.9f} {other:.9f}" for one, other in points))
+        xs, ys = [64 * one for one, _ in points], [48 * one for _, one in points]
+        expected.append((min(xs), min(ys), max(xs), max(ys)))
+    for yaml in (YAML, None):
+        data = read_lines(tmp_path / str(yaml is None), *lines, BOX, yaml=yaml)
+        for found, right in zip(boxes(data), [*expected, B1], strict=True):
+            assert found == pytest.approx(right, abs=1e-6)
+        assert told(data) == []
+
+
+@pytest.mark.parametrize("yaml", [YAML, None])
+def test_turned_boxes_are_read_by_their_bounds(yaml: str | None, tmp_path: Path) -> None:
+    """Four corners of a rectangle, turned on a picture that is not square."""
+    lines, expected = [], []
+    for turn in (0.0, 0.3, 1.0, 2.5):
+        corners = []
+        for x, y in ((-10, -5), (10, -5), (10, 5), (-10, 5)):
+            along, across = math.cos(turn), math.sin(turn)
+            corners.append((20 + x * along - y * across, 18 + x * across + y * along))
+        lines.append("0 " + " ".join(f"{x / 64:.6f} {y / 48:.6f}" for x, y in corners))
+        xs, ys = [x for x, _ in corners], [y for _, y in corners]
+        expected.append((min(xs), min(ys), max(xs), max(ys)))
+    for found, right in zip(boxes(read_lines(tmp_path, *lines, yaml=yaml)), expected, strict=True):
+        assert found == pytest.approx(right, abs=1e-3)
+
+
+def test_a_single_polygon_with_data_yaml_is_one(tmp_path: Path) -> None:
+    assert boxes(read_lines(tmp_path, QUAD)) == [(8.0, 6.0, 40.0, 36.0)]
+
+
+def test_a_polygon_over_the_border_is_clipped_where_the_user_says_so(tmp_path: Path) -> None:
+    text = "0 -.125 .25 .5 -.5 .625 .5 .25 .75"
+    assert "--clip" in refused(tmp_path, text, reason="outside")
+    data = read_lines(tmp_path, text, clip=True)
+    assert boxes(data) == [(0.0, 0.0, 40.0, 36.0)]
+    assert data.notes[0].startswith("1 boxes reach over the border of their pictures and are clipped (first: ")
+
+
+def test_crossing_is_found_as_by_a_grid_of_cuts() -> None:
+    """Sides that share an inner point, against lines that are cut by solving for it."""
+    rng = random.Random(7)
+    seen = set()
+    for _ in range(300):
+        points = [(rng.random(), rng.random()) for _ in range(rng.randint(3, 6))]
+        found = False
+        sides = list(zip(points, [*points[1:], points[0]], strict=True))
+        for ((ax, ay), (bx, by)), ((cx, cy), (dx, dy)) in itertools.combinations(sides, 2):
+            ux, uy, vx, vy = bx - ax, by - ay, dx - cx, dy - cy
+            det = vx * uy - ux * vy
+            if abs(det) > 1e-12:
+                s = (vx * (cy - ay) - vy * (cx - ax)) / det
+                t = (ux * (cy - ay) - uy * (cx - ax)) / det
+                found |= 1e-9 < s < 1 - 1e-9 and 1e-9 < t < 1 - 1e-9
+        assert crosses_itself(points) == found
+        seen.add(found)
+    assert seen == {False, True}
+    closed = [(0.1, 0.1), (0.5, 0.1), (0.5, 0.5), (0.1, 0.5), (0.1, 0.1)]
+    assert not crosses_itself(closed)
+
+
+# What a field is written like
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeff0 0.375 0.375 0.5 0.5",
+        "0\t0.375\t0.375\t0.5\t0.5\r\n\r\n",
+        "0.0 3.75e-1 +3.75E-01 .5 5.0e-1",
+        "  0   0.375 0.375 0.5 0.5  # the left one",
+        "# class cx cy w h\n0 0.375 0.375 0.5 0.5",
+        "nut 0.375 0.375 0.5 0.5",
+    ],
+)
+def test_a_box_however_it_is_written(text: str, tmp_path: Path) -> None:
+    data = read_lines(tmp_path, text)
+    assert boxes(data) == [B1]
+    assert [note for note in data.notes if "comment" in note][:1] == (
+        [f"1 comments in label files are not read (first: {tmp_path}/labels/train/0.txt: line 1)"]
+        if "#" in text
+        else []
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "expected"),
+    [
+        ("0,0.375,0.375,0.5,0.5", "syntax", "fields with blanks between, and numbers with points"),
+        ("0;0.375;0.375;0.5;0.5", "syntax", "fields with blanks between, and numbers with points"),
+        ("0 0,375 0,375 0,5 0,5", "syntax", "expected numbers with points"),
+        ("0 24 18 32 24", "outside", "which looks like pixels; divide them by 64 and 48"),
+        ("0 37.5 37.5 50 50", "outside", "which looks like pixels"),
+        ("0 8 6 40 6 40 30", "outside", "which looks like pixels"),
+        ("screw 0.375 0.375 0.5 0.5", "class", "a class from 0 to 1, found 'screw'"),
+        (BOX.encode("utf-16"), "syntax", "UTF-16; save it as UTF-8"),
+    ],
+)
+@pytest.mark.parametrize("clip", [False, True])
+def test_what_is_refused_says_what_to_do(text: Any, reason: str, expected: str, clip: bool, tmp_path: Path) -> None:
+    assert expected in refused(tmp_path, text, reason=reason, clip=clip)
+
+
+def test_names_in_place_of_indices_need_a_list(tmp_path: Path) -> None:
+    line = refused(tmp_path, "nut 0.375 0.375 0.5 0.5", yaml=None, reason="class")
+    assert "names are read where --classes FILE says which classes there are" in line
+    data = read_lines(tmp_path, "nut 0.375 0.375 0.5 0.5", yaml=None, classes=("bolt", "nut"))
+    assert data.annotations[0].items[0].category == 1
+
+
+# The option
+
+
+def test_every_kind_of_line_has_words() -> None:
+    assert ("auto", *MEANINGS) == YOLO_LINES
+
+
+def test_the_commands_have_the_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "set"
+    with pytest.raises(AnnotationError):
+        read_lines(root, f"{BOX} 0.87 1")
+    out = str(tmp_path / "out")
+    assert main(["convert", str(root), "--to", "coco", "--out", out]) == 2
+    assert "(--yolo-lines track); say which" in capsys.readouterr().err
+    assert main(["convert", str(root), "--to", "coco", "--out", out, "--yolo-lines", "track"]) == 0
+    assert "1 objects have a track id, which is left out" in capsys.readouterr().err
+    inspect = ["inspect", str(root), "--out", str(tmp_path / "pictures")]
+    assert main(inspect) == 0
+    assert "0 pictures, format yolo" in capsys.readouterr().out
+    assert main([*inspect, "--yolo-lines", "track"]) == 0
+    assert "1 objects have a track id, which is left out" in capsys.readouterr().out
+    preview = ["preview", "--generator", f"folder:{root}", "--generator.train-share", "1", "--count", "1"]
+    preview += ["--image-size", "64", "--augment", "off", "--out", str(tmp_path / "preview.png")]
+    assert main(preview) == 2
+    assert "(--generator.yolo-lines track)" in capsys.readouterr().err
+    assert main([*preview, "--generator.yolo-lines", "track"]) == 0
+    assert "1 objects have a track id, which is left out" in capsys.readouterr().err

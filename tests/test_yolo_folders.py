@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_sets import put_picture, put_text
+from small_sets import fuzz, put_picture, put_text
 
 from yolo_proc.annotations import yolo_txt
 from yolo_proc.annotations.formats import find_format, read_data_set
@@ -365,6 +365,21 @@ def test_bad_lines_of_a_list_are_named_or_skipped(tmp_path: Path) -> None:
     problems = Problems(skip=True)
     assert pictures(read(tmp_path, problems=problems)) == {"train": ["obj/a.png"]}
     assert problems.by_reason == {"missing-image": 1}
+
+
+def test_damaged_descriptions_and_lists_give_the_typed_error_alone(tmp_path: Path) -> None:
+    files = dict.fromkeys(["+obj/a.png", "+obj/b.png", "+images/train/c.png"])
+    darknet = "classes = 2\ntrain = data/train.txt\nvalid = data/val.txt\ntest = data/val.txt\nnames = data/obj.names\n"
+    lists = {"train.txt": "data/obj/a.png\n", "val.txt": "data/obj/b.png\n", "obj.names": "nut\nbolt\n"}
+    root = make(tmp_path / "darknet", {**files, **lists, "obj.data": darknet})
+    refusals = fuzz([root / name for name in ("obj.data", *lists)], lambda: read(root), rounds=200)
+    assert 20 < refusals < 198
+    text = "train: images/train\ntest: [obj, C:/x]\nkpt_shape: [2, 3]\nnames: [a, b]\n"
+    root = make(
+        tmp_path / "described", {**files, "dataset.yaml": text, "labels/train/c.txt": f"{LINE[:-1]} 0 0 1 1 1 2\n"}
+    )
+    refusals = fuzz([root / "dataset.yaml", root / "labels/train/c.txt"], lambda: read(root), rounds=200)
+    assert 20 < refusals < 198
 
 
 # Names

@@ -293,6 +293,11 @@ def test_a_split_without_pictures_is_refused(files: dict[str, Any], text: str, l
     assert main(["convert", str(tmp_path), "--to", "coco", "--out", str(tmp_path.parent / "out")]) == 2
 
 
+def test_a_split_of_label_files_is_refused_where_bad_pictures_are_skipped_too(tmp_path: Path) -> None:
+    make(tmp_path, {"+images/train/a.png": None, "data.yaml": "train: labels/train\nnames: [nut]\n"})
+    refused(tmp_path, "value", problems=Problems(skip=True))
+
+
 def test_an_empty_split_of_ours_is_fine(tmp_path: Path) -> None:
     files = {"+images/train/a.png": None, "images/val/.keep": b"", "yolo_proc.json": '{"version":1,"classes":["nut"]}'}
     data = read(make(tmp_path, {**files, "data.yaml": "train: images/train\nval: images/val\nnames: [nut]\n"}))
@@ -316,6 +321,13 @@ def test_cvat_and_darknet_lists(tmp_path: Path) -> None:
     assert notes(read(root))[0] == "obj.data: `valid` names data/valid.txt, which is not there"
     (root / "train.txt").unlink()
     assert pictures(read(root))["train"] == ["obj_train_data/a.PNG", "obj_train_data/c.png"]
+
+
+def test_a_darknet_list_for_training_and_validation_alike_is_no_split(tmp_path: Path) -> None:
+    text = "train = data/train.txt\nvalid = data/train.txt\ntest = data/train.txt\n"
+    make(tmp_path, {"+obj/a.png": None, "train.txt": "data/obj/a.png\n", "obj.data": text})
+    data = read(tmp_path)
+    assert (pictures(data), notes(data)) == ({"train": ["obj/a.png"]}, [])
 
 
 @pytest.mark.parametrize("place", ["data/obj.data", "cfg/obj.data", "cfg/voc.data", "data"])
@@ -372,14 +384,14 @@ def test_damaged_descriptions_and_lists_give_the_typed_error_alone(tmp_path: Pat
     darknet = "classes = 2\ntrain = data/train.txt\nvalid = data/val.txt\ntest = data/val.txt\nnames = data/obj.names\n"
     lists = {"train.txt": "data/obj/a.png\n", "val.txt": "data/obj/b.png\n", "obj.names": "nut\nbolt\n"}
     root = make(tmp_path / "darknet", {**files, **lists, "obj.data": darknet})
-    refusals = fuzz([root / name for name in ("obj.data", *lists)], lambda: read(root), rounds=200)
-    assert 20 < refusals < 198
+    refusals = fuzz([root / name for name in ("obj.data", *lists)], lambda: read(root), rounds=110)
+    assert 10 < refusals < 108
     text = "train: images/train\ntest: [obj, C:/x]\nkpt_shape: [2, 3]\nnames: [a, b]\n"
     root = make(
         tmp_path / "described", {**files, "dataset.yaml": text, "labels/train/c.txt": f"{LINE[:-1]} 0 0 1 1 1 2\n"}
     )
-    refusals = fuzz([root / "dataset.yaml", root / "labels/train/c.txt"], lambda: read(root), rounds=200)
-    assert 20 < refusals < 198
+    refusals = fuzz([root / "dataset.yaml", root / "labels/train/c.txt"], lambda: read(root), rounds=110)
+    assert 10 < refusals < 108
 
 
 # Names
@@ -494,6 +506,14 @@ def test_a_windows_path_of_the_set_is_told(tmp_path: Path) -> None:
 
 
 # Objects that are there twice
+
+
+def test_points_and_texts_that_are_there_twice_are_no_objects(tmp_path: Path) -> None:
+    point = '{"":"pt","loc":[3,4]}'
+    put_text(tmp_path / "annotations/a.json", f'{{"items":[{point},{point}],"usage":"nominal"}}')
+    put_picture(tmp_path / "a.png")
+    data = read(tmp_path, classes=("nut",))
+    assert (len(data.annotations[0].items), data.notes) == (2, ())
 
 
 def test_objects_that_are_there_twice_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

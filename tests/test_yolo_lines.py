@@ -114,6 +114,15 @@ def test_a_pose_whose_data_yaml_has_lost_kpt_shape_is_refused(number: int, each:
     assert "--yolo-lines box" in refused(tmp_path, *[pose(number, each, seed=seed) for seed in range(4)])
 
 
+def test_every_third_number_may_be_a_visibility(tmp_path: Path) -> None:
+    text = "0 0.4 0.4 0.3 0.2 0.5 0.1 1 0.9 1 1"
+    points = [(0.4, 0.4), (0.3, 0.2), (0.5, 0.1), (1.0, 0.9), (1.0, 1.0)]
+    assert not crosses_itself(points)
+    line = refused(tmp_path, text)
+    for one in ("segments", "segments+track", "box"):
+        assert f"(--yolo-lines {one})" in line
+
+
 def test_poses_of_an_odd_number_of_keypoints_are_no_polygons(tmp_path: Path) -> None:
     line = refused(tmp_path, pose(3, 3), reason="syntax")
     assert "14 fields (--yolo-lines box: " in line
@@ -316,4 +325,16 @@ def test_the_commands_have_the_option(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(preview) == 2
     assert "(--generator.yolo-lines track)" in capsys.readouterr().err
     assert main([*preview, "--generator.yolo-lines", "track"]) == 0
+    assert "1 objects have a track id, which is left out" in capsys.readouterr().err
+    words = [
+        "generate",
+        "--generator",
+        f"folder:{root}",
+        "--generator.train-share",
+        "1",
+        "--generator.yolo-lines",
+        "track",
+    ]
+    words += ["--count", "1", "--image-size", "64", "--workers", "0", "--out", str(tmp_path / "generated")]
+    assert main(words) == 0
     assert "1 objects have a track id, which is left out" in capsys.readouterr().err

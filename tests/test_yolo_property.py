@@ -11,11 +11,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pytest
 from small_sets import put_picture, put_text
 
 from yolo_proc.annotations.formats import read_data_set
 from yolo_proc.annotations.records import Box, DataSet, ReadOptions
+from yolo_proc.cli import main
 
 SIZES = ((64, 48), (33, 50), (8, 8))
 FOLDERS = ("train", "val", "valid", "test", "hard", "train2")
@@ -188,6 +190,21 @@ def test_what_goes_in_comes_out_or_is_told(seed: int, tmp_path: Path) -> None:
         mine = [one for one in right.values() if one.part == part]
         if mine and all(one.objects is None for one in mine):
             assert any(f"no picture of {part} has a label file" in note for note in data.notes)
+
+
+@pytest.mark.parametrize("to", ["yolo", "coco", "voc"])
+@pytest.mark.parametrize("seed", range(8))
+def test_what_is_read_is_what_convert_writes(seed: int, to: str, tmp_path: Path) -> None:
+    put_random_set(tmp_path / "set", random.Random(seed))
+    before = read_data_set(tmp_path / "set", ReadOptions(clip=True))
+    assert main(["convert", str(tmp_path / "set"), "--to", to, "--out", str(tmp_path / "out"), "--clip"]) == 0
+    after = read_data_set(tmp_path / "out", ReadOptions())
+    for split, part in before.splits.items():
+        right = sorted((item.category or 0, *item.xyxy) for one in part for item in one.items)
+        found = sorted((item.category or 0, *item.xyxy) for one in after.splits[split] for item in one.items)
+        assert len(found) == len(right)
+        assert np.abs(np.array(found) - np.array(right)).max(initial=0) <= (1 if to == "voc" else 1e-4)
+        assert len(after.splits[split]) == len(part)
 
 
 def test_the_random_sets_have_everything_in_them(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def read_darknet(file: Path, folder: Folder) -> Description:
         if values.get(key) and path is None
     ]
     names, count = _names(values, file, folder)
-    unread = (test,) if test is not None and test not in (train, val) else ()
+    unread = () if test is None else (test,)
     return Description(folder.path, file, sources, names, count, unread=unread, notes=tuple(notes))
 
 

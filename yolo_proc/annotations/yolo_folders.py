@@ -151,7 +151,7 @@ class LabelFiles:
         """The text files of a folder by their stems; `a.txt` goes before `a.TXT`."""
         if place not in self._listed:
             texts = [path.name for path in _entries(place) if path.suffix.lower() == ".txt"]
-            texts.sort(key=lambda name: name.endswith(".txt"))  # of two of one stem the last stays
+            # Of two of one stem the last stays, and capitals come first.
             self._listed[place] = {name.rpartition(".")[0]: name for name in texts}
         return self._listed[place]
 

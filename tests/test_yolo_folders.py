@@ -137,6 +137,15 @@ def test_pictures_without_labels_anywhere_are_no_yolo_set(tmp_path: Path) -> Non
     assert not yolo_txt.looks_like(tmp_path)
 
 
+def test_images_alone_are_read_where_the_user_says_the_format(tmp_path: Path) -> None:
+    make(tmp_path, {"images/train/empty.png": None})
+    assert not yolo_txt.looks_like(tmp_path)
+    data = read_data_set(tmp_path, ReadOptions(), "yolo")
+    assert pictures(data) == {"train": ["images/train/empty.png"]}
+    expected = "no picture of train has a label file (labels/train/empty.txt would be the first)"
+    assert expected in notes(data)[0]
+
+
 @pytest.mark.parametrize(
     ("test", "lines"),
     [

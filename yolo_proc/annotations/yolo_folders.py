@@ -29,17 +29,23 @@ _LOOKED_AT = 20  # label files beside pictures, to find out whether they are suc
 # ---- sets without a description
 
 
-def describe_folders(root: Path) -> Description | None:
-    """What the folders of a set are, by their names; None where there is nothing like a YOLO set."""
+def describe_folders(root: Path, *, labelled: bool = True) -> Description | None:
+    """What the folders of a set are, by their names; None where there is nothing like a YOLO set.
+
+    Args:
+        labelled: a folder `images` alone is no sign of one.
+    """
     images = root / "images"
-    if images.is_dir():
-        return _described(root, _folders(images), everything=images) if _has_labels(root) else None
+    if images.is_dir() and _has_labels(root):
+        return _described(root, _folders(images), everything=images)
     for inside in ("images", "."):
         parts = [folder for folder in _folders(root) if split_of(folder.name) and _is_part(folder, inside)]
         if any(_has_labels(folder) if inside == "images" else _has_labels_beside(folder) for folder in parts):
             return _described(root, parts, everything=None, inside=inside)
     if _has_labels_beside(root):
         return Description(root, None, {"train": (root,)})
+    if images.is_dir() and not labelled:
+        return _described(root, _folders(images), everything=images)
     return None
 
 

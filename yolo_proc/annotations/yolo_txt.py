@@ -82,7 +82,7 @@ def _describe(root: Path) -> tuple[Folder, Description]:
     if file is not None:
         folder = Folder(root if root.is_dir() else file.parent)
         return folder, read_darknet(file, folder)
-    found = describe_folders(root)
+    found = describe_folders(root, labelled=False)
     if found is None:
         expected = "data.yaml, obj.data, the folders images and labels, or pictures with label files beside them"
         raise AnnotationError(root, "", expected, "none of them", reason="value")

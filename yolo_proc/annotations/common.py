@@ -1,16 +1,24 @@
 """What formats with a text file for each picture share: reading text, the border of the folder, names, losses."""
 
 import os
+import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from yolo_proc.annotations.layout import Listed
-from yolo_proc.annotations.records import AnnotationError, Item
+from yolo_proc.annotations.records import AnnotationError, Item, Tally
 from yolo_proc.errors import DataError
 from yolo_proc.pictures import SUFFIXES
 
 MAX_TEXT_BYTES = 16 << 20  # of one picture's annotation, or of a list: more is an attack or another kind of file
+
+# The parts of a data set by what people call them. `train2017`, `val_1` and `test-dev` are such names too.
+_SPLIT_WORDS = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation", "dev", "minival"),
+    "test": ("test", "testing"),
+}
 
 
 def read_text(path: Path, max_bytes: int = MAX_TEXT_BYTES) -> str:
@@ -123,6 +131,39 @@ class Folder:
 
     def _is_inside(self, path: Path) -> bool:
         return Path(os.path.realpath(path)).is_relative_to(self._real)
+
+
+def split_of(name: str) -> str | None:
+    """The part of a data set that a folder or a file is called after: "train", "val", "test"; None: none of them.
+
+    Args:
+        name: without suffix and folders: `train`, `valid`, `instances_val2017`, `test-dev`.
+    """
+    words = re.findall("[a-z]+", name.lower())
+    return next((split for word in words for split, known in _SPLIT_WORDS.items() if word in known), None)
+
+
+def tell_missing(tally: Tally, split: str, without: Sequence[Path], total: int) -> None:
+    """Counts the pictures of a split that have no label file: objects that were never labelled teach background.
+
+    Args:
+        without: the pictures that have none.
+        total: how many pictures the split has.
+    """
+    if without:
+        what = f"of {total:,} pictures of {split} have no label file and are taken as showing no object"
+        tally.add(what, without[0], len(without))
+
+
+def tell_unread_split(tally: Tally, split: str, first: Path | str, count: int) -> None:
+    """Counts the pictures of a part that is neither train nor val; `first` is one of them, or the part's folder."""
+    tally.add(f"pictures of {split} are not read, because only train and val are", first, count)
+
+
+def tell_passed_over(tally: Tally, pictures: Sequence[Path]) -> None:
+    """Counts pictures that lie in the data set's folder, though nothing in it says which part they belong to."""
+    if pictures:
+        tally.add("pictures belong to no split and are not read", pictures[0], len(pictures))
 
 
 def shown(text: str, longest: int = 100) -> str:

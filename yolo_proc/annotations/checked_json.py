@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from yolo_proc.annotations.foreign import shown_json
 from yolo_proc.annotations.records import AnnotationError
+
+_MOST_DIGITS = 18  # of a number that stands there as text
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The object that a JSON file holds; UTF-8, with or without a byte order mark.
+    """The object that a JSON file holds; UTF-8, with or without a byte order mark. Its keys are in small letters.
 
     `NaN` and `Infinity`, which are no JSON, come out as such: who asks for a number refuses them, and can say where.
 
@@ -32,8 +35,26 @@ def read_object(path: Path) -> dict[str, Any]:
     except (RecursionError, ValueError) as error:  # brackets in brackets in brackets; a number of thousands of digits
         raise AnnotationError(path, "", "JSON", str(error), reason="syntax") from None
     if not isinstance(value, dict):
-        raise AnnotationError(path, "", "an object in braces", shown_value(value), reason="syntax")
-    return value
+        raise AnnotationError(path, "", "an object in braces", shown_json(value), reason="syntax")
+    return _small_keys(value, path, "")
+
+
+def _small_keys(fields: dict[str, Any], path: Path, place: str) -> dict[str, Any]:
+    """The same with keys in small letters: `IsCrowd` means `iscrowd`.
+
+    Raises:
+        AnnotationError: two keys that are one then, with different values.
+    """
+    if all(map(str.islower, fields)):
+        return fields
+    found: dict[str, Any] = {}
+    for key, value in fields.items():
+        small = key.lower()
+        if small in found and found[small] != value:
+            where = f"{place}.{small}".lstrip(".")
+            raise AnnotationError(path, where, "one value", f"{key} with another", reason="value")
+        found[small] = value
+    return found
 
 
 def shown_value(value: Any) -> str:
@@ -49,7 +70,7 @@ class Entry:
     Attributes:
         path: of the file.
         place: in the file: "images[3]"; empty for the whole.
-        fields: as they stand there.
+        fields: as they stand there, with keys in small letters.
     """
 
     path: Path
@@ -62,14 +83,28 @@ class Entry:
         return AnnotationError(self.path, f"{self.place}.{key}".lstrip("."), expected, found, reason=reason)
 
     def whole(self, key: str, low: int | None = None) -> int:
-        """A whole number, at least `low`.
+        """A whole number, at least `low`; 5.0 and "5" are 5 too, as some programs write.
 
         Raises:
-            AnnotationError: anything else ("value"), a string of digits too.
+            AnnotationError: anything else ("value").
+        """
+        value = _as_whole(self.fields.get(key))
+        if value is None or (low is not None and value < low):
+            raise self.error(key, "a whole number" if low is None else f"a whole number from {low}", "value")
+        return value
+
+    def identity(self, key: str) -> int | str:
+        """An id: a whole number, however it is written, or text that is not empty.
+
+        Raises:
+            AnnotationError: anything else ("value").
         """
         value = self.fields.get(key)
-        if not isinstance(value, int) or isinstance(value, bool) or (low is not None and value < low):
-            raise self.error(key, "a whole number" if low is None else f"a whole number from {low}", "value")
+        number = _as_whole(value)
+        if number is not None:
+            return number
+        if not isinstance(value, str) or not value:
+            raise self.error(key, "a whole number or a text", "value")
         return value
 
     def text(self, key: str) -> str:
@@ -113,4 +148,18 @@ class Entry:
             place = f"{self.place}.{key}[{number}]".lstrip(".")
             if not isinstance(value, dict):
                 raise AnnotationError(self.path, place, "an object in braces", shown_value(value), reason="syntax")
-            yield Entry(self.path, place, value)
+            yield Entry(self.path, place, _small_keys(value, self.path, place))
+
+
+def _as_whole(value: Any) -> int | None:
+    """The whole number that a value is; None: it is none."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and len(value) <= _MOST_DIGITS and value.isascii() and value.lstrip("-").isdigit():
+        number = int(value) if value.count("-") == value.startswith("-") else None
+        return number if f"{number}" == value else None  # "007" is a name
+    return None

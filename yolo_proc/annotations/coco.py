@@ -129,7 +129,7 @@ def read(root: Path, options: ReadOptions) -> DataSet:
     names, index, notes = _classes(root, parts, options)
     splits = {split: _annotations(part, index, options) for split, part in parts.items()}
     for split, part in parts.items():
-        check_has_pictures(root, split, part.images, f"{part.path} lists none")
+        check_has_pictures(root, split, len(part.images), f"{part.path} lists none")
     tests = _tell_tests(folder, files, options)
     tell_unread_pictures(folder, {*tests, *(path for part in parts.values() for path in part.seen)}, options.tally)
     if files.others:

@@ -17,6 +17,7 @@ from yolo_proc.annotations.common import Folder, split_of
 from yolo_proc.annotations.foreign import MEND, format_in
 from yolo_proc.annotations.records import SPLITS, Tally
 from yolo_proc.errors import DataError
+from yolo_proc.files import UnreadableFileError, read_start
 
 FOLDER = "annotations"
 PREFIX = "instances"  # COCO's folders hold files of captions and keypoints as well
@@ -51,9 +52,8 @@ def _json_files(folder: Path) -> list[Path]:
 
 def _begins_like_coco(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
-            start = file.read(_LOOKED_AT)
-    except OSError:
+        start = read_start(path, _LOOKED_AT, "JSON")
+    except UnreadableFileError:
         return False
     return _BEGINNING.match(start) is not None or _EARLY.match(start) is not None
 

@@ -26,6 +26,7 @@ def read_file(path: Path, max_bytes: int = MAX_TEXT_BYTES, what: str = "a file",
         reason = "bomb" if error.reason == "bomb" else "value"
         raise AnnotationError(path, "", error.expected, error.found, reason=reason) from None
 
+
 # The parts of a data set by what people call them. `train2017`, `val_1` and `test-dev` are such names too.
 _SPLIT_WORDS = {
     "train": ("train", "training"),

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from yolo_proc.files import UnreadableFileError, read_bytes
+
 MEND = "export it as COCO, YOLO or Pascal VOC"
 
 _MOST_BYTES = 1 << 20  # of a file that is only looked at
@@ -141,11 +143,9 @@ def _inside(folder: Path) -> list[Path]:
 
 def _looked_at(path: Path) -> str | None:
     try:
-        if not path.is_file() or path.stat().st_size > _MOST_BYTES:
-            return None
-        data = path.read_bytes()
+        data = read_bytes(path, _MOST_BYTES, "a text")
         if path.suffix.lower() == ".xml":
             return "CVAT's XML" if b"<annotations" in data[:400] else None
         return json_format(json.loads(data.decode("utf-8-sig")))
-    except (OSError, ValueError, RecursionError):
+    except (UnreadableFileError, ValueError, RecursionError):
         return None

@@ -1,7 +1,7 @@
 """Pictures that a reader passes over, and parts that have none: nothing of a data set is left out in silence."""
 
 import os
-from collections.abc import Collection, Set
+from collections.abc import Set
 from pathlib import Path
 
 from yolo_proc.annotations.classes import set_file
@@ -11,17 +11,17 @@ from yolo_proc.errors import DataError
 from yolo_proc.pictures import OTHER_SUFFIXES, SUFFIXES
 
 
-def check_has_pictures(root: Path, split: str, pictures: Collection[object], found: str) -> None:
+def check_has_pictures(root: Path, split: str, count: int, found: str) -> None:
     """Refuses a part that says that it is there and has no pictures; a set that we wrote may have such a part.
 
     Args:
-        pictures: those that the part names, bad ones too.
+        count: of the pictures that the part names, bad ones too.
         found: what was found in their place, for the message.
 
     Raises:
         DataError: none.
     """
-    if not pictures and not set_file(root).is_file():
+    if not count and not set_file(root).is_file():
         raise DataError(f"{root}: expected pictures of {split}, found none: {found}")
 
 

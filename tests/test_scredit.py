@@ -432,7 +432,7 @@ def test_two_projects_are_a_split(tmp_path):
 
 def test_an_empty_project(tmp_path):
     (tmp_path / "annotations").mkdir()
-    with pytest.raises(DataError, match="expected pictures of train, found none: .* has none"):
+    with pytest.raises(DataError, match=r"expected pictures of train, found none: .* has none"):
         scredit.read(tmp_path, ReadOptions())
     (tmp_path / "yolo_proc.json").write_text('{"version":1,"classes":[]}')  # ours may be empty
     found = scredit.read(tmp_path, ReadOptions())

@@ -206,7 +206,6 @@ def test_a_file_by_somebody_else(tmp_path):
     }
     assert data.notes == ()
     assert options.tally.counts == {
-        "images are listed without their size; their pictures' is taken": 1,
         "objects have keypoints, which are not kept": 1,
         "objects have masks (RLE), which are not kept; their boxes are": 1,
         "objects have outlines of several pieces, which are not kept; their boxes are": 1,

@@ -269,11 +269,7 @@ def _annotation(
     part.seen.add(path)
     width, height = picture_size(path, max_pixels=options.max_pixels)
     said = tuple(_side(image, key) for key in ("width", "height"))
-    if None in said:
-        options.tally.add(
-            "images are listed without their size; their pictures' is taken", f"{image.path}: {image.place}"
-        )
-    elif said != (width, height):
+    if None not in said and said != (width, height):
         shown = f"{said[0]} x {said[1]}"
         raise image.error("width", f"the upright picture's size, {width} x {height}", "size", shown)
     items = [item_of(entry, index, (width, height), options) for entry in entries]

@@ -17,10 +17,14 @@ ORDER = """
     errors files locking options config rng boxes checks.finding annotations.records picture_headers pictures letterbox
     scene outlines typefaces raster painter canvas generator configfile events
     augment workers datasets.pool stream fingerprint grids nms codec contract matching cocomap
-    annotations.layout annotations.polygons annotations.common annotations.checked_json annotations.classes
+    annotations.layout annotations.polygons annotations.common annotations.foreign annotations.checked_json
+    annotations.classes annotations.passed_over
     annotations.about
-    annotations.script_json annotations.script annotations.scredit annotations.yolo_yaml annotations.yolo_txt
-    annotations.voc annotations.coco annotations.binary annotations.formats
+    annotations.script_json annotations.script annotations.scredit
+    annotations.yolo_yaml annotations.yolo_darknet annotations.yolo_folders annotations.yolo_lines annotations.yolo_txt
+    annotations.voc_xml annotations.voc_layout annotations.voc_files annotations.voc
+    annotations.coco_files annotations.coco_items annotations.coco_layout annotations.coco
+    annotations.binary annotations.formats
     folder mix datasets.scenefiles datasets.setwriter datasets.chunks datasets.generate datasets.convert
     inspection.duplicates inspection.measure inspection.outliers inspection.encoding inspection.statistics
     inspection.sources inspection.report exporting.stages exporting.vectors

@@ -296,7 +296,7 @@ def test_where_class_names_come_from(tmp_path: Path) -> None:
         ("-1 0.5 0.5 0.5 0.5", "class"),
         ("0.5 0.5 0.5 0.5 0.5", "class"),
         ("nan 0.5 0.5 0.5 0.5", "class"),
-        ("A 0.5 0.5 0.5 0.5", "class"),
+        ("Z 0.5 0.5 0.5 0.5", "class"),
         ("0 0.5 0.5 0.5 0.5 87", "value"),
         ("0 0.5 0.5 0.5 0.5 nan", "not-finite"),
     ],

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from yolo_proc.annotations.records import BinaryLayout, Problems, ReadOptions
+from yolo_proc.annotations.records import YOLO_LINES, BinaryLayout, Problems, ReadOptions, YoloLines
 from yolo_proc.configfile import Given, config_from_values, config_options, read_config_file
 from yolo_proc.errors import ConfigError
 from yolo_proc.flags import FlagParser, Parsed, build_own, parse_size, read_picture_size
@@ -148,6 +148,9 @@ class ConvertFlags:
     skip_bad: bool = option(False, help="leave pictures out whose files are bad, and count them")
     clip: bool = option(False, help="clip boxes that reach over the border of their picture, and count them")
     voc_from_zero: bool = option(False, help="the writer of the VOC files counted pixels from 0, not from 1")
+    yolo_lines: str = option(
+        "auto", help="what the lines of YOLO label files are, where that is not clear", choices=YOLO_LINES
+    )
     binary_size: str | None = option(None, help="of a binary set: WxH of its pictures; none: the pictures' own")
     binary_stride: int = option(32, help="of a binary set: pixels between the grid's slots", low=1, high=4096)
     binary_anchors: str = option("100x100", help="of a binary set: anchor sizes in pixels, with commas between")
@@ -197,6 +200,7 @@ def convert(parser: FlagParser, argv: Sequence[str]) -> int:
             problems=Problems(skip=flags.skip_bad),
             clip=flags.clip,
             voc_from_zero=flags.voc_from_zero,
+            yolo_lines=cast(YoloLines, flags.yolo_lines),
             binary=layout if flags.binary_size is not None else None,
         ),
         binary=layout,

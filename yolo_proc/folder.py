@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,16 @@ from numpy.typing import NDArray
 from yolo_proc.annotations import binary, formats
 from yolo_proc.annotations.about import binary_from_about, read_about
 from yolo_proc.annotations.classes import SET_FILE, read_class_file
-from yolo_proc.annotations.records import Annotation, AnnotationError, BinaryLayout, Item, Problems, ReadOptions
+from yolo_proc.annotations.records import (
+    YOLO_LINES,
+    Annotation,
+    AnnotationError,
+    BinaryLayout,
+    Item,
+    Problems,
+    ReadOptions,
+    YoloLines,
+)
 from yolo_proc.boxes import FloatArray
 from yolo_proc.canvas import Canvas
 from yolo_proc.configfile import parse_anchors
@@ -53,6 +62,9 @@ class Folder(Source):
     class_file: str | None = option(None, help="file with a class name a line; none: the data set's names")
     clip: bool = option(False, help="clip boxes that reach over the border of their picture")
     voc_from_zero: bool = option(False, help="the writer of these VOC files counted pixels from 0")
+    yolo_lines: str = option(
+        "auto", help="what the lines of these YOLO label files are, where that is not clear", choices=YOLO_LINES
+    )
     binary_size: tuple[int, int] | None = option(None, help="of a binary set's pictures: width,height in px", low=1)
     binary_stride: int = option(32, help="of a binary set's grid, px", low=1)
     binary_anchors: str | None = option(None, help="of a binary set, px: 60x60,120x90")
@@ -66,7 +78,8 @@ class Folder(Source):
         if not self.argument or not root.exists():
             raise GeneratorError(f"generator folder:{self.argument}: no such folder (looked in {Path.cwd()})")
         names = None if self.class_file is None else read_class_file(Path(self.class_file).expanduser())
-        settings = _Settings(self.format, self.skip_bad, names, self.clip, self.voc_from_zero, self._binary())
+        lines = cast(YoloLines, self.yolo_lines)
+        settings = _Settings(self.format, self.skip_bad, names, self.clip, self.voc_from_zero, lines, self._binary())
         try:
             found = _read(root, Path.cwd(), settings, _signature(root))
         except UserError as error:
@@ -232,6 +245,7 @@ class _Settings:
     classes: tuple[str, ...] | None
     clip: bool
     voc_from_zero: bool
+    yolo_lines: YoloLines
     binary: BinaryLayout | None
 
 
@@ -284,6 +298,7 @@ def _read(root: Path, _folder: Path, settings: _Settings, _signature: str) -> _P
         problems=problems,
         clip=settings.clip,
         voc_from_zero=settings.voc_from_zero,
+        yolo_lines=settings.yolo_lines,
         binary=settings.binary,
     )
     data = formats.read_data_set(root, options, None if settings.format == "auto" else settings.format)
@@ -345,5 +360,5 @@ def _signature(root: Path) -> str:
 def _with_our_options(line: str) -> str:
     """A reader's line with the options as they are called here."""
     line = re.sub(r"--binary\.(\w+)", r"--generator.binary-\1", line)
-    line = re.sub("--(clip|skip-bad|voc-from-zero)", r"--generator.\1", line)
+    line = re.sub("--(clip|skip-bad|voc-from-zero|yolo-lines)", r"--generator.\1", line)
     return line.replace("--classes", "--generator.class-file")

@@ -8,9 +8,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from yolo_proc.annotations.records import BinaryLayout, Problems, ReadOptions
+from yolo_proc.annotations.records import YOLO_LINES, BinaryLayout, Problems, ReadOptions, YoloLines
 from yolo_proc.commands import run_place
 from yolo_proc.config import Config
 from yolo_proc.configfile import (
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 PLOTS, UNUSUAL = "plots.png", "unusual.png"
 COMPARED = 16  # scenes that are drawn again to see whether they are the same
 _OF_GENERATORS = ("count", "stream", "augment")
-_OF_DATA_SETS = ("format", "classes", "clip", "voc-from-zero", "binary.")
+_OF_DATA_SETS = ("format", "classes", "clip", "voc-from-zero", "yolo-lines", "binary.")
 _OF_RUNS = ("image-size", "model.strides", "model.anchors", "model.anchors-per-grid")
 
 
@@ -58,6 +58,9 @@ class InspectFlags:
     classes: str | None = option(None, help="file with class names, one a line; none: what the data set says")
     clip: bool = option(False, help="clip boxes that reach over the border of their picture, and count them")
     voc_from_zero: bool = option(False, help="the writer of the VOC files counted pixels from 0, not from 1")
+    yolo_lines: str = option(
+        "auto", help="what the lines of YOLO label files are, where that is not clear", choices=YOLO_LINES
+    )
     binary_size: str | None = option(None, help="of a binary set: WxH of its pictures; none: what yolo_proc.json says")
     binary_stride: int = option(32, help="of a binary set: pixels between the grid's slots", low=1, high=4096)
     binary_anchors: str = option("100x100", help="of a binary set: anchor sizes in pixels, with commas between")
@@ -172,6 +175,7 @@ def _inspect_data_set(work: _Work, folder: Path) -> "Inspection":
         problems=Problems(skip=True),
         clip=flags.clip,
         voc_from_zero=flags.voc_from_zero,
+        yolo_lines=cast(YoloLines, flags.yolo_lines),
         binary=_binary_layout(flags),
     )
     if options.binary is None and folder.is_dir() and (flags.format or find_format(folder)) == "binary":

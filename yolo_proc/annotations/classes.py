@@ -5,16 +5,18 @@ First found: the names that the user gives (`--classes FILE`), `yolo_proc.json` 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from yolo_proc.annotations.common import MAX_TEXT_BYTES, read_file
+from yolo_proc.annotations.common import MAX_TEXT_BYTES, Folder, read_file, read_text
 from yolo_proc.annotations.records import SPLITS, AnnotationError, ReadOptions
 from yolo_proc.errors import ConfigError
 from yolo_proc.files import UnreadableFileError, read_bytes
 
 SET_FILE = "yolo_proc.json"
+NAME_FILES = frozenset({"classes.txt", "obj.names", "_darknet.labels"})  # one name a line, in the order of the indices
+NOTES_FILE = "notes.json"  # Label Studio's
 _OWN_PARTS = ("scredit", "binary")  # formats whose `train/` and `val/` are data sets themselves
 MAX_CLASSES = 10_000  # made up at most: a damaged index must not make a billion names
 
@@ -146,16 +148,86 @@ def read_class_file(path: Path) -> tuple[str, ...]:
         raise ConfigError(str(error)) from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: expected class names, one a line, found {_one_line(error)}") from None
-    lines = [line.strip() for line in text.rstrip().split("\n")]
+    names = _lines_of(text)
+    wrong = _wrong_line(names)
+    if wrong is not None:
+        number, expected, found = wrong
+        raise ConfigError(f"{path}: line {number}: expected {expected}{f', found {found}' if found else ''}")
+    return names
+
+
+def read_name_list(path: Path) -> tuple[str, ...]:
+    """The class names in a file of the data set: as `read_class_file`.
+
+    Raises:
+        AnnotationError: see there.
+    """
+    names = _lines_of(read_text(path))
+    wrong = _wrong_line(names)
+    if wrong is not None:
+        number, expected, found = wrong
+        raise AnnotationError(path, f"line {number}", expected, found or repr(names[number - 1]), reason="class")
+    return names
+
+
+def _lines_of(text: str) -> tuple[str, ...]:
+    return tuple(line.strip() for line in text.rstrip().split("\n"))
+
+
+def _wrong_line(names: Sequence[str]) -> tuple[int, str, str] | None:
+    """The first line that is no class name, what is expected there, and what is found unless the former says it."""
     seen: dict[str, int] = {}
-    for number, name in enumerate(lines, start=1):
+    for number, name in enumerate(names, start=1):
         if wrong_names([name]):
-            found = repr(name) if name else "an empty line" if text.strip() else "an empty file"
-            raise ConfigError(f"{path}: line {number}: expected a class name, found {found}")
+            found = repr(name) if name else "an empty line" if len(names) > 1 else "an empty file"
+            return number, "a class name", found
         if name in seen:
-            raise ConfigError(f"{path}: line {number}: expected another name than {name!r}, that of line {seen[name]}")
+            return number, f"another name than {name!r}, that of line {seen[name]}", ""
         seen[name] = number
-    return tuple(lines)
+    return None
+
+
+def find_name_list(folder: Folder) -> tuple[str, ...] | None:
+    """The class names that a label program has left in a data set: `classes.txt` and the like; None: there are none.
+
+    Raises:
+        AnnotationError: a damaged list, two that name other classes, or one that lies outside ("escape").
+    """
+    found: tuple[tuple[str, ...], Path] | None = None
+    for path in _name_files(folder.path):
+        names = read_name_list(folder.checked(path))
+        if found is not None:
+            shorter, longer = sorted((found[0], names), key=len)
+            if longer[: len(shorter)] != shorter:
+                expected = f"the class names of {found[1]}, because one of them holds for all label files"
+                raise AnnotationError(path, "", expected, "others; --classes FILE says which", reason="class")
+            names = longer
+        found = names, path
+    return _names_in_notes(folder) if found is None else found[0]
+
+
+def _name_files(root: Path) -> Iterator[Path]:
+    """Files of class names in the folders where label programs leave them."""
+    places = [root]
+    for name in ("labels", "images", "obj_train_data", *SPLITS, "valid", "test"):
+        places.append(root / name)
+        places += [root / name / inner for inner in ("labels", *SPLITS, "valid", "test")]
+    for place in places:
+        yield from (place / name for name in sorted(NAME_FILES) if (place / name).is_file())
+
+
+def _names_in_notes(folder: Folder) -> tuple[str, ...] | None:
+    """The names in Label Studio's `notes.json`, in the order of their ids; None where it does not say them."""
+    path = folder.path / NOTES_FILE
+    if not path.is_file():
+        return None
+    try:
+        categories = json.loads(read_text(folder.checked(path)))["categories"]
+        named = {one["id"]: one["name"] for one in categories}
+        names = tuple(named[index] for index in range(len(categories)))
+    except (ValueError, RecursionError, KeyError, TypeError, IndexError):
+        return None
+    return names if names and all(isinstance(name, str) for name in names) and not wrong_names(names) else None
 
 
 def _one_line(error: Exception) -> str:

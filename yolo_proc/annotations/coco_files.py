@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from urllib.parse import unquote, urlsplit
 
 from yolo_proc.annotations.checked_json import Entry
-from yolo_proc.annotations.classes import SET_FILE
+from yolo_proc.annotations.classes import NOTES_FILE, SET_FILE
 from yolo_proc.annotations.common import Folder, split_of
 from yolo_proc.annotations.foreign import MEND, format_in
 from yolo_proc.annotations.records import SPLITS, Tally
@@ -43,7 +43,7 @@ def _json_files(folder: Path) -> list[Path]:
         files = [
             path
             for path in folder.iterdir()
-            if path.suffix.lower() == ".json" and path.name != SET_FILE and path.is_file()
+            if path.suffix.lower() == ".json" and path.name not in (SET_FILE, NOTES_FILE) and path.is_file()
         ]
     except OSError:
         return []

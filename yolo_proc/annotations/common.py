@@ -1,5 +1,6 @@
 """What formats with a text file for each picture share: reading text, the border of the folder, names, losses."""
 
+import codecs
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -46,7 +47,8 @@ def read_text(path: Path, max_bytes: int = MAX_TEXT_BYTES) -> str:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        found = f"byte {data[error.start]:#04x} at offset {error.start}"
+        is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        found = "UTF-16; save it as UTF-8" if is_utf16 else f"byte {data[error.start]:#04x} at offset {error.start}"
         raise AnnotationError(path, "", "text in UTF-8", found, reason="syntax") from None
     return text.replace("\r\n", "\n").replace("\r", "\n")
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from yolo_proc.annotations import binary, coco, scredit, voc, yolo_txt
 from yolo_proc.annotations.about import binary_from_about, read_about
+from yolo_proc.annotations.foreign import MEND, format_in
 from yolo_proc.annotations.layout import Layout
 from yolo_proc.annotations.records import DataSet, ReadOptions, Tally
 from yolo_proc.errors import ConfigError, DataError
@@ -36,9 +37,21 @@ FORMATS: Mapping[str, Format] = {
         scredit.ScreditLayout,
         "pictures beside a folder annotations with their scripts",
     ),
-    "yolo": Format(yolo_txt.read, yolo_txt.looks_like, yolo_txt.YoloLayout, "data.yaml, or images/ and labels/"),
-    "coco": Format(coco.read, coco.looks_like, coco.CocoLayout, "annotations/instances_train.json or the like"),
-    "voc": Format(voc.read, voc.looks_like, voc.VocLayout, "JPEGImages/ and Annotations/"),
+    "yolo": Format(
+        yolo_txt.read,
+        yolo_txt.looks_like,
+        yolo_txt.YoloLayout,
+        "data.yaml, obj.data, images/ and labels/, or pictures with .txt beside them",
+    ),
+    "coco": Format(
+        coco.read,
+        coco.looks_like,
+        coco.CocoLayout,
+        "annotations/instances_train.json, labels.json beside data/, or the like",
+    ),
+    "voc": Format(
+        voc.read, voc.looks_like, voc.VocLayout, "JPEGImages/ and Annotations/, or pictures with .xml beside them"
+    ),
     "binary": Format(binary.read, binary.looks_like, None, "images.bin, labels.bin and image_set_info.json"),
 }
 
@@ -95,6 +108,11 @@ def find_format(root: Path) -> str:
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
-        raise DataError(f"{root}: looks like {' and like '.join(fitting)}; the format must be given")
+        raise DataError(
+            f"{root}: looks like {' and like '.join(fitting)}; the format must be given "
+            "(convert --from, inspect --format, --generator.format)"
+        )
     looked = "; ".join(f"{name}: {one.signs}" for name, one in FORMATS.items())
-    raise DataError(f"{root}: no data set found in it; looked for {looked}")
+    foreign = format_in(root)
+    named = "" if foreign is None else f"; {foreign[1]} is {foreign[0]}, which is not read: {MEND}"
+    raise DataError(f"{root}: no data set found in it{named}; looked for {looked}")

@@ -12,12 +12,14 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from yolo_proc.errors import DataError
 
 Kind = Literal["rectangle", "mask", "point", "polygon", "text"]
 Box = tuple[float, float, float, float]
+YoloLines = Literal["auto", "box", "track", "segments", "segments+confidence", "segments+track"]
+YOLO_LINES = get_args(YoloLines)
 
 SPLITS = ("train", "val")  # the names of the parts of a data set, in order
 # Files round their coordinates: a box this far outside of its picture is clipped, not refused. Pixels.
@@ -104,7 +106,7 @@ class AnnotationError(DataError):
 
     Attributes:
         reason: one word for counting: "syntax", "missing-image", "outside", "degenerate", "not-finite", "swapped",
-            "class", "duplicate-name", "name", "escape", "bomb", "picture", "size", "value".
+            "class", "duplicate-name", "name", "escape", "bomb", "picture", "size", "value", "ambiguous".
         path: the file.
         place: where in it: "line 3", "items[2].bounds", "object 1"; empty for the whole file.
     """
@@ -194,6 +196,7 @@ class ReadOptions:
         tally: what is changed or left out; `read_data_set` takes a new one and puts its lines among the notes.
         clip: a box that reaches over the border of its picture is clipped; else it is refused.
         voc_from_zero: the writer of VOC files counted pixels from 0.
+        yolo_lines: what the lines of YOLO label files are, where their number of fields leaves it open.
         binary: of a binary set.
         max_pixels: a picture that claims more is refused by its header.
     """
@@ -203,6 +206,7 @@ class ReadOptions:
     tally: Tally = field(default_factory=Tally)
     clip: bool = False
     voc_from_zero: bool = False
+    yolo_lines: YoloLines = "auto"
     binary: BinaryLayout | None = None
     max_pixels: int = 100_000_000
 

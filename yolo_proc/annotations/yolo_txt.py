@@ -2,67 +2,172 @@
 
     images/{train,val}/NAME.jpg   labels/{train,val}/NAME.txt   data.yaml
 
-A line is `class cx cy w h`, the last four divided by the upright picture's width and height. Read besides: a sixth
-field as the confidence, and the polygons of segmentation sets, `class x0 y0 x1 y1 x2 y2 ...`. `data.yaml` has its own
-module, `yolo_yaml`.
+A line is `class cx cy w h`, the last four divided by the upright picture's width and height. Lines of other kinds have
+their own module, `yolo_lines`; so have the folders, `yolo_folders`, and what describes a set: `yolo_yaml` and
+`yolo_darknet`.
 """
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
-from yolo_proc.annotations.classes import MAX_CLASSES, known_classes, resolve_classes
+from yolo_proc.annotations.classes import MAX_CLASSES, find_name_list, known_classes, resolve_classes
 from yolo_proc.annotations.common import Folder, check_stems, checked_name, lost_details, read_text, shown
 from yolo_proc.annotations.layout import Layout, Listed
 from yolo_proc.annotations.records import Annotation, AnnotationError, Box, DataSet, Item, ReadOptions, checked_box
-from yolo_proc.annotations.yolo_yaml import Description, description_to_yaml, find_description, read_description
+from yolo_proc.annotations.yolo_darknet import find_darknet, read_darknet
+from yolo_proc.annotations.yolo_folders import LabelFiles, describe_folders, find_pictures
+from yolo_proc.annotations.yolo_lines import LineReader, split_fields
+from yolo_proc.annotations.yolo_yaml import (
+    Description,
+    description_to_yaml,
+    find_description,
+    other_descriptions,
+    read_description,
+)
 from yolo_proc.boxes import cxcywh_to_xyxy
-from yolo_proc.pictures import SUFFIXES, picture_size
+from yolo_proc.pictures import picture_size
 
-# What label programs leave among the label files.
-NO_LABEL_FILES = frozenset({"classes.txt"})
+# Shares of a picture from which on they are no shares: pixels, or percent. A whole object may be larger than a picture.
+_NO_SHARE = 4
+_NO_PIXELS = 1e6  # from here on it is damage
 
 
 def looks_like(root: Path) -> bool:
-    """Whether the folder holds a YOLO set (or whether the file is its `data.yaml`)."""
-    return find_description(root) is not None or ((root / "images").is_dir() and (root / "labels").is_dir())
+    """Whether the folder holds a YOLO set (or whether the file is its `data.yaml`, or its `obj.data`)."""
+    if find_description(root) is not None or find_darknet(root) is not None:
+        return True
+    return root.is_dir() and describe_folders(root) is not None
 
 
 def read(root: Path, options: ReadOptions) -> DataSet:
-    """A YOLO set with `data.yaml`, or with `images/` and `labels/` alone.
+    """A YOLO set with `data.yaml` or `obj.data`, or one whose folders say what they are.
 
     Args:
         root: the folder, or the file `data.yaml` in it, which may have another name then.
         options: see `ReadOptions`.
 
     Raises:
-        AnnotationError: a damaged `data.yaml`, or a bad picture where they are not skipped.
+        AnnotationError: a damaged `data.yaml`, a split without pictures, or a bad picture where they are not skipped.
         ConfigError: too few names were given.
     """
-    file = find_description(root)
-    folder = Folder(file.parent if file is not None else root)
-    description = read_description(file, folder) if file is not None else _description_of(folder)
-    known = known_classes(folder.path, options, description.names)
-    limit = MAX_CLASSES if known is None else len(known)
-    notes = list(description.notes)
-    splits: dict[str, tuple[Annotation, ...]] = {}
-    for split, sources in description.sources.items():
-        pictures = _pictures(folder, description, split, sources, options)
-        splits[split] = tuple(_annotations(folder, pictures, limit, options))
-        if pictures and not any(_label_path(folder, picture).is_file() for picture in pictures):
-            expected = _label_path(folder, pictures[0])
-            notes.append(f"{folder.path}: no picture of {split} has a label file ({expected} would be the first)")
+    folder, description = _describe(root)
+    labels = LabelFiles(folder)
+    names, notes = _own_names(folder, description, options)
+    known = known_classes(folder.path, options, names)
+    pictures = find_pictures(labels, description, options)
+    files = [labels.of(one) for part in pictures.of.values() for one in part if labels.exists(one)]
+    lines = LineReader(files, options.yolo_lines, description.keypoints, description.file is not None)
+    reader = _Reader(labels, lines, known, options)
+    splits = {split: tuple(_with_names(folder, reader.annotations(part))) for split, part in pictures.of.items()}
+    renamed = sum(one.name != one.path.name for part in splits.values() for one in part if one.path is not None)
+    if renamed:
+        notes.append(f"{folder.path}: {renamed:,} pictures of one name in several folders have their folders before it")
     highest = max(
         (item.class_id for part in splits.values() for one in part for item in one.items), default=description.count - 1
     )
-    classes, lines = resolve_classes(folder.path, options, description.names, max(highest, description.count - 1))
-    return DataSet(folder.path, "yolo", classes, splits, (*notes, *lines))
+    classes, more = resolve_classes(folder.path, options, names, max(highest, description.count - 1))
+    return DataSet(folder.path, "yolo", classes, splits, (*description.notes, *pictures.notes, *notes, *more))
+
+
+def _describe(root: Path) -> tuple[Folder, Description]:
+    """The folder of a set, and what it says of its pictures and classes."""
+    file = find_description(root)
+    if file is not None:
+        folder = Folder(file.parent)
+        return folder, read_description(file, folder)
+    file = find_darknet(root)
+    if file is not None:
+        folder = Folder(file.parent)
+        return folder, read_darknet(file, folder)
+    found = describe_folders(root)
+    if found is None:
+        expected = "data.yaml, obj.data, the folders images and labels, or pictures with label files beside them"
+        raise AnnotationError(root, "", expected, "none of them", reason="value")
+    others = [path.name for path in other_descriptions(root)]
+    if others:
+        line = f"{root}: {' and '.join(others)} are not used; name the one that is meant in place of the folder"
+        found = replace(found, notes=(*found.notes, line))
+    return Folder(root), found
+
+
+def _own_names(
+    folder: Folder, description: Description, options: ReadOptions
+) -> tuple[tuple[str, ...] | None, list[str]]:
+    """The names that the set has itself, and lines for the user."""
+    if options.classes is not None or description.names is not None:
+        return description.names, []
+    names = find_name_list(folder)
+    if names is not None and description.count > len(names):
+        line = f"{folder.path}: {len(names)} class names in it, though {description.file} says {description.count}"
+        return None, [line]
+    return names, []
+
+
+def _with_names(folder: Folder, found: Iterator[Annotation]) -> Iterator[Annotation]:
+    """Every picture with a name of its own: files of two folders that are called alike get their folders before it."""
+    annotations = list(found)
+    alike = Counter(annotation.stem for annotation in annotations)
+    taken = {annotation.name for annotation in annotations if alike[annotation.stem] == 1}
+    for annotation in annotations:
+        if alike[annotation.stem] > 1 and annotation.path is not None:
+            name = "_".join(annotation.path.relative_to(folder.path).parts)
+            while name in taken:
+                name = f"_{name}"
+            taken.add(name)
+            annotation = replace(annotation, name=name)
+        yield annotation
+
+
+class _Reader:
+    """Reads the pictures of a set with their label files.
+
+    Args:
+        known: the class names; None: nobody says them.
+    """
+
+    def __init__(
+        self, labels: LabelFiles, lines: LineReader, known: Sequence[str] | None, options: ReadOptions
+    ) -> None:
+        self.labels, self.lines, self.options = labels, lines, options
+        self.classes = MAX_CLASSES if known is None else len(known)
+        self.names = tuple(known or ())
+
+    def annotations(self, pictures: Sequence[Path]) -> Iterator[Annotation]:
+        """The pictures, without the bad ones."""
+        shares = Counter(self.labels.of(picture) for picture in pictures)
+        for picture in pictures:
+            label = self.labels.of(picture)
+            try:
+                if shares[label] > 1:
+                    found = f"{shares[label]} that share {label}"
+                    raise AnnotationError(picture, "", "one picture of this base name", found, reason="duplicate-name")
+                yield self._annotation(picture, label)
+            except AnnotationError as error:
+                self.options.problems.met(error)
+
+    def _annotation(self, picture: Path, label: Path) -> Annotation:
+        folder, options = self.labels.folder, self.options
+        width, height = picture_size(folder.checked(picture), max_pixels=options.max_pixels)
+        items: tuple[Item, ...] = ()
+        if self.labels.exists(picture):
+            text = read_text(folder.checked(label))
+            items = parse_labels(text, label, width, height, self.classes, options, self.lines, self.names)
+        return Annotation(picture.name, width, height, items, picture)
 
 
 def parse_labels(
-    text: str, path: Path | str, width: int, height: int, classes: int = MAX_CLASSES, options: ReadOptions | None = None
+    text: str,
+    path: Path | str,
+    width: int,
+    height: int,
+    classes: int = MAX_CLASSES,
+    options: ReadOptions | None = None,
+    lines: LineReader | None = None,
+    names: Sequence[str] = (),
 ) -> tuple[Item, ...]:
     """The objects of one label file.
 
@@ -72,169 +177,107 @@ def parse_labels(
         width, height: pixels of the upright picture.
         classes: how many there are.
         options: see `ReadOptions`.
+        lines: says what the fields of a line are; None: an odd number from 7 on is a polygon.
+        names: of the classes, which may stand in place of the indices.
 
     Raises:
         AnnotationError: a line that is no object of the picture.
     """
     options = options or ReadOptions()
-    items = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        fields = line.split()
-        if fields:
-            items.append(_parse_line(fields, path, f"line {number}", (width, height), classes, options))
+    lines = lines or LineReader(lines="segments" if options.yolo_lines == "auto" else options.yolo_lines)
+    parser = _LineParser(lines, path, (width, height), classes, options, names)
+    items = [parser.item(line, f"line {number}") for number, line in enumerate(text.split("\n"), start=1)]
     return tuple(item for item in items if item is not None)
 
 
-def _parse_line(
-    fields: list[str], path: Path | str, place: str, size: tuple[int, int], classes: int, options: ReadOptions
-) -> Item | None:
-    if len(fields) < 5 or (len(fields) > 6 and len(fields) % 2 == 0):
-        expected = "`class cx cy w h`, the same with a confidence, or a class and at least three points"
-        raise AnnotationError(path, place, expected, f"{len(fields)} fields", reason="syntax")
-    category = _parse_class(fields[0], path, place, classes)
-    try:
-        numbers = [float(field) for field in fields[1:]]
-    except ValueError:
-        raise AnnotationError(path, place, "numbers", shown(" ".join(fields)), reason="syntax") from None
-    if not all(math.isfinite(value) for value in numbers):
-        raise AnnotationError(path, place, "finite numbers", shown(" ".join(fields)), reason="not-finite")
-    width, height = size
-    if len(numbers) > 5:
-        points = tuple((x * width, y * height) for x, y in zip(numbers[::2], numbers[1::2], strict=True))
-        box = checked_box(_bounds_xyxy(points), width, height, path, place, options)
-        return box and Item(box, category, points=points)
-    cx, cy, w, h = (value * side for value, side in zip(numbers, (width, height) * 2, strict=False))
-    x0, y0, x1, y1 = (float(value) for value in cxcywh_to_xyxy([cx, cy, w, h])[0])
-    confidence = numbers[4] if len(numbers) == 5 else None
-    if confidence is not None and not 0 <= confidence <= 1:
-        raise AnnotationError(path, place, "a confidence from 0 to 1 as the sixth field", fields[5], reason="value")
-    box = checked_box((x0, y0, x1, y1), width, height, path, place, options)
-    return box and Item(box, category, confidence=confidence)
+class _LineParser:
+    """The lines of one label file."""
+
+    def __init__(
+        self,
+        lines: LineReader,
+        path: Path | str,
+        size: tuple[int, int],
+        classes: int,
+        options: ReadOptions,
+        names: Sequence[str],
+    ) -> None:
+        self.lines, self.path, self.size, self.classes, self.options = lines, path, size, classes, options
+        self.indices = {name: index for index, name in enumerate(names)}
+
+    def item(self, line: str, place: str) -> Item | None:
+        """The object of a line; None where it has none."""
+        fields, is_cut = split_fields(line)
+        tally, where = self.options.tally, f"{self.path}: {place}"
+        if is_cut:
+            tally.add("comments in label files are not read", where)
+        if not fields:
+            return None
+        if len(fields) < 5 and any(sign in line for sign in ",;"):
+            expected = "fields with blanks between, and numbers with points"
+            raise AnnotationError(self.path, place, expected, shown(line.strip()), reason="syntax")
+        meaning = self.lines.fields(len(fields), self.path, place)
+        category = _parse_class(fields[0], self.path, place, self.classes, self.indices)
+        numbers = self._numbers(fields, place)
+        confidence = None if meaning.confidence is None else numbers[meaning.confidence - 1]
+        if confidence is not None and not 0 <= confidence <= 1:
+            expected = f"a confidence from 0 to 1 as field {len(fields[: meaning.confidence]) + 1}"
+            found = f"{fields[-1]}; --yolo-lines box leaves out what follows the box"
+            raise AnnotationError(self.path, place, expected, found, reason="value")
+        shares = numbers[: meaning.end - 1]
+        if _NO_SHARE < max(map(abs, shares)) < _NO_PIXELS:
+            expected = "shares of the picture's width and height, 0 to 1"
+            found = (
+                f"{shown(' '.join(fields))}, which looks like pixels; divide them by {self.size[0]} and {self.size[1]}"
+            )
+            raise AnnotationError(self.path, place, expected, found, reason="outside")
+        points, xyxy = self._shape(shares, meaning.is_box)
+        box = checked_box(xyxy, *self.size, self.path, place, self.options)
+        if meaning.left_out and box is not None:
+            tally.add(meaning.left_out, where)
+        return None if box is None else Item(box, category, points=points, confidence=confidence)
+
+    def _numbers(self, fields: Sequence[str], place: str) -> list[float]:
+        try:
+            numbers = [float(field) for field in fields[1:]]
+        except ValueError:
+            expected = "numbers with points" if any("," in field for field in fields) else "numbers"
+            raise AnnotationError(self.path, place, expected, shown(" ".join(fields)), reason="syntax") from None
+        if not all(math.isfinite(value) for value in numbers):
+            raise AnnotationError(self.path, place, "finite numbers", shown(" ".join(fields)), reason="not-finite")
+        return numbers
+
+    def _shape(self, shares: Sequence[float], is_box: bool) -> tuple[tuple[tuple[float, float], ...], Box]:
+        """The corners of a polygon, or none of a box, and the bounds; pixels."""
+        width, height = self.size
+        if is_box:
+            cx, cy, w, h = (value * side for value, side in zip(shares, (width, height) * 2, strict=True))
+            x0, y0, x1, y1 = (float(value) for value in cxcywh_to_xyxy([cx, cy, w, h])[0])
+            return (), (x0, y0, x1, y1)
+        points = tuple((x * width, y * height) for x, y in zip(shares[::2], shares[1::2], strict=True))
+        return points, _bounds_xyxy(points)
 
 
-def _parse_class(field: str, path: Path | str, place: str, classes: int) -> int:
-    """A class index; programs that save a whole table as floats write 3 as `3.000000e+00`."""
+def _parse_class(
+    field: str, path: Path | str, place: str, classes: int, indices: Mapping[str, int] | None = None
+) -> int:
+    """A class index; programs that save a whole table as floats write 3 as `3.000000e+00`, others write the name."""
     try:
         value = float(field)
     except ValueError:
-        value = math.nan
+        value = float((indices or {}).get(field, math.nan))
     if not 0 <= value < classes or value != int(value):
         expected = f"a class from 0 to {classes - 1}" if classes else "no object, because there are no class names"
-        raise AnnotationError(path, place, expected, shown(field), reason="class")
+        found = shown(field)
+        if not indices and field.isalpha() and field.lower() != "nan":
+            found = f"{found}; names are read where --classes FILE says which classes there are"
+        raise AnnotationError(path, place, expected, found, reason="class")
     return int(value)
 
 
 def _bounds_xyxy(points: Sequence[tuple[float, float]]) -> Box:
     xs, ys = [x for x, _ in points], [y for _, y in points]
     return min(xs), min(ys), max(xs), max(ys)
-
-
-def _description_of(folder: Folder) -> Description:
-    """Of a set without `data.yaml`: the folders in `images/` are its splits, or `images/` is all of it."""
-    images = folder.path / "images"
-    if not images.is_dir():
-        found = "neither"
-        raise AnnotationError(folder.path, "", "data.yaml, or the folders images and labels", found, reason="value")
-    names = {"train": ("train",), "val": ("val", "valid")}
-    parts = {
-        split: tuple(images / name for name in spellings if (images / name).is_dir())
-        for split, spellings in names.items()
-    }
-    if not parts["train"]:
-        return Description(folder.path, None, {"train": (images,)})
-    return Description(folder.path, None, {split: sources for split, sources in parts.items() if sources})
-
-
-def _pictures(
-    folder: Folder, description: Description, split: str, sources: Iterable[Path], options: ReadOptions
-) -> list[Path]:
-    """The pictures of a split, each once, by name."""
-    found: dict[Path, None] = {}
-    for source in sources:
-        if source.suffix.lower() == ".txt" and not source.is_dir():
-            found |= dict.fromkeys(_listed_pictures(folder, description, source, options))
-        elif source.is_dir():
-            pictures = [path for path in folder.files(source) if path.suffix.lower() in SUFFIXES]
-            _report_orphans(folder, source, pictures, options)
-            found |= dict.fromkeys(pictures)
-        elif not description.may_lack_folders:
-            expected = "a folder of pictures, or a list of them"
-            raise AnnotationError(
-                description.file or folder.path, split, expected, f"no {shown(str(source))}", reason="value"
-            )
-    return sorted(found, key=lambda path: (path.name, path))
-
-
-def _listed_pictures(folder: Folder, description: Description, file: Path, options: ReadOptions) -> list[Path]:
-    """The pictures of a list with one path a line, relative to the set, or to the list itself."""
-    found = []
-    for number, line in enumerate(read_text(folder.checked(file)).split("\n"), start=1):
-        name, place = line.strip().replace("\\", "/"), f"line {number}"
-        if not name:
-            continue
-        try:
-            bases = [file.parent] if name.startswith("./") else [description.base, file.parent]
-            candidates = [folder.named(name, base, file, place) for base in bases]
-            existing = [path for path in candidates if path.is_file()]
-            if not existing:
-                raise AnnotationError(file, place, "a picture", f"no file {shown(name)}", reason="missing-image")
-            if existing[0].suffix.lower() not in SUFFIXES:
-                expected = f"a picture ({', '.join(sorted(SUFFIXES))})"
-                raise AnnotationError(file, place, expected, shown(name), reason="picture")
-            found.append(existing[0])
-        except AnnotationError as error:
-            options.problems.met(error)
-    return found
-
-
-def _label_path(folder: Folder, picture: Path) -> Path:
-    """The label file of a picture: in `labels` instead of the last `images` of its path, else beside the picture."""
-    return _label_folder(folder, picture.parent) / f"{_stem(picture)}.txt"
-
-
-def _label_folder(folder: Folder, pictures: Path) -> Path:
-    parts = list(pictures.relative_to(folder.path).parts)
-    if "images" in parts:
-        parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"
-    return folder.path.joinpath(*parts)
-
-
-def _stem(path: Path) -> str:
-    return path.name.rpartition(".")[0]
-
-
-def _report_orphans(folder: Folder, source: Path, pictures: Sequence[Path], options: ReadOptions) -> None:
-    """Label files whose picture is missing: their objects would be lost in silence."""
-    labels = _label_folder(folder, source)
-    if labels == source or not labels.is_dir():
-        return
-    expected = {_label_path(folder, picture) for picture in pictures}
-    for path in folder.files(labels):
-        if path.suffix.lower() == ".txt" and path not in expected and path.name not in NO_LABEL_FILES:
-            picture = source / path.relative_to(labels).with_suffix("")
-            wanted = f"a picture {picture} with one of the suffixes {', '.join(sorted(SUFFIXES))}"
-            options.problems.met(AnnotationError(path, "", wanted, "none", reason="missing-image"))
-
-
-def _annotations(folder: Folder, pictures: Sequence[Path], classes: int, options: ReadOptions) -> Iterable[Annotation]:
-    shares = Counter(_label_path(folder, picture) for picture in pictures)
-    for picture in pictures:
-        label = _label_path(folder, picture)
-        try:
-            if shares[label] > 1:
-                found = f"{shares[label]} that share {label}"
-                raise AnnotationError(picture, "", "one picture of this base name", found, reason="duplicate-name")
-            yield _annotation(folder, picture, label, classes, options)
-        except AnnotationError as error:
-            options.problems.met(error)
-
-
-def _annotation(folder: Folder, picture: Path, label: Path, classes: int, options: ReadOptions) -> Annotation:
-    width, height = picture_size(folder.checked(picture), max_pixels=options.max_pixels)
-    items: tuple[Item, ...] = ()
-    if folder.checked(label).exists():
-        items = parse_labels(read_text(label), label, width, height, classes, options)
-    return Annotation(picture.name, width, height, items, picture)
 
 
 class YoloLayout(Layout):

@@ -4,6 +4,7 @@ Every scalar is read as text: YAML 1.1 makes False of a class called `no`. Nothi
 or followed out of the folder; aliases, with which a short file becomes a long one, are refused.
 """
 
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,14 @@ import yaml
 
 from yolo_proc.annotations.classes import MAX_CLASSES, SET_FILE
 from yolo_proc.annotations.common import Folder, read_text, shown
-from yolo_proc.annotations.records import SPLITS, AnnotationError
+from yolo_proc.annotations.records import AnnotationError
 
 MAX_YAML_BYTES = 1 << 20
 MAX_DEPTH = 20  # of brackets in brackets; 2 are needed
 NAMES = ("data.yaml", "data.yml")
+_SUFFIXES = (".yaml", ".yml")
+_VAL = ("val", "validation", "valid")  # what the key is called; the first that is there counts
+_ELSEWHERE = re.compile(r"[A-Za-z]:[\\/]|\\\\")  # a path on a Windows machine
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,8 @@ class Description:
         names: by class index; None where there are none.
         count: of the classes, where only that is said; else 0.
         may_lack_folders: we wrote the set, and make no folder for a split without pictures.
+        unread: folders and lists of the test split, which is not read.
+        keypoints: (K, D) of `kpt_shape`: a line has K keypoints of D numbers behind its box.
         notes: lines for the user.
     """
 
@@ -40,14 +46,38 @@ class Description:
     names: tuple[str, ...] | None = None
     count: int = 0
     may_lack_folders: bool = False
+    unread: tuple[Path, ...] = ()
+    keypoints: tuple[int, int] | None = None
     notes: tuple[str, ...] = ()
 
 
 def find_description(root: Path) -> Path | None:
     """The `data.yaml` of a folder, or the file itself where the user named one; None where there is none."""
-    if root.suffix.lower() in (".yaml", ".yml") and root.is_file():
+    if root.suffix.lower() in _SUFFIXES and root.is_file():
         return root
-    return next((root / name for name in NAMES if (root / name).is_file()), None)
+    usual = next((root / name for name in NAMES if (root / name).is_file()), None)
+    if usual is not None or not root.is_dir():
+        return usual
+    others = other_descriptions(root)
+    return others[0] if len(others) == 1 else None
+
+
+def other_descriptions(root: Path) -> list[Path]:
+    """Files beside the pictures that say what `data.yaml` says and have names of their own: `dataset.yaml`."""
+    try:
+        files = [path for path in sorted(root.iterdir()) if path.suffix.lower() in _SUFFIXES and path.name not in NAMES]
+        return [path for path in files if _describes(path)]
+    except OSError:
+        return []
+
+
+def _describes(path: Path) -> bool:
+    try:
+        text = read_text(path, MAX_YAML_BYTES)
+    except AnnotationError:
+        return False
+    keys = set(re.findall(r"^(\w+)[ \t]*:", text, re.MULTILINE))
+    return bool(keys & {"train", "val"}) and bool(keys & {"names", "nc"})
 
 
 def read_description(file: Path, folder: Folder) -> Description:
@@ -63,9 +93,11 @@ def read_description(file: Path, folder: Folder) -> Description:
     notes = []
     if refused is not None:
         notes.append(f"{file}: path {shown(str(values['path']))} lies outside, {folder.path} is read in its place")
-    if values.get("test"):
-        notes.append(f"{file}: the pictures of `test` are not read")
-    sources = {split: _sources(values, split, base, file, folder) for split in SPLITS}
+    val = next((key for key in _VAL if values.get(key)), "val")
+    keys = {"train": "train", "val": val}
+    sources = {split: _sources(values, key, base, file, folder) for split, key in keys.items()}
+    unread, lines = _unread(values, base, file, folder)
+    notes += lines
     if refused is not None and not any(path.exists() for paths in sources.values() for path in paths):
         raise refused
     if not sources["train"]:
@@ -74,7 +106,31 @@ def read_description(file: Path, folder: Folder) -> Description:
         del sources["val"]
     names, count = _classes(values, file)
     ours = (folder.path / SET_FILE).is_file()
-    return Description(base, file, sources, names, count, ours, tuple(notes))
+    keypoints = _keypoints(values.get("kpt_shape", ""), file)
+    return Description(base, file, sources, names, count, ours, unread, keypoints, tuple(notes))
+
+
+def _unread(values: Mapping[str, Any], base: Path, file: Path, folder: Folder) -> tuple[tuple[Path, ...], list[str]]:
+    """The folders and lists of `test`, and lines on those that are not there."""
+    if not values.get("test"):
+        return (), []
+    try:
+        found = _sources(values, "test", base, file, folder)
+    except AnnotationError as error:
+        return (), [f"{error}; the pictures of `test` are not read anyway"]
+    return found, [f"{file}: `test` names {path}, which is not there" for path in found if not path.exists()]
+
+
+def _keypoints(given: Any, file: Path) -> tuple[int, int] | None:
+    """(K, D) of `kpt_shape`."""
+    if given == "":
+        return None
+    if isinstance(given, list) and len(given) == 2 and all(isinstance(one, str) and one.isascii() for one in given):
+        number, each = (int(one) if one.isdigit() and len(one) < 5 else 0 for one in given)
+        if number > 0 and each in (2, 3):
+            return number, each
+    expected = "how many keypoints an object has, and 2 or 3 numbers for each: [17, 3]"
+    raise AnnotationError(file, "kpt_shape", expected, shown(str(given)), reason="value")
 
 
 def description_to_yaml(train: str, val: str, classes: Sequence[str]) -> bytes:
@@ -94,7 +150,7 @@ def load_yaml(text: str, path: Path | str) -> Any:
         return yaml.load(text, Loader=_TextLoader)
     except yaml.MarkedYAMLError as error:
         place = f"line {error.problem_mark.line + 1}" if error.problem_mark is not None else ""
-        raise AnnotationError(path, place, "YAML", _one_line(error.problem), reason="syntax") from None
+        raise AnnotationError(path, place, "YAML", _yaml_trouble(error, text), reason="syntax") from None
     except (yaml.YAMLError, ValueError, OverflowError) as error:  # the last two: escapes beyond the last character
         raise AnnotationError(path, "", "YAML", _one_line(error), reason="syntax") from None
     except _BombError as error:
@@ -131,6 +187,19 @@ class _TextLoader(yaml.BaseLoader):
         return made
 
 
+def _yaml_trouble(error: yaml.MarkedYAMLError, text: str) -> str:
+    """What is wrong, as the end of a sentence that has said "found", with the mend where it is known."""
+    trouble = _one_line(error.problem).removeprefix("found ")
+    lines = text.split("\n")
+    line = lines[error.problem_mark.line] if error.problem_mark and error.problem_mark.line < len(lines) else ""
+    if re.search(r'"[^"]*\\', line):
+        trouble += r" (in double quotes a backslash begins a special character: write a Windows path with / or without "
+        trouble += "the quotes)"
+    elif "\t" in line:
+        trouble += " (YAML allows no tabs at the beginning of a line)"
+    return trouble
+
+
 def _one_line(error: object) -> str:
     return " ".join(str(error).split())[:120]
 
@@ -144,6 +213,9 @@ def _base(values: Mapping[str, Any], file: Path, folder: Folder) -> tuple[Path, 
     text = values.get("path", "")
     if not isinstance(text, str):
         raise AnnotationError(file, "path", "a folder", shown(str(text)), reason="value")
+    if _ELSEWHERE.match(text):
+        found = f"{shown(text)}, a path of another machine"
+        return folder.path, AnnotationError(file, "path", f"a path inside {folder.path}", found, reason="escape")
     try:
         named = folder.named(text, folder.path, file, "path")
     except AnnotationError as error:
@@ -168,19 +240,41 @@ def _sources(values: Mapping[str, Any], split: str, base: Path, file: Path, fold
 
 
 def _source(entry: str, place: str, base: Path, file: Path, folder: Folder) -> Path:
+    if _ELSEWHERE.match(entry):
+        expected = f"a path relative to {base}"
+        found = f"{shown(entry)}, a path of another machine{_meant(entry, base, folder)}"
+        raise AnnotationError(file, place, expected, found, reason="escape")
     try:
         return folder.named(entry, base, file, place)
-    except AnnotationError:
+    except AnnotationError as error:
         # A well-known exporter writes `../train/images` for `train/images`, and its readers know that.
         inner = entry
         while inner.startswith("../"):
             inner = inner[3:]
-        if inner == entry:
+        found_inner = folder.named(inner, base, file, place) if inner != entry else None
+        if found_inner is None or not found_inner.exists():
+            error.args = (f"{error}{_meant(entry, base, folder)}",)
             raise
-        found = folder.named(inner, base, file, place)
-        if not found.exists():
-            raise
-        return found
+        return found_inner
+
+
+def _meant(entry: str, base: Path, folder: Folder) -> str:
+    """The end of a path of another machine that is a path in the set, as advice; empty where there is none."""
+    parts = Path(entry).parts
+    for first in range(1, len(parts)):
+        inner = Path(*parts[first:])
+        try:
+            if ".." not in inner.parts and folder.holds(base / inner) and (base / inner).exists():
+                return f" (is {inner} meant?)"
+        except (OSError, ValueError):  # no name that a file can have
+            return ""
+    return ""
+
+
+def after_data(name: str) -> str | None:
+    """What follows the last folder `data` of a path: Darknet's and CVAT's lists begin there; None: no such folder."""
+    _, between, inner = f"/{name}".rpartition("/data/")
+    return inner if between and inner else None
 
 
 def _classes(values: Mapping[str, Any], file: Path) -> tuple[tuple[str, ...] | None, int]:

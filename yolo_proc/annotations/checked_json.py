@@ -85,18 +85,19 @@ class Entry:
         return AnnotationError(self.path, f"{self.place}.{key}".lstrip("."), expected, found, reason=reason)
 
     def whole(self, key: str, low: int | None = None) -> int:
-        """A whole number, at least `low`; 5.0 and "5" are 5 too, as some programs write.
+        """A whole number, at least `low`; 5.0 is 5 too.
 
         Raises:
-            AnnotationError: anything else ("value").
+            AnnotationError: anything else ("value"), a string of digits too.
         """
-        value = _as_whole(self.fields.get(key))
+        value = self.fields.get(key)
+        value = None if isinstance(value, str) else _as_whole(value)
         if value is None or (low is not None and value < low):
             raise self.error(key, "a whole number" if low is None else f"a whole number from {low}", "value")
         return value
 
     def identity(self, key: str) -> int | str:
-        """An id: a whole number, however it is written, or text that is not empty.
+        """A whole number, however it is written (1.0 and "1" are 1), or text that is not empty: an id.
 
         Raises:
             AnnotationError: anything else ("value").

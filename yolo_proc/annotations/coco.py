@@ -279,4 +279,9 @@ def _annotation(
 def _side(image: Entry, key: str) -> int | None:
     """A picture's side as the file says; None where it says none, or 0."""
     value: Any = image.fields.get(key)
-    return None if value is None or value in (0, "") else image.whole(key, 1)
+    if value is None or value in (0, ""):
+        return None
+    number = image.identity(key)
+    if not isinstance(number, int) or number < 0:
+        raise image.error(key, "a whole number", "value")
+    return number

@@ -47,11 +47,9 @@ FORMATS: Mapping[str, Format] = {
         coco.read,
         coco.looks_like,
         coco.CocoLayout,
-        "annotations/instances_train.json, labels.json beside data/, or the like",
+        "annotations/instances_train.json, or data/ and labels.json",
     ),
-    "voc": Format(
-        voc.read, voc.looks_like, voc.VocLayout, "JPEGImages/ and Annotations/, or pictures with .xml beside them"
-    ),
+    "voc": Format(voc.read, voc.looks_like, voc.VocLayout, "JPEGImages/ and Annotations/, or pictures with .xml"),
     "binary": Format(binary.read, binary.looks_like, None, "images.bin, labels.bin and image_set_info.json"),
 }
 

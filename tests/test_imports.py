@@ -25,7 +25,8 @@ ORDER = """
     annotations.voc_xml annotations.voc_layout annotations.voc_files annotations.voc
     annotations.coco_files annotations.coco_items annotations.coco_layout annotations.coco
     annotations.binary annotations.formats
-    folder mix datasets.scenefiles datasets.setwriter datasets.chunks datasets.generate datasets.convert
+    folder mix datasets.scenefiles datasets.setwriter datasets.chunks datasets.generate
+    datasets.targets datasets.convert
     inspection.duplicates inspection.measure inspection.outliers inspection.encoding inspection.statistics
     inspection.sources inspection.report exporting.stages exporting.vectors
     model weights parts loss task step stopping muon optim pacing checkpoint

@@ -28,6 +28,7 @@ def read_file(path: Path, max_bytes: int = MAX_TEXT_BYTES, what: str = "a file",
         raise AnnotationError(path, "", error.expected, error.found, reason=reason) from None
 
 
+_WHOLE = 0.01  # from a whole number
 # The parts of a data set by what people call them. `train2017`, `val_1` and `test-dev` are such names too.
 _SPLIT_WORDS = {
     "train": ("train", "training"),
@@ -208,6 +209,11 @@ def check_stems(where: str, pictures: Iterable[Listed]) -> None:
         seen[picture.stem] = picture.name
         if other is not None:
             raise DataError(f"{where}: {other!r} and {picture.name!r} share a base name (rename one of them)")
+
+
+def has_fractions(*values: float) -> bool:
+    """Whether any of some finite numbers is not whole, but for what single precision makes of a whole one."""
+    return any(abs(value - round(value)) > _WHOLE for value in values)
 
 
 def lost_details(item: Item) -> tuple[str, ...]:

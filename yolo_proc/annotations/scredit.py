@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from yolo_proc.annotations.classes import MAX_CLASSES, known_classes, resolve_classes
-from yolo_proc.annotations.common import Folder, read_file, split_of, tell_missing
+from yolo_proc.annotations.common import Folder, has_fractions, read_file, split_of, tell_missing
 from yolo_proc.annotations.layout import Layout, Listed
 from yolo_proc.annotations.passed_over import check_has_pictures, tell_unread_pictures
 from yolo_proc.annotations.records import (
@@ -236,10 +236,16 @@ class ScreditLayout(Layout):
         return {}
 
     def losses(self, item: Item) -> Sequence[str]:
-        """Shares of visibility, ignore regions (left out as a whole), and the outlines of rectangles."""
+        """Shares of visibility, ignore regions (left out as a whole), outlines of rectangles, and all fractions."""
         if item.ignore:
             return ("ignore",)
         lost = []
+        if has_fractions(*item.xyxy, *(value for point in item.points for value in point)):
+            lost.append("pixel fractions")
+        if item.confidence is not None and has_fractions(item.confidence * 100):
+            lost.append("percent fractions")
+        if item.rotation is not None and has_fractions(item.rotation):
+            lost.append("degree fractions")
         if item.visible is not None and item.visible < 1:
             lost.append("visible")
         if item.in_frame is not None and item.in_frame < 1:
@@ -247,6 +253,10 @@ class ScreditLayout(Layout):
         if item.kind == "rectangle" and item.points:
             lost.append("outline")
         return lost
+
+    def picture_losses(self, annotation: Annotation) -> Sequence[str]:  # noqa: ARG002
+        """None: `extra` is its own."""
+        return ()
 
     def _project(self, split: str) -> str:
         return f"{split}/" if len(self.splits) > 1 else ""

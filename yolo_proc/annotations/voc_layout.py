@@ -10,7 +10,7 @@ from typing import ClassVar
 from xml.sax.saxutils import escape
 
 from yolo_proc.annotations.classes import wrong_names
-from yolo_proc.annotations.common import check_stems, checked_name, lost_details
+from yolo_proc.annotations.common import check_stems, checked_name, has_fractions, lost_details
 from yolo_proc.annotations.layout import Layout, Listed
 from yolo_proc.annotations.records import Annotation, Box, Item
 from yolo_proc.errors import DataError
@@ -59,8 +59,10 @@ class VocLayout(Layout):
         }
 
     def losses(self, item: Item) -> Sequence[str]:
-        """All but the class, the box and `ignore`; of the shares a flag is left that says `not all`."""
-        return (item.kind,) if item.kind != "rectangle" else lost_details(item)
+        """All but the class, the box to whole pixels and `ignore`; of the shares a flag is left that says `not all`."""
+        if item.kind != "rectangle":
+            return (item.kind,)
+        return lost_details(item) + (("pixel fractions",) if has_fractions(*item.xyxy) else ())
 
     def _xml(self, annotation: Annotation) -> str:
         lines = [

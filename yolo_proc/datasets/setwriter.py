@@ -130,6 +130,8 @@ class FileSet:
                     None if content is None else (f"{self._start}{place}", content),
                 )
             )
+            for word in self.layout.picture_losses(annotation):
+                lost[word] += 1
             for item in annotation.items:
                 for word in self.layout.losses(item):
                     lost[word] += 1

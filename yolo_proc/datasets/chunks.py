@@ -21,7 +21,7 @@ from yolo_proc.annotations.records import SPLITS, Annotation, BinaryLayout, Item
 from yolo_proc.config import Config
 from yolo_proc.configfile import config_values, generator_options, value_text
 from yolo_proc.datasets.scenefiles import Drawn, encode_picture, items_of
-from yolo_proc.datasets.setwriter import BinarySet, FileSet, WriteError, write_whole
+from yolo_proc.datasets.setwriter import OUTSIDE, BinarySet, FileSet, WriteError, write_whole
 from yolo_proc.errors import ConfigError, DataError
 from yolo_proc.files import MIB, UnreadableFileError, read_bytes
 from yolo_proc.stream import Stream
@@ -189,7 +189,7 @@ class WriteChunk:
         said = items_of(drawn, order.size, order.config.labels, outlines=self._says_outlines)
         annotations = [self._annotation(index, items) for index, items in zip(indices, said.items, strict=True)]
         with resumable():
-            lost = Counter(outline=said.outlines_left)
+            lost = Counter({"outline": said.outlines_left, OUTSIDE: said.outside})
             if self._files is None:
                 for split, first, part in self._runs(indices, annotations):
                     lost += self._binary.put_labels(split, first, part)

@@ -16,6 +16,7 @@ from yolo_proc.scene import Image
 
 # A file that is being written. Always the same name, so that what a killed process leaves is written over.
 PART = ".{}.part"
+OUTSIDE = "outside"  # what is lost of a scene whatever the format: objects that are not in the picture
 # The bytes of a file, or what puts it under the name that it is given.
 _Content = bytes | Callable[[str], None]
 
@@ -79,8 +80,10 @@ def has_files(root: Path) -> bool:
 def loss_lines(format_name: str, lost: Mapping[str, int]) -> list[str]:
     """For a terminal: how many objects of a binary set are lost, by reason, and what the format could not say."""
     objects = {word: count for word, count in lost.items() if word in binary.LOST_ITEMS and format_name == binary.NAME}
-    words = {word: count for word, count in lost.items() if word not in objects}
+    words = {word: count for word, count in lost.items() if word not in objects and word != OUTSIDE}
     lines = [f"Lost: {counted(objects)}"] if objects else []
+    if lost.get(OUTSIDE):
+        lines.append(f"Objects of which nothing is in the picture, left out: {lost[OUTSIDE]:,}")
     return lines + ([f"What {format_name} cannot say: {counted(words)}"] if words else [])
 
 

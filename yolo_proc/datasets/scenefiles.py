@@ -41,7 +41,8 @@ class Said(NamedTuple):
 def items_of(drawn: Sequence[Drawn], size: tuple[int, int], limits: LabelConfig, *, outlines: bool = True) -> Said:
     """What files say of some scenes: their labels, then what is to be ignored.
 
-    An object of which nothing is in the picture is not there, and is counted. Outlines are rounded to a thousandth of a pixel.
+    An object of which nothing is in the picture is not there, and is counted. Outlines are rounded to a thousandth
+    of a pixel.
 
     Args:
         drawn: several, because the verdict on many objects costs as much as that on one.

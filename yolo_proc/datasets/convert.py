@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from yolo_proc.annotations import binary, scredit
 from yolo_proc.annotations.about import VERSION, about_bytes, binary_from_about, binary_to_about, read_about
 from yolo_proc.annotations.classes import SET_FILE
 from yolo_proc.annotations.formats import FORMATS, find_format, read_data_set
@@ -136,7 +137,19 @@ def convert(work: Conversion, *, on_pictures: Callable[[int, int], None] = lambd
         write_whole(work.out / SET_FILE, about_bytes(written))
     before = Counts.of(data)
     after = None if work.images == "none" else _read_back(work, before, lost)
-    return Converted(data, before, after, lost, data.notes, work.options.problems)
+    return Converted(data, before, after, lost, (*data.notes, *_changes(work, data)), work.options.problems)
+
+
+def _changes(work: Conversion, data: DataSet) -> list[str]:
+    """Lines on what the other format makes of pictures as a whole."""
+    lines = []
+    omitted = sum(map(scredit.is_omitted, data.annotations))
+    if omitted and work.to != "scredit":
+        lines.append(f"{omitted:,} pictures are omitted in the editor, and are ordinary ones in {work.to}")
+    named = sum(one.record is None for one in data.annotations)
+    if named and work.to == binary.NAME:
+        lines.append(f"{named:,} pictures lose their names: a binary set numbers them, by name in each part")
+    return lines
 
 
 def _about(work: Conversion, data: DataSet, about: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,8 @@ def read_object(path: Path) -> dict[str, Any]:
             JSON, or not an object ("syntax").
     """
     try:
-        value = json.loads(read_file(path, MAX_BYTES, "JSON", text=True).decode("utf-8-sig"))
+        text = read_file(path, MAX_BYTES, "JSON", text=True).decode("utf-8-sig")
+        value = json.loads(text, object_hook=_compact)
     except UnicodeDecodeError as error:
         found = f"byte {error.object[error.start]:#04x} at offset {error.start}"
         raise AnnotationError(path, "", "text in UTF-8", found, reason="syntax") from None
@@ -39,6 +42,15 @@ def read_object(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise AnnotationError(path, "", "an object in braces", shown_json(value), reason="syntax")
     return _small_keys(value, path, "")
+
+
+def _compact(fields: dict[str, Any]) -> dict[str, Any]:
+    """The same, with the polygons of COCO as arrays: a list of floats takes four times the memory."""
+    pieces = fields.get("segmentation")
+    if pieces.__class__ is list:
+        with suppress(TypeError, OverflowError):  # no numbers: whoever asks for them says so
+            fields["segmentation"] = [array("d", piece) if piece.__class__ is list else piece for piece in pieces]
+    return fields
 
 
 def _small_keys(fields: dict[str, Any], path: Path, place: str) -> dict[str, Any]:
@@ -127,7 +139,7 @@ class Entry:
         Raises:
             AnnotationError: no list of numbers ("value"), or not finite ("not-finite").
         """
-        numbers: list[Any] = values if isinstance(values, list) else [None]
+        numbers: Sequence[Any] = values if isinstance(values, list | array) else [None]
         if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in numbers):
             raise self.error(key, "a list of numbers", "value")
         try:

@@ -233,7 +233,7 @@ def _annotations(part: _Part, index: Mapping[Id, int], options: ReadOptions) -> 
     found: list[tuple[PurePosixPath, Annotation]] = []
     for number, image in part.images.items():
         try:
-            found.append(_annotation(part, image, part.annotations[number], index, options))
+            found.append(_annotation(part, image, part.annotations.pop(number), index, options))  # frees memory
         except AnnotationError as error:
             options.problems.met(error)
     return tuple(sorted(_with_names(part, found, options), key=lambda annotation: annotation.name))

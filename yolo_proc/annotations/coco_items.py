@@ -1,5 +1,6 @@
 """One annotation of a COCO file: its box, its outline, and what of it is not kept."""
 
+from array import array
 from collections.abc import Mapping
 from typing import Any
 
@@ -154,7 +155,7 @@ def _pieces(entry: Entry) -> tuple[list[list[float]], list[Any]]:
         raise entry.error("segmentation", "a list of polygons or an RLE", "value")
     if all(isinstance(piece, dict) for piece in given):
         return [], given
-    if not isinstance(given[0], list):
+    if not isinstance(given[0], list | array):
         given = [given]  # one polygon without brackets of its own
     polygons = [entry.floats("segmentation", piece) for piece in given]
     if any(len(polygon) % 2 for polygon in polygons):

@@ -171,6 +171,12 @@ def test_boxes_over_the_border(tmp_path: Path) -> None:
     }
 
 
+def test_corners_in_place_of_sizes_are_named(tmp_path: Path) -> None:
+    put_json(tmp_path, annotations=[{**BOX, "bbox": [40, 6, 60, 30]}])
+    with pytest.raises(AnnotationError, match=r"found \[40, 6, 60, 30\], .* would be inside as x0, y0, x1, y1"):
+        read(tmp_path, ReadOptions())
+
+
 def test_what_an_annotation_says_besides_is_counted(tmp_path: Path) -> None:
     many = [
         {"keypoints": [9, 9, 2], "num_keypoints": 1},

@@ -271,6 +271,10 @@ def _annotation(
     said = tuple(_side(image, key) for key in ("width", "height"))
     if None not in said and said != (width, height):
         shown = f"{said[0]} x {said[1]}"
+        if said == (height, width):
+            shown += (
+                ", as where the tool did not turn the picture by its EXIF orientation; its boxes lie elsewhere then"
+            )
         raise image.error("width", f"the upright picture's size, {width} x {height}", "size", shown)
     items = [item_of(entry, index, (width, height), options) for entry in entries]
     return file, Annotation(file.name, width, height, tuple(item for item in items if item is not None), path)

@@ -26,6 +26,7 @@ PREFIX = "instances"  # COCO's folders hold files of captions and keypoints as w
 _BEGINNING = re.compile(rb'(\xef\xbb\xbf)?\s*\{\s*"(images|annotations|categories|info|licenses|type)"', re.IGNORECASE)
 _EARLY = re.compile(rb'(\xef\xbb\xbf)?\s*\{.*"(images|categories)"\s*:\s*\[', re.IGNORECASE | re.DOTALL)
 _LOOKED_AT = 4096  # bytes
+_SHOWN_PLACES = 7
 # Where files are looked for; the first with any is taken.
 _PLACES = ((FOLDER, "Annotations"), (".",), ("train", "val", "valid", "validation", "test"))
 _SPELLINGS = {"train": ("train", "training"), "val": ("val", "valid", "validation", "dev"), "test": ("test",)}
@@ -169,8 +170,8 @@ class Pictures:
                 return name, path
         if leads_out:
             raise image.error("file_name", "a path inside the data set, or the name of a picture in it", "escape")
-        places = ", ".join(f"{place.relative_to(self.folder.path)}/" for place in self.places)
-        expected = f"a picture in {self.folder.path}, in one of {places}"
+        places = ", ".join(f"{place.relative_to(self.folder.path)}/" for place in self.places[:_SHOWN_PLACES])
+        expected = f"a picture in {self.folder.path}, in one of {places} or the like"
         raise image.error("file_name", expected, "missing-image")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from yolo_proc.annotations.checked_json import Entry
 from yolo_proc.annotations.polygons import Points, clipped_polygon, read_rle
-from yolo_proc.annotations.records import Box, Item, ReadOptions, checked_box
+from yolo_proc.annotations.records import TOLERANCE, Box, Item, ReadOptions, checked_box
 
 _FLAGS: Mapping[Any, bool] = {0: False, 1: True, "0": False, "1": True, "false": False, "true": True, None: False}
 
@@ -108,6 +108,11 @@ def _box(
     if len(numbers) != 4:
         raise entry.error("bbox", "[x, y, width, height]", "value")
     x, y, w, h = numbers
+    reaches_over = x + w > size[0] + TOLERANCE or y + h > size[1] + TOLERANCE
+    if reaches_over and not options.clip and 0 <= x < w <= size[0] and 0 <= y < h <= size[1]:
+        found = f"{given}, which reaches over the border, and would be inside as x0, y0, x1, y1; which is meant?"
+        mend = "[x, y, width, height] inside the picture (--clip clips it)"
+        raise entry.error("bbox", mend, "outside", found)
     return checked_box((x, y, x + w, y + h), *size, entry.path, f"{entry.place}.bbox", options)
 
 

@@ -26,7 +26,7 @@ from yolo_proc.annotations.binary import (
     set_info,
 )
 from yolo_proc.annotations.checked_json import Entry
-from yolo_proc.annotations.records import Annotation, AnnotationError, BinaryLayout, Item, Problems, ReadOptions
+from yolo_proc.annotations.records import Annotation, AnnotationError, BinaryLayout, Item, Problems, ReadOptions, Tally
 from yolo_proc.config import LabelConfig
 from yolo_proc.errors import ConfigError, DataError
 
@@ -206,7 +206,7 @@ def test_the_slots_are_those_of_the_codec(one):
 
 
 @settings(max_examples=25)
-@given(st.lists(pictures(), max_size=3))
+@given(st.lists(pictures(), min_size=1, max_size=3))
 def test_what_gets_a_slot_comes_back_in_float32(tmp_path_factory, made):
     root = tmp_path_factory.mktemp("set")
     lost = write(
@@ -229,7 +229,22 @@ def test_what_gets_a_slot_comes_back_in_float32(tmp_path_factory, made):
 
 def test_an_empty_set(tmp_path):
     write(tmp_path, [])
+    with pytest.raises(DataError, match=r"expected pictures of train, found none: .*image_set_info.json counts none"):
+        read(tmp_path, OPTIONS)
+    (tmp_path / "yolo_proc.json").write_text('{"version":1}')  # ours may be empty
     assert read(tmp_path, OPTIONS).splits == {"train": ()}
+
+
+def test_what_lies_beside_the_sets_is_counted(tmp_path):
+    write(tmp_path / "train", [(annotation(CORNER), BLACK)])
+    write(tmp_path / "test", [(annotation(), BLACK)] * 3)
+    (tmp_path / "train/a.png").write_bytes(b"")
+    options = replace(OPTIONS, tally=Tally())
+    assert len(read(tmp_path, options).annotations) == 1
+    assert options.tally.lines() == (
+        f"1 pictures belong to no split and are not read (first: {tmp_path}/train/a.png)",
+        f"3 pictures of test are not read, because only train and val are (first: {tmp_path}/test)",
+    )
 
 
 def test_two_parts(tmp_path):
@@ -253,9 +268,11 @@ def test_fractions_of_the_original_are_passed_over_and_told(tmp_path):
     labels[1, 2] = [0.25, 0.5, 1, 1, 0.9, 1, 0]
     labels[0, 3, 4] = 1 - 5e-7  # still an object
     path.write_bytes(labels.tobytes())
-    data = read(tmp_path, OPTIONS)
+    options = replace(OPTIONS, tally=Tally())
+    data = read(tmp_path, options)
     assert [len(one.items) for one in data.annotations] == [3, 0]
-    assert [note for note in data.notes if note.startswith("2 slots with a J between 0 and 1")]
+    what = "slots with a J between 0 and 1, boxes beside an object, are passed over"
+    assert options.tally.lines() == (f"2 {what} (first: {path}: record 0)",)
 
 
 def test_class_names(tmp_path):

@@ -176,6 +176,24 @@ def test_what_is_known_of_a_set_goes_along(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_what_becomes_of_omitted_pictures_and_of_names_is_told(tmp_path: Path) -> None:
+    said = [Annotation("a.png", SIDE, SIDE, extra={"usage": "omit"}), Annotation("b.png", SIDE, SIDE)]
+    write_set(tmp_path / "set", "scredit", {"train": said}, CLASSES)
+    assert run(tmp_path / "set", tmp_path / "same", "scredit").notes == ()
+    done = run(tmp_path / "set", tmp_path / "yolo", "yolo")
+    assert done.notes == ("1 pictures are omitted in the editor, and are ordinary ones in yolo",)
+    assert done.lost == {"usage": 1}
+    assert run(tmp_path / "set", tmp_path / "binary", "binary").notes[1:] == (
+        "2 pictures lose their names: a binary set numbers them, by name in each part",
+    )
+
+
+def test_a_suffix_that_becomes_small_is_told(tmp_path: Path) -> None:
+    write_set(tmp_path / "set", "yolo", {"train": [Annotation("a.PNG", SIDE, SIDE)]}, CLASSES)
+    done = run(tmp_path / "set", tmp_path / "out", "scredit")
+    assert done.notes == ("scredit has suffixes in small letters alone: 1 pictures are renamed, such as a.png",)
+
+
 # ----------------------------------------------------------------------------------------------------- pictures
 
 

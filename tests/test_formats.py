@@ -1,6 +1,7 @@
 """Which format a folder holds, and what `yolo_proc.json` says of it."""
 
 import json
+import os
 import random
 from pathlib import Path
 
@@ -69,6 +70,37 @@ def test_an_unknown_folder_is_told_what_was_looked_for(tmp_path: Path) -> None:
         read_data_set(tmp_path / "nowhere", ReadOptions())
     with pytest.raises(ConfigError, match=r"format coca: expected one of scredit, .*\(did you mean coco\?\)"):
         read_data_set(tmp_path, ReadOptions(), "coca")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "found"),
+    [
+        ("a.json", '{"shapes":[],"imagePath":"a.png"}', "LabelMe"),
+        ("ann/a.png.json", '{"size":{"height":1,"width":1},"objects":[]}', "Supervisely"),
+        ("via.json", '{"_via_img_metadata":{}}', "VIA (VGG Image Annotator)"),
+        ("export.json", '[{"id":1,"data":{"image":"a"},"annotations":[]}]', "Label Studio JSON"),
+        ("annotations.xml", "<?xml version='1.0'?><annotations><version>1.1</version></annotations>", "CVAT's XML"),
+        ("train/_annotations.csv", "filename,width\n", "a table (CSV)"),
+        ("train.tfrecord", "", "TFRecord files"),
+        ("export.ndjson", "{}", "JSON lines (Labelbox and others)"),
+    ],
+)
+def test_a_format_that_is_none_of_ours_is_named(tmp_path: Path, name: str, content: str, found: str) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(content)
+    with pytest.raises(DataError) as caught:
+        read_data_set(tmp_path, ReadOptions())
+    assert f"no data set found in it; {path} is {found}, which is not read: export it as COCO" in str(caught.value)
+
+
+def test_what_cannot_be_looked_at_does_no_harm(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.json")
+    (tmp_path / "b.json").write_bytes(b"\xff{")
+    (tmp_path / "c.json").write_text("[" * 100_000)
+    (tmp_path / "d.json").write_text('{"_via_settings":{}}' + " " * (2 << 20))
+    with pytest.raises(DataError, match="no data set found in it; looked for scredit"):
+        read_data_set(tmp_path, ReadOptions())
 
 
 def test_a_binary_set_of_ours_says_its_layout(tmp_path: Path) -> None:

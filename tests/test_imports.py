@@ -14,15 +14,19 @@ PACKAGE = ROOT / "yolo_proc"
 
 # From above to below.
 ORDER = """
-    errors locking options config rng boxes checks.finding annotations.records picture_headers pictures letterbox scene
-    outlines typefaces raster painter canvas generator configfile events
+    errors files locking options config rng boxes checks.finding annotations.records picture_headers pictures letterbox
+    scene outlines typefaces raster painter canvas generator configfile events
     augment workers datasets.pool stream fingerprint grids nms codec contract matching cocomap
-    annotations.layout annotations.polygons annotations.checked_json annotations.common annotations.classes
+    annotations.layout annotations.polygons annotations.common annotations.foreign annotations.checked_json
+    annotations.classes annotations.passed_over
     annotations.about
     annotations.script_json annotations.script annotations.scredit
     annotations.yolo_yaml annotations.yolo_darknet annotations.yolo_folders annotations.yolo_lines annotations.yolo_txt
-    annotations.voc annotations.coco annotations.binary annotations.formats
-    folder mix datasets.scenefiles datasets.setwriter datasets.chunks datasets.generate datasets.convert
+    annotations.voc_xml annotations.voc_layout annotations.voc_files annotations.voc
+    annotations.coco_files annotations.coco_items annotations.coco_layout annotations.coco
+    annotations.binary annotations.formats
+    folder mix datasets.scenefiles datasets.setwriter datasets.chunks datasets.generate
+    datasets.targets datasets.convert
     inspection.duplicates inspection.measure inspection.outliers inspection.encoding inspection.statistics
     inspection.sources inspection.report exporting.stages exporting.vectors
     model weights parts loss task step stopping muon optim pacing checkpoint
@@ -49,7 +53,7 @@ SUBPACKAGES = (
 )  # their rooms are called as in `annotations.coco`
 PACKAGES = ("yolo_proc", *(f"yolo_proc.{name}" for name in SUBPACKAGES))
 TORCH_FREE = (
-    "errors options config rng boxes pictures letterbox scene outlines typefaces raster painter canvas generator"
+    "errors files options config rng boxes pictures letterbox scene outlines typefaces raster painter canvas generator"
 )
 TORCH_FREE += " augment grids nms configfile events flags commands check_command cli checks.finding contract"
 TORCH_FREE += " exporting.spec exporting.session exporting.sources exporting.findings export_commands"

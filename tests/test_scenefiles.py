@@ -18,7 +18,7 @@ def test_items_say_what_is_not_whole() -> None:
         ),
         np.array([[1.0, 2.0, 3.0, 4.0]]),
     )
-    (items, nothing), below, _ = items_of([scene, Drawn((), np.zeros((0, 4)))], (10, 10), LabelConfig())
+    (items, nothing), below, _, outside = items_of([scene, Drawn((), np.zeros((0, 4)))], (10, 10), LabelConfig())
     first, second, hidden, region = items
     assert nothing == []
     assert (first.xyxy, first.category) == ((0, 1, 4, 5), 1)
@@ -29,9 +29,9 @@ def test_items_say_what_is_not_whole() -> None:
     assert hidden.category == 0
     assert hidden.points == ((5.0, 5.0), (9.0, 5.0), (9.0, 9.0))  # its own, to a thousandth
     assert (region.xyxy, region.category, region.ignore) == ((1, 2, 3, 4), None, True)
-    assert below == {"min_visible": 1}
-    assert items_of([], (10, 10), LabelConfig()) == ([], {}, 0)
-    (plain,), _, left = items_of([scene], (10, 10), LabelConfig(), outlines=False)
+    assert (below, outside) == ({"min_visible": 1}, 1)
+    assert items_of([], (10, 10), LabelConfig()) == ([], {}, 0, 0)
+    (plain,), _, left, _ = items_of([scene], (10, 10), LabelConfig(), outlines=False)
     assert [item.points for item in plain] == [()] * 4
     assert left == 1
 
@@ -39,5 +39,5 @@ def test_items_say_what_is_not_whole() -> None:
 def test_an_outline_is_cut_at_the_frame_to_a_thousandth() -> None:
     outline = np.array([[-1.0, 2.0], [2.0, 1.0], [2.0, 3.3333]])
     scene = Drawn((SceneObject((0.0, 1.0, 2.0, 3.3333), 0, outline),), np.zeros((0, 4)))
-    ((item,),), _, _ = items_of([scene], (10, 10), LabelConfig())
+    ((item,),), _, _, _ = items_of([scene], (10, 10), LabelConfig())
     assert sorted(item.points) == [(0.0, 1.667), (0.0, 2.444), (2.0, 1.0), (2.0, 3.333)]

@@ -338,6 +338,84 @@ def test_a_project_is_read(project):
     assert scredit.looks_like(project)
 
 
+LABELME = '{"version":"5.0.1","flags":{},"shapes":[{"label":"nut","points":[[8,6],[40,30]]}],"imagePath":"a.jpg"}'
+VIA = '{"a.jpg1234":{"filename":"a.jpg","size":1234,"regions":[{"shape_attributes":{"name":"rect","x":8}}]}}'
+
+
+@pytest.mark.parametrize(
+    ("script", "found"),
+    [
+        (LABELME, "LabelMe"),
+        (VIA, "VIA"),
+        (f'{{"_via_settings":{{}},"_via_img_metadata":{VIA}}}', "VIA"),
+        (
+            '{"description":"","tags":[],"size":{"height":48,"width":64},"objects":[{"classTitle":"nut"}]}',
+            "Supervisely",
+        ),
+        ('{"name":"a.jpg","frames":[{"objects":[{"category":"car"}]}],"attributes":{}}', "BDD100K"),
+        ('{"info":{},"categories":{"label":{}},"items":[{"id":"a","annotations":[]}]}', "Datumaro"),
+        ('{"info":{},"categories":{"label":{}},"items":[]}', "Datumaro"),
+        ('[{"id":1,"annotations":[{"result":[]}],"data":{"image":"a.jpg"}}]', "Label Studio JSON"),
+        ('[{"image":"a.jpg","annotations":[{"label":"nut","coordinates":{"x":1}}]}]', "CreateML"),
+        ('{"metadata":{"name":"a.jpg"},"instances":[{"type":"bbox"}],"tags":[]}', "SuperAnnotate"),
+        ('{"version":"2.0","item":{"name":"a"},"annotations":[{"name":"nut"}]}', "V7 Darwin"),
+        ('{"imgHeight":48,"imgWidth":64,"objects":[{"label":"car","polygon":[[1,2]]}]}', "Cityscapes"),
+        ('[{"image_id":1,"category_id":1,"bbox":[1,2,3,4],"score":0.5}]', "COCO results"),
+        ('{"boxes":[[1,2,3,4]],"labels":["nut"]}', "the keys 'boxes', 'labels'"),
+        ('{"usage":"nominal","boxes":[[1,2,3,4]]}', "the keys 'usage', 'boxes'"),
+    ],
+)
+def test_json_of_other_programs_is_no_script(project, script, found):
+    put_script(project, "b", script)
+    error = refused(project)
+    assert (error.reason, error.path) == ("syntax", project / "annotations/b.json")
+    assert f"found {found}" in str(error)
+    assert ("export it as COCO, YOLO or Pascal VOC" in str(error)) == ("keys" not in found)
+    options = skipping()
+    assert [one.name for one in scredit.read(project, options).annotations] == ["a.JPG"]
+    assert options.problems.by_reason == {"syntax": 1}
+
+
+@pytest.mark.parametrize("script", ["{}", '{"items":[]}', '{"items":null}', '{"usage":"retain"}', '{"items":[],"x":1}'])
+def test_what_is_a_script_without_items(project, script):
+    put_script(project, "b", script)
+    assert scredit.read(project, ReadOptions()).annotations[1].items == ()
+
+
+def test_what_a_project_holds_besides_is_counted(project):
+    put_script(project, "b", '{"items":[{"bounds":[1.5,2,3,4],"label":"nut","p":{"score":3}}],"x":{},"y":2}')
+    (project / "annotations/a.JSON").write_text(a_box())
+    (project / "annotations/c.xml").write_text("<annotation/>")
+    for name in ("c.png", "d.bmp", "more/e.jpg", "test/f.jpg", "annotations/g.png", ".h.png"):
+        put_picture(project / name)
+    options = ReadOptions()
+    found = scredit.read(project, options)
+    assert [len(one.items) for one in found.annotations] == [1, 1, 0]
+    assert options.tally.lines() == (
+        f"1 files in annotations are no scripts (.json) and are not read (first: {project}/annotations/c.xml)",
+        f"1 items have numbers with fractions, which are cut off as the editor does (first: {project}/annotations/"
+        "b.json: items[0])",
+        f"2 keys of items are not known and not kept, such as 'label' (first: {project}/annotations/b.json: items[0])",
+        f"2 keys of scripts are not known and not kept, such as 'x' (first: {project}/annotations/b.json)",
+        f"1 of 3 pictures of train have no label file and are taken as showing no object (first: {project}/c.png)",
+        f"3 pictures belong to no split and are not read (first: {project}/d.bmp)",
+        f"1 pictures of test are not read, because only train and val are (first: {project}/test/f.jpg)",
+    )
+    (project / "annotations/b.Json").write_text("{}")
+    assert refused(project).reason == "duplicate-name"
+
+
+def test_projects_called_by_other_words(tmp_path):
+    for name in ("training", "valid"):
+        put_picture(tmp_path / name / "a.png")
+        put_script(tmp_path / name, "a", a_box())
+    assert scredit.looks_like(tmp_path)
+    assert list(scredit.read(tmp_path, ReadOptions()).splits) == ["train", "val"]
+    put_script(tmp_path / "validation", "a", a_box())
+    with pytest.raises(DataError, match="expected one project of val, found valid and validation"):
+        scredit.read(tmp_path, ReadOptions())
+
+
 def test_two_projects_are_a_split(tmp_path):
     for split, stem in (("train", "a"), ("val", "a")):
         put_picture(tmp_path / split / f"{stem}.png")
@@ -354,6 +432,9 @@ def test_two_projects_are_a_split(tmp_path):
 
 def test_an_empty_project(tmp_path):
     (tmp_path / "annotations").mkdir()
+    with pytest.raises(DataError, match=r"expected pictures of train, found none: .* has none"):
+        scredit.read(tmp_path, ReadOptions())
+    (tmp_path / "yolo_proc.json").write_text('{"version":1,"classes":[]}')  # ours may be empty
     found = scredit.read(tmp_path, ReadOptions())
     assert (found.annotations, found.classes) == ((), ())
     assert not scredit.looks_like(tmp_path)

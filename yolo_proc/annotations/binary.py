@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from yolo_proc.annotations.checked_json import Entry, read_object
 from yolo_proc.annotations.classes import SET_FILE, known_classes, resolve_classes
-from yolo_proc.annotations.common import Folder, lost_details
+from yolo_proc.annotations.common import Folder, lost_details, tell_unread_split
+from yolo_proc.annotations.passed_over import check_has_pictures, tell_unread_pictures
 from yolo_proc.annotations.records import (
     SPLITS,
     Annotation,
@@ -153,6 +154,7 @@ def label_records(annotations: Sequence[Annotation], layout: BinaryLayout, class
     offered = [(number, item) for number, one in enumerate(annotations) for item in one.items if item.is_label]
     items = [item for _, item in offered]
     lost = Counter(word for one in annotations for item in one.items for word in losses(item))
+    lost.update(word for one in annotations for word in one.extra)  # what a scredit script says of a picture
     ones = np.ones(len(items))
     targets = codec.assign(
         cast(
@@ -210,7 +212,7 @@ def read(root: Path, options: ReadOptions) -> DataSet:
     """The binary set in `root`. Its pictures are named by their number, which is `Annotation.record`.
 
     An object is a slot with J = 1. Sets of the original also hold slots with fractions, of boxes that only overlap an
-    object: they are passed over, and counted in a note.
+    object: they are passed over, and counted.
 
     Raises:
         ConfigError: `options.binary` is missing or wrong.
@@ -237,12 +239,14 @@ def read(root: Path, options: ReadOptions) -> DataSet:
         expected = f"labels for the {len(known)} classes of --classes or {SET_FILE}"
         raise AnnotationError(root, "", expected, f"labels for {classes}; {_OPTIONS}", reason="class")
     names, notes = resolve_classes(root, options, None, classes - 1)
-    fractions: Counter[str] = Counter()
-    splits = {split: tuple(_annotations(info, options, fractions)) for split, info in infos.items()}
+    for split, info in infos.items():
+        check_has_pictures(root, split, info.count, f"{info.folder / SET_INFO} counts none")
+    splits = {split: tuple(_annotations(info, options)) for split, info in infos.items()}
     splits = {"train": (), **splits}  # a set of val alone has an empty train
-    passed = fractions["slots"]
-    if passed:
-        notes = (*notes, f"{passed} slots with a J between 0 and 1, boxes beside an object, were passed over")
+    if (root / "test" / SET_INFO).is_file():
+        test = _Info.of(border, root / "test", options.binary)
+        tell_unread_split(options.tally, "test", test.folder, test.count)
+    tell_unread_pictures(border, set(), options.tally)
     return DataSet(root, NAME, names, splits, notes)
 
 
@@ -284,7 +288,7 @@ def _check_size(path: Path, count: int, length: int) -> None:
         raise AnnotationError(path, "", expected, f"{size}", reason="size")
 
 
-def _annotations(info: _Info, options: ReadOptions, fractions: Counter[str]) -> Iterator[Annotation]:
+def _annotations(info: _Info, options: ReadOptions) -> Iterator[Annotation]:
     """One picture after the other; the file is mapped, not loaded."""
     layout = options.binary
     assert layout is not None
@@ -305,7 +309,9 @@ def _annotations(info: _Info, options: ReadOptions, fractions: Counter[str]) -> 
         except AnnotationError as error:
             options.problems.met(error)
             continue
-        fractions["slots"] += int(((slots[:, J] > _ALMOST) & (slots[:, J] < 1 - _ALMOST)).sum())
+        beside = int(((slots[:, J] > _ALMOST) & (slots[:, J] < 1 - _ALMOST)).sum())
+        what = "slots with a J between 0 and 1, boxes beside an object, are passed over"
+        options.tally.add(what, f"{path}: record {record}", beside)
         yield Annotation(f"image_{record:0{digits}d}.png", layout.width, layout.height, items, record=record)
 
 

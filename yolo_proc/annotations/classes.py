@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from yolo_proc.annotations.common import Folder, read_text
+from yolo_proc.annotations.common import MAX_TEXT_BYTES, Folder, read_file, read_text
 from yolo_proc.annotations.records import SPLITS, AnnotationError, ReadOptions
 from yolo_proc.errors import ConfigError
+from yolo_proc.files import UnreadableFileError, read_bytes
 
 SET_FILE = "yolo_proc.json"
 NAME_FILES = frozenset({"classes.txt", "obj.names", "_darknet.labels"})  # one name a line, in the order of the indices
@@ -97,8 +98,8 @@ def set_file(root: Path) -> Path:
     above = root.parent / SET_FILE
     if root.name in SPLITS and not path.exists() and above.is_file():
         try:
-            content = json.loads(above.read_bytes().decode("utf-8-sig"))
-        except (ValueError, RecursionError, OSError):
+            content = json.loads(read_file(above).decode("utf-8-sig"))
+        except (ValueError, RecursionError, AnnotationError):
             return path
         if isinstance(content, dict) and content.get("format") in _OWN_PARTS:
             return above
@@ -117,8 +118,8 @@ def names_of_set(root: Path) -> tuple[str, ...] | None:
     if not path.resolve().is_relative_to(path.parent.resolve()):
         raise AnnotationError(path, "", "a file in the data set's folder", "a link that leads out", reason="escape")
     try:
-        content: Any = json.loads(path.read_bytes().decode("utf-8-sig"))
-    except (ValueError, RecursionError, OSError) as error:
+        content: Any = json.loads(read_file(path).decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
         raise AnnotationError(path, "", "JSON in UTF-8", _one_line(error), reason="syntax") from None
     if not isinstance(content, dict):
         raise AnnotationError(path, "", "an object in braces", type(content).__name__, reason="value")
@@ -142,8 +143,10 @@ def read_class_file(path: Path) -> tuple[str, ...]:
         ConfigError: no such file, no names, an empty line between them, a name twice.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_bytes(path, MAX_TEXT_BYTES, "class names, one a line").decode("utf-8-sig")
+    except UnreadableFileError as error:
+        raise ConfigError(str(error)) from None
+    except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: expected class names, one a line, found {_one_line(error)}") from None
     names = _lines_of(text)
     wrong = _wrong_line(names)
@@ -228,8 +231,6 @@ def _names_in_notes(folder: Folder) -> tuple[str, ...] | None:
 
 
 def _one_line(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return (error.strerror or type(error).__name__).lower()
     if isinstance(error, RecursionError):
         return "brackets nested too deep"
     return " ".join(str(error).split())[:120]

@@ -3,16 +3,31 @@
 import codecs
 import os
 import re
-import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from yolo_proc.annotations.layout import Listed
 from yolo_proc.annotations.records import AnnotationError, Item, Tally
 from yolo_proc.errors import DataError
+from yolo_proc.files import MIB, UnreadableFileError, read_bytes
 from yolo_proc.pictures import SUFFIXES
 
-MAX_TEXT_BYTES = 16 << 20  # of one picture's annotation, or of a list: more is an attack or another kind of file
+_WHOLE = 0.01  # from a whole number
+MAX_TEXT_BYTES = 16 * MIB  # of one picture's annotation, or of a list: more is an attack or another kind of file
+
+
+def read_file(path: Path, max_bytes: int = MAX_TEXT_BYTES, what: str = "a file", *, text: bool = False) -> bytes:
+    """The bytes of a file of a data set; see `files.read_bytes`.
+
+    Raises:
+        AnnotationError: it cannot be read, is no plain file ("value"), or is longer than `max_bytes` ("bomb").
+    """
+    try:
+        return read_bytes(path, max_bytes, what, text=text)
+    except UnreadableFileError as error:
+        reason = "bomb" if error.reason == "bomb" else "value"
+        raise AnnotationError(path, "", error.expected, error.found, reason=reason) from None
+
 
 # The parts of a data set by what people call them. `train2017`, `val_1` and `test-dev` are such names too.
 _SPLIT_WORDS = {
@@ -26,18 +41,10 @@ def read_text(path: Path, max_bytes: int = MAX_TEXT_BYTES) -> str:
     """The text of a UTF-8 file, without a byte order mark and with "\\n" for every line end.
 
     Raises:
-        AnnotationError: it cannot be read, is no regular file ("value"), is longer than `max_bytes` ("bomb"), or is
+        AnnotationError: it cannot be read, is no plain file ("value"), is longer than `max_bytes` ("bomb"), or is
             not UTF-8 ("syntax").
     """
-    try:
-        info = path.stat()
-        if not stat.S_ISREG(info.st_mode):
-            raise AnnotationError(path, "", "a file", "something else", reason="value")
-        if info.st_size > max_bytes:
-            raise AnnotationError(path, "", f"at most {max_bytes} bytes", f"{info.st_size}", reason="bomb")
-        data = path.read_bytes()
-    except OSError as error:
-        raise AnnotationError(path, "", "a file that can be read", f"{error.strerror}", reason="value") from None
+    data = read_file(path, max_bytes)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -202,6 +209,11 @@ def check_stems(where: str, pictures: Iterable[Listed]) -> None:
         seen[picture.stem] = picture.name
         if other is not None:
             raise DataError(f"{where}: {other!r} and {picture.name!r} share a base name (rename one of them)")
+
+
+def has_fractions(*values: float) -> bool:
+    """Whether any of some finite numbers is not whole, but for what single precision makes of a whole one."""
+    return any(abs(value - round(value)) > _WHOLE for value in values)
 
 
 def lost_details(item: Item) -> tuple[str, ...]:

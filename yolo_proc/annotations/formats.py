@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from yolo_proc.annotations import binary, coco, scredit, voc, yolo_txt
 from yolo_proc.annotations.about import binary_from_about, read_about
+from yolo_proc.annotations.foreign import MEND, format_in
 from yolo_proc.annotations.layout import Layout
 from yolo_proc.annotations.records import DataSet, ReadOptions, Tally
 from yolo_proc.errors import ConfigError, DataError
@@ -43,8 +44,13 @@ FORMATS: Mapping[str, Format] = {
         yolo_txt.YoloLayout,
         "data.yaml, obj.data, images/ and labels/, or pictures with .txt beside them",
     ),
-    "coco": Format(coco.read, coco.looks_like, coco.CocoLayout, "annotations/instances_train.json or the like"),
-    "voc": Format(voc.read, voc.looks_like, voc.VocLayout, "JPEGImages/ and Annotations/"),
+    "coco": Format(
+        coco.read,
+        coco.looks_like,
+        coco.CocoLayout,
+        "annotations/instances_train.json, or data/ and labels.json",
+    ),
+    "voc": Format(voc.read, voc.looks_like, voc.VocLayout, "JPEGImages/ and Annotations/, or pictures with .xml"),
     "binary": Format(binary.read, binary.looks_like, None, "images.bin, labels.bin and image_set_info.json"),
 }
 
@@ -114,4 +120,6 @@ def find_format(root: Path) -> str:
             "(convert --from, inspect --format, --generator.format)"
         )
     looked = "; ".join(f"{name}: {one.signs}" for name, one in FORMATS.items())
-    raise DataError(f"{root}: no data set found in it; looked for {looked}")
+    foreign = format_in(root)
+    named = "" if foreign is None else f"; {foreign[1]} is {foreign[0]}, which is not read: {MEND}"
+    raise DataError(f"{root}: no data set found in it{named}; looked for {looked}")

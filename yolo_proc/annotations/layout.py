@@ -70,4 +70,8 @@ class Layout(ABC):
     @abstractmethod
     def losses(self, item: Item) -> Sequence[str]:
         """What of an item this format cannot say: "confidence", "rotation", "visible", "in_frame", "ignore", "polygon",
-        "mask", "point", "text", "outline", "anchor", "class"; empty mostly."""
+        "mask", "point", "text", "outline", "anchor", "class", "pixel fractions", "percent fractions"; empty mostly."""
+
+    def picture_losses(self, annotation: Annotation) -> Sequence[str]:
+        """What of a picture itself this format cannot say: the keys of `extra`, which scredit alone has."""
+        return tuple(annotation.extra)

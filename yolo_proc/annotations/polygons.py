@@ -1,4 +1,4 @@
-"""Polygons as files have them: cut to a picture, their areas, their numbers as text; and the mask of a box.
+"""Polygons as files have them: cut to a picture, their areas, their numbers as text; and run-length masks (RLE).
 
 N points of K polygons stand one after another in the arrays.
 """
@@ -7,6 +7,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,3 +100,63 @@ def box_rle(xyxy: Box, width: int, height: int) -> dict[str, list[int]]:
         counts += [y1 - y0, height - (y1 - y0)]
     counts[-1] += (width - x1) * height - y0  # the last column has none to begin after it
     return {"size": [height, width], "counts": counts}
+
+
+class Rle(NamedTuple):
+    """What a run-length mask says: its size, how many pixels it has, and their bounds; None: it has none."""
+
+    width: int
+    height: int
+    area: int
+    bounds: Box | None
+
+
+def read_rle(mask: Any) -> Rle:
+    """A mask in COCO's RLE, `{"size": [h, w], "counts": ...}`, the counts as numbers or as text.
+
+    Raises:
+        ValueError: it is none; the text says what is wrong.
+    """
+    try:
+        height, width = mask["size"]
+        counts = mask["counts"]
+        runs = np.array(_counts_of_text(counts) if isinstance(counts, str) else counts, dtype=np.float64)
+    except (TypeError, KeyError, ValueError, OverflowError, IndexError):
+        raise ValueError("no `size` and `counts`") from None
+    if not all(isinstance(side, int) and 0 < side < 1 << 20 for side in (height, width)):
+        raise ValueError("a size that no picture has")
+    if runs.ndim != 1 or not (runs >= 0).all() or runs.sum() != height * width:
+        raise ValueError(f"counts that are not those of {width} x {height} pixels")
+    ends = np.cumsum(runs).astype(np.int64)  # (K,), column by column
+    first, last = ends[:-1:2], ends[1::2]  # of the runs of 1: the first pixel, and the one behind the last
+    first, last = first[last > first], last[last > first] - 1
+    if not len(first):
+        return Rle(width, height, 0, None)
+    whole = last // height > first // height  # goes over the end of a column
+    top = np.where(whole, 0, first % height).min()
+    bottom = np.where(whole, height, last % height + 1).max()
+    box = float(first[0] // height), float(top), float(last[-1] // height + 1), float(bottom)
+    return Rle(width, height, int((last - first + 1).sum()), box)
+
+
+def _counts_of_text(text: str) -> list[int]:
+    """The runs of a compressed RLE: five bits a sign, from the third number on as differences to the last but one.
+
+    Raises:
+        ValueError: signs that no writer puts there.
+    """
+    counts: list[int] = []
+    number = shift = 0
+    for sign in text:
+        value = ord(sign) - 48
+        if not 0 <= value < 64 or shift > 60:
+            raise ValueError("a sign that is none of an RLE")
+        number |= (value & 31) << shift
+        shift += 5
+        if value & 32:
+            continue
+        if value & 16:
+            number -= 1 << shift
+        counts.append(number + (counts[-2] if len(counts) > 2 else 0))
+        number = shift = 0
+    return counts

@@ -10,7 +10,9 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from yolo_proc.annotations.classes import MAX_CLASSES, known_classes, resolve_classes
+from yolo_proc.annotations.common import Folder, has_fractions, read_file, split_of, tell_missing
 from yolo_proc.annotations.layout import Layout, Listed
+from yolo_proc.annotations.passed_over import check_has_pictures, tell_unread_pictures
 from yolo_proc.annotations.records import (
     SPLITS,
     Annotation,
@@ -38,7 +40,7 @@ def is_omitted(annotation: Annotation) -> bool:
 
 def looks_like(root: Path) -> bool:
     """Whether the folder, or its `train` or `val`, has a script beside a picture of that name."""
-    return any(_has_script(folder) for folder in (root, *(root / split for split in SPLITS)))
+    return _has_script(root) or any(_has_script(folder) for part in _parts(root).values() for folder in part)
 
 
 def _has_script(project: Path) -> bool:
@@ -47,7 +49,17 @@ def _has_script(project: Path) -> bool:
         scripts = os.listdir(project / SCRIPTS)  # noqa: PTH208 names are all that is needed
     except OSError:
         return False
-    return any(name.endswith(".json") and name[:-5] in stems for name in scripts)
+    return any(_suffix(name) == ".json" and name[:-5] in stems for name in scripts)
+
+
+def _parts(root: Path) -> dict[str, list[Path]]:
+    """The projects of each part: folders called `train` and `val`, or by another word that means them."""
+    try:
+        folders = sorted(path for path in root.iterdir() if (path / SCRIPTS).is_dir())
+    except OSError:
+        return {}
+    parts = {split: [path for path in folders if split_of(path.name) == split] for split in SPLITS}
+    return {split: part for split, part in parts.items() if part}
 
 
 def _suffix(name: str) -> str:
@@ -66,7 +78,12 @@ def read(root: Path, options: ReadOptions) -> DataSet:
     """
     projects = {SPLITS[0]: root}
     if not (root / SCRIPTS).is_dir():
-        projects = {split: root / split for split in SPLITS if (root / split / SCRIPTS).is_dir()}
+        parts = _parts(root)
+        for split, part in parts.items():
+            if len(part) > 1:
+                called = " and ".join(path.name for path in part)
+                raise DataError(f"{root}: expected one project of {split}, found {called}")
+        projects = {split: part[0] for split, part in parts.items()}
     if not projects:
         raise DataError(
             f"{root}: expected a scredit project, a folder of pictures with a folder {SCRIPTS} of scripts, "
@@ -75,14 +92,22 @@ def read(root: Path, options: ReadOptions) -> DataSet:
     known = known_classes(root, options, None)
     limit = MAX_CLASSES if known is None else len(known)
     real = Path(os.path.realpath(root))
-    splits = {split: tuple(_project(folder, real, limit, options)) for split, folder in projects.items()}
+    seen: set[Path] = set()
+    splits = {}
+    for split, folder in projects.items():
+        before = len(seen)
+        splits[split] = tuple(_project(folder, real, limit, options, split, seen))
+        check_has_pictures(root, split, len(seen) - before, f"{folder} has none ({', '.join(SUFFIXES)})")
+    tell_unread_pictures(Folder(root), seen, options.tally)
     highest = max((item.class_id for part in splits.values() for one in part for item in one.items), default=-1)
     classes, notes = resolve_classes(root, options, None, highest)
     return DataSet(root, "scredit", classes, splits, notes)
 
 
-def _project(folder: Path, root: Path, limit: int, options: ReadOptions) -> Iterator[Annotation]:
-    """The pictures of one project; `root` has no links, class indices are below `limit`."""
+def _project(
+    folder: Path, root: Path, limit: int, options: ReadOptions, split: str, seen: set[Path]
+) -> Iterator[Annotation]:
+    """The pictures of one project, all of which `seen` takes; `root` has no links, class indices are below `limit`."""
     for inner in (folder, folder / SCRIPTS):
         if _leads_out(inner, root):
             raise _escape(inner)
@@ -91,7 +116,10 @@ def _project(folder: Path, root: Path, limit: int, options: ReadOptions) -> Iter
         for entry in _entries(folder)
         if _suffix(entry.name) in SUFFIXES and not entry.name.startswith(".") and not entry.is_dir()
     ]
-    scripts = {entry.name[:-5]: Path(entry) for entry in _entries(folder / SCRIPTS) if entry.name.endswith(".json")}
+    seen.update(map(Path, pictures))
+    scripts = _scripts(folder, options)
+    without = [Path(entry) for entry in pictures if PurePosixPath(entry.name).stem not in scripts]
+    tell_missing(options.tally, split, without, len(pictures))
     by_stem: dict[str, list[str]] = {}
     for entry in pictures:
         by_stem.setdefault(PurePosixPath(entry.name).stem, []).append(entry.name)
@@ -111,6 +139,22 @@ def _project(folder: Path, root: Path, limit: int, options: ReadOptions) -> Iter
         options.problems.met(AnnotationError(scripts[stem], "", expected, "none", reason="missing-image"))
 
 
+def _scripts(folder: Path, options: ReadOptions) -> dict[str, Path]:
+    """The scripts of a project by the base name of their pictures; other files beside them are counted."""
+    found: dict[str, Path] = {}
+    for entry in _entries(folder / SCRIPTS):
+        path = Path(entry)
+        if _suffix(entry.name) == ".json":
+            other = found.setdefault(entry.name[:-5], path)
+            if other is not path:
+                expected = "one script of a picture"
+                error = AnnotationError(path, "", expected, f"{other.name} too", reason="duplicate-name")
+                options.problems.met(error)
+        elif not (entry.name.startswith(".") or entry.is_dir() or _suffix(entry.name) in SUFFIXES):
+            options.tally.add(f"files in {SCRIPTS} are no scripts (.json) and are not read", path)
+    return found
+
+
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
     """What a folder holds, by name."""
     try:
@@ -127,11 +171,7 @@ def _annotation(picture: Path, script: Path | None, root: Path, limit: int, opti
     width, height = picture_size(picture, max_pixels=options.max_pixels)
     if script is None:
         return Annotation(picture.name, width, height, path=picture)
-    try:
-        data = script.read_bytes()
-    except OSError as error:
-        raise AnnotationError(script, "", "a script", f"{error.strerror}".lower(), reason="syntax") from None
-    items, extra = parse(data, script)
+    items, extra = parse(read_file(script, what="a script"), script, options.tally)
     checked = []
     for number, item in enumerate(items):
         if item.class_id >= limit:
@@ -196,10 +236,16 @@ class ScreditLayout(Layout):
         return {}
 
     def losses(self, item: Item) -> Sequence[str]:
-        """Shares of visibility, ignore regions (left out as a whole), and the outlines of rectangles."""
+        """Shares of visibility, ignore regions (left out as a whole), outlines of rectangles, and all fractions."""
         if item.ignore:
             return ("ignore",)
         lost = []
+        if has_fractions(*item.xyxy, *(value for point in item.points for value in point)):
+            lost.append("pixel fractions")
+        if item.confidence is not None and has_fractions(item.confidence * 100):
+            lost.append("percent fractions")
+        if item.rotation is not None and has_fractions(item.rotation):
+            lost.append("degree fractions")
         if item.visible is not None and item.visible < 1:
             lost.append("visible")
         if item.in_frame is not None and item.in_frame < 1:
@@ -207,6 +253,10 @@ class ScreditLayout(Layout):
         if item.kind == "rectangle" and item.points:
             lost.append("outline")
         return lost
+
+    def picture_losses(self, annotation: Annotation) -> Sequence[str]:  # noqa: ARG002
+        """None: `extra` is its own."""
+        return ()
 
     def _project(self, split: str) -> str:
         return f"{split}/" if len(self.splits) > 1 else ""

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from yolo_proc.annotations.records import Annotation, AnnotationError, Box, Item, Kind
+from yolo_proc.annotations.foreign import json_format, shown_json
+from yolo_proc.annotations.records import Annotation, AnnotationError, Box, Item, Kind, Tally
 from yolo_proc.annotations.script_json import dumps, loads, shown
 
 USAGES = ("nominal", "omit", "retain")
@@ -26,10 +27,12 @@ _KINDS: dict[str, Kind] = {
 }
 _TAGS: dict[Kind, str] = {"mask": "mask", "point": "pt", "polygon": "polygon", "text": "t"}  # a rectangle has none
 _INT = 2**31 - 1  # the largest number of the editor
+_KEYS = {"items", "usage", "widgets", "metadata", "omit", "retain"}
+_ITEM_KEYS = {"", "bounds", "loc", "pt", "p", "open", "b", "s", "x0", "y0", "x1", "y1", "rot"}
 _RANGES = {"category": (0, _INT), "confidence": (0, 100), "rotation": (-90, 90), "anchor": (0, _INT)}
 
 
-def parse(data: bytes | str, path: Path | str) -> tuple[tuple[Item, ...], dict[str, Any]]:
+def parse(data: bytes | str, path: Path | str, tally: Tally | None = None) -> tuple[tuple[Item, ...], dict[str, Any]]:
     """The items of a script, and what else it says.
 
     Boxes are taken as they stand: `read` checks the rectangles against the picture.
@@ -37,6 +40,7 @@ def parse(data: bytes | str, path: Path | str) -> tuple[tuple[Item, ...], dict[s
     Args:
         data: the file; text or bytes in UTF-8.
         path: for messages.
+        tally: takes what no script has and is not kept.
 
     Returns:
         (items, extra): extra has those of "usage" (where it is not "nominal"), "metadata", "omit", "retain" and
@@ -53,10 +57,44 @@ def parse(data: bytes | str, path: Path | str) -> tuple[tuple[Item, ...], dict[s
         raise AnnotationError(path, "", "no byte order mark (scredit's reader breaks on it)", "one", reason="syntax")
     root = loads(text, path)
     if not isinstance(root, dict):
-        raise AnnotationError(path, "", "an object in braces", shown(root), reason="syntax")
+        raise AnnotationError(path, "", "a script, an object in braces", shown_json(root), reason="syntax")
+    _check_keys(root, path, tally or Tally())
     extra = _extra(root, path)
     items = _typed(root, "items", list, path, "items") or []
-    return tuple(_item(fields, path, f"items[{number}]") for number, fields in enumerate(items)), extra
+    found = tuple(_item(fields, path, f"items[{number}]") for number, fields in enumerate(items))
+    if tally is not None:
+        for number, fields in enumerate(items):
+            _tell_left(fields, f"{path}: items[{number}]", tally)
+    return found, extra
+
+
+def _check_keys(root: dict[str, Any], path: Path | str, tally: Tally) -> None:
+    """Tells other formats, whose keys no script has, from scripts; counts single keys that are not known.
+
+    Raises:
+        AnnotationError: "syntax": it is no script.
+    """
+    unknown = root.keys() - _KEYS
+    if not unknown:
+        return
+    # Without `items`, and with something else that holds much, nothing of it would be read.
+    holds_much = any(isinstance(root[key], dict | list) and root[key] for key in unknown)
+    if json_format(root) is not None or unknown == root.keys() or ("items" not in root and holds_much):
+        raise AnnotationError(path, "", 'a script, {"items":[...]}', shown_json(root), reason="syntax")
+    tally.add(f"keys of scripts are not known and not kept, such as {shown(min(unknown))}", path, len(unknown))
+
+
+def _tell_left(fields: dict[str, Any], where: str, tally: Tally) -> None:
+    """Counts the keys of an item that no item has, and fractions."""
+    properties = fields.get("p")
+    given = properties if isinstance(properties, dict) else {}
+    unknown = [*(fields.keys() - _ITEM_KEYS), *(given.keys() - _RANGES.keys())]
+    values = [*given.values(), *fields.values()]
+    values += [value for inner in fields.values() if isinstance(inner, list) for value in inner]
+    if any(isinstance(value, float) for value in values):
+        tally.add("items have numbers with fractions, which are cut off as the editor does", where)
+    if unknown:
+        tally.add(f"keys of items are not known and not kept, such as {shown(min(unknown))}", where, len(unknown))
 
 
 def _extra(root: dict[str, Any], path: Path | str) -> dict[str, Any]:

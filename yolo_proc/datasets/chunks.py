@@ -21,11 +21,13 @@ from yolo_proc.annotations.records import SPLITS, Annotation, BinaryLayout, Item
 from yolo_proc.config import Config
 from yolo_proc.configfile import config_values, generator_options, value_text
 from yolo_proc.datasets.scenefiles import Drawn, encode_picture, items_of
-from yolo_proc.datasets.setwriter import BinarySet, FileSet, WriteError, write_whole
+from yolo_proc.datasets.setwriter import OUTSIDE, BinarySet, FileSet, WriteError, write_whole
 from yolo_proc.errors import ConfigError, DataError
+from yolo_proc.files import MIB, UnreadableFileError, read_bytes
 from yolo_proc.stream import Stream
 
 CHUNK = 16  # scenes: little is lost by an interruption, and a record costs little beside them
+MAX_RECORD_BYTES = 16 * MIB  # of a chunk's scenes
 RECORDS = ".yolo_proc.partial"  # folder of the chunks' records, while the set is not complete
 
 
@@ -187,7 +189,7 @@ class WriteChunk:
         said = items_of(drawn, order.size, order.config.labels, outlines=self._says_outlines)
         annotations = [self._annotation(index, items) for index, items in zip(indices, said.items, strict=True)]
         with resumable():
-            lost = Counter(outline=said.outlines_left)
+            lost = Counter({"outline": said.outlines_left, OUTSIDE: said.outside})
             if self._files is None:
                 for split, first, part in self._runs(indices, annotations):
                     lost += self._binary.put_labels(split, first, part)
@@ -231,14 +233,14 @@ class WriteChunk:
     def record(self, chunk: int) -> "Record | None":
         """What is known of a chunk that is done; None if it is not."""
         try:
-            raw = json.loads(self._record_path(chunk).read_bytes())
+            raw = json.loads(read_bytes(self._record_path(chunk), MAX_RECORD_BYTES, "a chunk's record"))
             found = Record(
                 pictures=tuple(Listed(*picture) for picture in raw["pictures"]),
                 objects=Counter(dict(raw["objects"])),
                 below=Counter(raw["below"]),
                 lost=Counter(raw["lost"]),
             )
-        except (OSError, ValueError, TypeError, KeyError):
+        except (UnreadableFileError, ValueError, TypeError, KeyError):
             return None  # it is drawn again
         names = [self.order.name(index) for index in self.indices(chunk)]
         return found if [one.name for one in found.pictures] == names else None

@@ -1,21 +1,17 @@
 """Writes a data set in another format, and reads it back to see that nothing is missing."""
 
-import errno
-import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from yolo_proc.annotations import binary
+from yolo_proc.annotations import binary, scredit
 from yolo_proc.annotations.about import VERSION, about_bytes, binary_from_about, binary_to_about, read_about
 from yolo_proc.annotations.classes import SET_FILE
 from yolo_proc.annotations.formats import FORMATS, find_format, read_data_set
-from yolo_proc.annotations.layout import Layout, Listed
 from yolo_proc.annotations.records import (
-    SPLITS,
     Annotation,
     AnnotationError,
     BinaryLayout,
@@ -23,14 +19,10 @@ from yolo_proc.annotations.records import (
     Problems,
     ReadOptions,
 )
-from yolo_proc.datasets.scenefiles import encode_picture
-from yolo_proc.datasets.setwriter import BinarySet, FileSet, has_files, write_whole
+from yolo_proc.codec import SLOT_TAKEN
+from yolo_proc.datasets.setwriter import has_files, write_whole
+from yolo_proc.datasets.targets import BinaryTarget, FileTarget, Images, Picture
 from yolo_proc.errors import ConfigError, DataError
-from yolo_proc.pictures import read_picture
-
-_TOGETHER = 1000  # pictures whose outlines become text at once
-
-Images = Literal["copy", "link", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,10 +125,10 @@ def convert(work: Conversion, *, on_pictures: Callable[[int, int], None] = lambd
     if name == "binary" and work.images == "link":
         raise ConfigError("--images link: the pictures of a binary set are no files; expected copy or none")
     data = read_data_set(work.source, replace(work.options, binary=layout), name)
-    target = _BinaryTarget.of(work, data) if work.to == "binary" else _FileTarget.of(work, data)
+    target = BinaryTarget.of(work, data) if work.to == "binary" else FileTarget.of(work, data)
     data = target.data
     written = _about(work, data, about)
-    if isinstance(target, _BinaryTarget):
+    if isinstance(target, BinaryTarget):
         written["binary"] = binary_to_about(target.layout)
     write_whole(work.out / SET_FILE, about_bytes(written | {"complete": False}))
     with _left_behind(work.out):
@@ -144,8 +136,20 @@ def convert(work: Conversion, *, on_pictures: Callable[[int, int], None] = lambd
         target.finish(data.splits)
         write_whole(work.out / SET_FILE, about_bytes(written))
     before = Counts.of(data)
-    after = None if work.images == "none" else _read_back(work, before)
-    return Converted(data, before, after, lost, data.notes, work.options.problems)
+    after = None if work.images == "none" else _read_back(work, before, lost)
+    return Converted(data, before, after, lost, (*data.notes, *_changes(work, data)), work.options.problems)
+
+
+def _changes(work: Conversion, data: DataSet) -> list[str]:
+    """Lines on what the other format makes of pictures as a whole."""
+    lines = []
+    omitted = sum(map(scredit.is_omitted, data.annotations))
+    if omitted and work.to != "scredit":
+        lines.append(f"{omitted:,} pictures are omitted in the editor, and are ordinary ones in {work.to}")
+    named = sum(one.record is None for one in data.annotations)
+    if named and work.to == binary.NAME:
+        lines.append(f"{named:,} pictures lose their names: a binary set numbers them, by name in each part")
+    return lines
 
 
 def _about(work: Conversion, data: DataSet, about: Mapping[str, Any]) -> dict[str, Any]:
@@ -175,7 +179,7 @@ def _left_behind(out: Path) -> Iterator[None]:
 
 
 def _write(
-    target: "_FileTarget | _BinaryTarget",
+    target: FileTarget | BinaryTarget,
     layout: BinaryLayout | None,
     problems: Problems,
     on_pictures: Callable[[int, int], None],
@@ -195,7 +199,7 @@ def _write(
     for split, part in data.splits.items():
         written: list[Annotation] = []
         for annotation in part:
-            picture = _Picture(data.root, split, annotation, layout)
+            picture = Picture(data.root, split, annotation, layout)
             try:
                 lost += target.put(split, len(written), annotation, picture)
                 written.append(annotation)
@@ -221,178 +225,32 @@ def _check_place(work: Conversion) -> None:
         raise DataError(f"{work.out}: expected a folder outside of the data set {work.source}; give another --out")
 
 
-def _read_back(work: Conversion, before: Counts) -> Counts:
+def _read_back(work: Conversion, before: Counts, lost: Counter[str]) -> Counts:
     """The counts of what was written.
 
     Raises:
-        DataError: it cannot be read, or objects are missing.
+        DataError: it cannot be read, or things are missing that are not counted in `lost`.
     """
     try:
         after = Counts.of(read_data_set(work.out, ReadOptions(max_pixels=work.options.max_pixels), work.to))
     except AnnotationError as error:
         raise DataError(f"{work.out}: was written, but does not read back: {error}") from error
-    same = after.objects == before.objects and sum(after.pictures.values()) == sum(before.pictures.values())
-    if not same and work.to != "binary":
+    if not _is_explained(before, after, lost):
         raise DataError(f"{work.out}: was written, but reads back as {after.text()}; expected {before.text()}")
     return after
 
 
-# ------------------------------------------------------------------------------------------------- pictures
-
-
-@dataclass(frozen=True)
-class _Picture:
-    """A picture of the source, wherever it is."""
-
-    root: Path
-    split: str
-    annotation: Annotation
-    layout: BinaryLayout | None
-
-    def pixels(self) -> Any:
-        """(H, W, 3) uint8 RGB, upright."""
-        if self.annotation.path is not None:
-            return read_picture(self.annotation.path)
-        assert self.layout is not None, "only a binary set has pictures without files"
-        assert self.annotation.record is not None, "and they have numbers"
-        folder = binary.record_folder(self.root, self.split)
-        return binary.read_picture_record(folder, self.annotation.record, self.layout)
-
-    def content(self) -> bytes:
-        """The bytes of its file; PNG where it has none."""
-        path = self.annotation.path
-        if path is None:
-            return encode_picture(self.pixels(), "png", 0)
-        try:
-            return path.read_bytes()
-        except OSError as error:
-            found = (error.strerror or "an error").lower()
-            raise AnnotationError(path, "", "a picture that can be read", found, reason="picture") from error
-
-    def link(self, part: str) -> None:
-        """Makes `part` another name of the file."""
-        path = self.annotation.path
-        assert path is not None, "a picture of a binary set is copied"
-        try:
-            Path(part).unlink(missing_ok=True)
-            os.link(path.resolve(), part)
-        except OSError as error:
-            if error.errno in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP):
-                raise DataError(
-                    f"{path}: cannot be linked from {Path(part).parent}: {error.strerror}; --images copy"
-                ) from error
-            raise
-
-
-@dataclass
-class _FileTarget:
-    """A set of files that is written."""
-
-    files: FileSet
-    images: Images
-    data: DataSet
-
-    @classmethod
-    def of(cls, work: Conversion, data: DataSet) -> "_FileTarget":
-        """Checks every name before anything is written."""
-        make = FORMATS[work.to].layout
-        assert make is not None, f"{work.to} has files"
-        layout = make(data.classes, tuple(data.splits))
-        return cls(FileSet(work.out, layout), work.images, _with_names(layout, data))
-
-    def put(self, split: str, number: int, annotation: Annotation, picture: _Picture) -> Counter[str]:  # noqa: ARG002
-        """Writes one picture with its labels."""
-        if self.images == "none":
-            return self.files.put([(split, annotation, None)])
-        if self.images == "link":
-            return self.files.put([(split, annotation, picture.link)])
-        return self.files.put([(split, annotation, picture.content())])
-
-    def finish(self, splits: Mapping[str, Sequence[Annotation]]) -> None:
-        """Writes the files of the whole set, of what was put."""
-        listed: dict[str, list[Listed]] = {split: [] for split in splits}
-        for split, part in splits.items():
-            for first in range(0, len(part), _TOGETHER):
-                listed[split] += self.files.layout.listed(part[first : first + _TOGETHER])
-        self.files.finish(listed)
-
-
-def _with_names(layout: Layout, data: DataSet) -> DataSet:
-    """The data set with names that its pictures can have in the layout.
-
-    A format may have one folder for all splits: then a picture whose name an earlier split has gets `val_` before it.
-
-    Raises:
-        DataError: two pictures of a split, or their labels, would be one file; a name that is none of the format's.
-    """
-    owners: dict[str, tuple[str, Annotation]] = {}
-    splits: dict[str, tuple[Annotation, ...]] = {}
-    renamed: list[str] = []
-    for split, part in data.splits.items():
-        named = []
-        for annotation in part:
-            files = _files_of(layout, split, annotation)
-            if any(owners[file][0] != split for file in files if file in owners):
-                annotation = replace(annotation, name=f"{split}_{annotation.name}")
-                renamed.append(annotation.name)
-                files = _files_of(layout, split, annotation)
-            for file in files:
-                _, other = owners.setdefault(file, (split, annotation))
-                if other is not annotation:
-                    raise AnnotationError(
-                        annotation.path or annotation.name,
-                        "",
-                        f"a name of its own in {layout.name}, where it is {file}",
-                        f"that of {other.path or other.name}; rename one of them",
-                        reason="duplicate-name",
-                    )
-            named.append(annotation)
-        splits[split] = tuple(named)
-    notes = data.notes
-    if renamed:
-        many = f"{len(renamed):,} pictures are renamed, such as {renamed[0]}"
-        notes = (*notes, f"{layout.name} has one folder for all splits: {many}")
-    return replace(data, splits=splits, notes=notes)
-
-
-def _files_of(layout: Layout, split: str, annotation: Annotation) -> list[str]:
-    """The files that a picture has of its own."""
-    label = layout.label_file(split, replace(annotation, items=(), extra={}))
-    return [layout.picture_file(split, annotation.name), *([] if label is None else [label[0]])]
-
-
-@dataclass
-class _BinaryTarget:
-    """A binary set that is written."""
-
-    layout: BinaryLayout
-    records: BinarySet
-    data: DataSet
-
-    @classmethod
-    def of(cls, work: Conversion, data: DataSet) -> "_BinaryTarget":
-        """Checks the sizes of all pictures before anything is written."""
-        assert work.binary is not None, "the command has a layout"
-        layout, all_of_them = work.binary, data.annotations
-        if layout.width < 1 and all_of_them:
-            layout = replace(layout, width=all_of_them[0].width, height=all_of_them[0].height)
-        if layout.width < 1:
-            raise ConfigError("--binary.size: a data set without pictures does not say it; give WxH")
-        binary.label_length(layout, len(data.classes))  # raises where no set can be like that
-        for one in all_of_them:
-            if (one.width, one.height) != (layout.width, layout.height):
-                expected = f"a picture of {layout.width} x {layout.height} like all others of a binary set"
-                found = f"{one.width} x {one.height}"
-                raise AnnotationError(one.path or one.name, "", expected, found, reason="size")
-        counts = {split: len(data.splits[split]) for split in SPLITS if split in data.splits}
-        return cls(layout, BinarySet(work.out, layout, counts, len(data.classes)), data)
-
-    def put(self, split: str, number: int, annotation: Annotation, picture: _Picture) -> Counter[str]:
-        """Writes one record."""
-        self.records.put_picture(split, number, picture.pixels())
-        return self.records.put_labels(split, number, [annotation])
-
-    def finish(self, splits: Mapping[str, Sequence[Annotation]]) -> None:
-        """Gives the files their names, when so many records of each split were put."""
-        self.records.counts.update({split: len(part) for split, part in splits.items() if split in self.records.counts})
-        self.records.finish()
+def _is_explained(before: Counts, after: Counts, lost: Counter[str]) -> bool:
+    """Whether all that was there is there, or was counted as lost."""
+    no_slot = sum(lost[word] for word in (SLOT_TAKEN, "min_box_px"))  # of binary sets
+    objects = Counter(before.objects)
+    objects.subtract(after.objects)
+    return (
+        {split: count for split, count in after.pictures.items() if count}
+        == {split: count for split, count in before.pictures.items() if count}
+        and min(objects.values(), default=0) >= 0
+        and objects.total() == no_slot
+        and after.ignored == before.ignored - lost["ignore"]
+        and dict(after.others)
+        == {kind: count - lost[kind] for kind, count in before.others.items() if count > lost[kind]}
+    )

@@ -29,17 +29,20 @@ class Said(NamedTuple):
         items: of each scene.
         below: how many objects are below a limit of what is a label, by the limit.
         outlines_left: of how many labels an outline is known that was not asked for.
+        outside: how many objects have nothing in the picture, and are not there.
     """
 
     items: list[list[Item]]
     below: Counter[str]
     outlines_left: int
+    outside: int = 0
 
 
 def items_of(drawn: Sequence[Drawn], size: tuple[int, int], limits: LabelConfig, *, outlines: bool = True) -> Said:
     """What files say of some scenes: their labels, then what is to be ignored.
 
-    An object of which nothing is in the picture is not there. Outlines are rounded to a thousandth of a pixel.
+    An object of which nothing is in the picture is not there, and is counted. Outlines are rounded to a thousandth
+    of a pixel.
 
     Args:
         drawn: several, because the verdict on many objects costs as much as that on one.
@@ -50,7 +53,7 @@ def items_of(drawn: Sequence[Drawn], size: tuple[int, int], limits: LabelConfig,
     verdicts = iter(label_verdicts(things, limits))
     corners = iter(_rounded_outlines(things) if outlines else [()] * len(things))
     said = Said([], Counter(), 0)
-    left = 0
+    left = outside = 0
     for scene in drawn:
         labels: list[Item] = []
         ignored: list[Item] = []
@@ -58,6 +61,7 @@ def items_of(drawn: Sequence[Drawn], size: tuple[int, int], limits: LabelConfig,
             verdict = next(verdicts)
             item = _item(thing, size, next(corners), ignore=verdict != LABELLED)
             if item is None:
+                outside += 1
                 continue
             if item.ignore:
                 ignored.append(item)
@@ -69,7 +73,7 @@ def items_of(drawn: Sequence[Drawn], size: tuple[int, int], limits: LabelConfig,
             Item((x0, y0, x1, y1), ignore=True) for x0, y0, x1, y1 in scene.ignore.tolist() if x0 < x1 and y0 < y1
         ]
         said.items.append([*labels, *ignored, *regions])
-    return said._replace(outlines_left=left)
+    return said._replace(outlines_left=left, outside=outside)
 
 
 def _rounded_outlines(things: Sequence[SceneObject]) -> list[Points]:

@@ -11,13 +11,14 @@ from yolo_proc.annotations import binary
 from yolo_proc.annotations.layout import Layout, Listed
 from yolo_proc.annotations.records import Annotation, BinaryLayout
 from yolo_proc.errors import DataError
+from yolo_proc.files import open_own, write_new
 from yolo_proc.scene import Image
 
 # A file that is being written. Always the same name, so that what a killed process leaves is written over.
 PART = ".{}.part"
+OUTSIDE = "outside"  # what is lost of a scene whatever the format: objects that are not in the picture
 # The bytes of a file, or what puts it under the name that it is given.
 _Content = bytes | Callable[[str], None]
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0)
 
 
 class WriteError(DataError):
@@ -31,16 +32,7 @@ def write_whole(path: Path | str, content: bytes) -> None:
         WriteError: the system refuses.
     """
 
-    def save(part: str) -> None:
-        file = os.open(part, _NEW_FILE | os.O_TRUNC, 0o666)
-        try:
-            left = memoryview(content)
-            while left:
-                left = left[os.write(file, left) :]
-        finally:
-            os.close(file)
-
-    save_whole(path, save)
+    save_whole(path, lambda part: write_new(part, content))
 
 
 def save_whole(path: Path | str, save: Callable[[str], None]) -> None:
@@ -88,8 +80,10 @@ def has_files(root: Path) -> bool:
 def loss_lines(format_name: str, lost: Mapping[str, int]) -> list[str]:
     """For a terminal: how many objects of a binary set are lost, by reason, and what the format could not say."""
     objects = {word: count for word, count in lost.items() if word in binary.LOST_ITEMS and format_name == binary.NAME}
-    words = {word: count for word, count in lost.items() if word not in objects}
+    words = {word: count for word, count in lost.items() if word not in objects and word != OUTSIDE}
     lines = [f"Lost: {counted(objects)}"] if objects else []
+    if lost.get(OUTSIDE):
+        lines.append(f"Objects of which nothing is in the picture, left out: {lost[OUTSIDE]:,}")
     return lines + ([f"What {format_name} cannot say: {counted(words)}"] if words else [])
 
 
@@ -139,6 +133,8 @@ class FileSet:
                     None if content is None else (f"{self._start}{place}", content),
                 )
             )
+            for word in self.layout.picture_losses(annotation):
+                lost[word] += 1
             for item in annotation.items:
                 for word in self.layout.losses(item):
                     lost[word] += 1
@@ -250,8 +246,8 @@ def _open_part(path: Path) -> BinaryIO:
     """The unfinished file, made if it is not there and left as it is if it is: other processes write to it too."""
     part = path.with_name(PART.format(path.name))
     try:
-        file = os.open(part, _NEW_FILE, 0o666)
+        file = open_own(part, os.O_WRONLY)
     except FileNotFoundError:
         part.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(part, _NEW_FILE, 0o666)
+        file = open_own(part, os.O_WRONLY)
     return os.fdopen(file, "wb")

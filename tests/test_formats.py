@@ -94,6 +94,14 @@ def test_a_format_that_is_none_of_ours_is_named(tmp_path: Path, name: str, conte
     assert f"no data set found in it; {path} is {found}, which is not read: export it as COCO" in str(caught.value)
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_set_in_one_more_folder_is_pointed_at(tmp_path: Path, name: str) -> None:
+    write_set(tmp_path / "VOC2012", name, {"train": PICTURES["train"]}, ("a", "b"))
+    with pytest.raises(DataError) as caught:
+        read_data_set(tmp_path, ReadOptions())
+    assert f"no data set found in it itself, but {tmp_path}/VOC2012 looks like {name}: name that" in str(caught.value)
+
+
 def test_what_cannot_be_looked_at_does_no_harm(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.json")
     (tmp_path / "b.json").write_bytes(b"\xff{")

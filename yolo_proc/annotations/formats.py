@@ -14,6 +14,8 @@ from yolo_proc.annotations.records import DataSet, ReadOptions, Tally
 from yolo_proc.errors import ConfigError, DataError
 from yolo_proc.options import nearest
 
+_LOOKED_INTO = 20  # folders
+
 
 class Format(NamedTuple):
     """How a format is read and written.
@@ -120,6 +122,19 @@ def find_format(root: Path) -> str:
             "(convert --from, inspect --format, --generator.format)"
         )
     looked = "; ".join(f"{name}: {one.signs}" for name, one in FORMATS.items())
+    within = _sets_in(root)
+    if within:
+        raise DataError(f"{root}: no data set found in it itself, but {' and '.join(within)}: name that folder")
     foreign = format_in(root)
     named = "" if foreign is None else f"; {foreign[1]} is {foreign[0]}, which is not read: {MEND}"
     raise DataError(f"{root}: no data set found in it{named}; looked for {looked}")
+
+
+def _sets_in(root: Path) -> list[str]:
+    """What the folders in a folder look like: archives are often unpacked into one more."""
+    try:
+        folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except OSError:
+        return []
+    looks = ((path, [name for name, one in FORMATS.items() if one.looks_like(path)]) for path in folders[:_LOOKED_INTO])
+    return [f"{path} looks like {' and like '.join(names)}" for path, names in looks if names]

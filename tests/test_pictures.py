@@ -27,7 +27,7 @@ from picture_files import (
 )
 from PIL import Image, ImageCms, ImageOps
 
-from yolo_proc.pictures import SUFFIXES, picture_size, read_picture
+from yolo_proc.pictures import SUFFIXES, picture_size, read_picture, unread_pictures
 from yolo_proc_generators.backdrops import read_photo
 
 # Plain pictures
@@ -42,6 +42,25 @@ def test_pixels_of_lossless_files_are_the_files(tmp_path: Path) -> None:
     image.save(tmp_path / "a.webp", lossless=True)
     assert np.array_equal(read_picture(tmp_path / "a.webp"), PIXELS)
     assert {path.suffix for path in tmp_path.iterdir()} < SUFFIXES
+
+
+@pytest.mark.parametrize("name", ["a.jfif", "a.JPE", "a.jif", "a.mpo", "a.dib", "a.apng", "a.JPG", "a.PnG"])
+def test_other_names_of_the_same_kinds_are_read(name: str, tmp_path: Path) -> None:
+    kind = {"dib": "bmp", "apng": "png", "png": "png"}.get(name[2:].lower(), "jpeg")
+    path = write(tmp_path / name, WHOLE[kind])
+    assert path.suffix.lower() in SUFFIXES
+    assert np.array_equal(read_picture(path), read_picture(WHOLE[kind]))
+
+
+def test_pictures_of_kinds_that_are_not_read_are_counted() -> None:
+    assert unread_pictures([]) is None
+    assert unread_pictures([f"a{suffix}" for suffix in SUFFIXES] + ["notes.txt", "a.mp4", "a", ".b.gif"]) is None
+    assert unread_pictures(["in/a.heic"]) == (
+        "1 file is a picture of a kind that is not read: .heic 1 (first: in/a.heic); convert it to PNG or JPEG"
+    )
+    assert unread_pictures(Path(name) for name in ("b.HEIC", "a.jpg", "a.heic", "c.gif")) == (
+        "3 files are pictures of a kind that is not read: .gif 1, .heic 2 (first: b.HEIC); convert them to PNG or JPEG"
+    )
 
 
 @pytest.mark.parametrize("progressive", [False, True])

@@ -19,6 +19,7 @@ from tiny_export import CLASSES, network, pictures, spec_of, tiny_checkpoint
 from yolo_proc.annotations.formats import read_data_set
 from yolo_proc.annotations.records import ReadOptions
 from yolo_proc.cli import main
+from yolo_proc.errors import DataError
 from yolo_proc.exporting.findings import annotated, detections_to_dict, items_of
 from yolo_proc.exporting.onnx_graph import to_onnx
 from yolo_proc.exporting.sources import Frame, Source, find_sources
@@ -294,6 +295,22 @@ def test_folders_are_searched_in_order(place: Path) -> None:
         ("camera", "8"),
         ("picture", "7"),
     ]
+
+
+def test_pictures_of_kinds_that_are_not_read_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("in/deeper/a.jpg").rename("in/deeper/a.JFIF")
+    for name in ("in/b.HEIC", "in/deeper/c.heic", "in/notes.txt"):
+        Path(name).write_bytes(b"some")
+    assert "in/deeper/a.JFIF" in {one["file"] for one in predicted(capsys, "in")}
+    lines: list[str] = []
+    find_sources(["in"], say=lines.append)
+    assert lines == [
+        "in: 2 files are pictures of a kind that is not read: .heic 2 (first: in/b.HEIC); convert them to PNG or JPEG"
+    ]
+    Path("gifs").mkdir()
+    Path("gifs/a.gif").write_bytes(b"GIF89a")
+    with pytest.raises(DataError, match=r"none that is read: 1 file is a picture .* \.gif 1 \(first: gifs/a.gif\)"):
+        find_sources(["gifs"])
 
 
 @pytest.mark.parametrize(

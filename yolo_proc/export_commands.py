@@ -187,7 +187,7 @@ def predict(parser: FlagParser, argv: Sequence[str]) -> int:
     config = config_from_values(parsed.given)
     from yolo_proc.exporting.sources import find_sources
 
-    sources = find_sources(words.value, out)
+    sources = find_sources(words.value, out, lambda line: print(line, file=sys.stderr))
     _check_out(out, [source.name for source in sources if source.kind != "camera"])
     finder = _finder(flags, config)
     writers: list[Writer] = []

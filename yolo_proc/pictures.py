@@ -13,6 +13,8 @@ import io
 import stat
 import struct
 import zlib
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -32,7 +34,18 @@ from yolo_proc.picture_headers import (
     read_header,
 )
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})  # in lower case
+# In lower case. The second row are other names of the same kinds: browsers save `.jfif`, cameras `.mpo`.
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+    | {".jpe", ".jfif", ".jif", ".jfi", ".mpo", ".dib", ".apng"}
+)
+# Of pictures that are not read: who looks for pictures in a folder says how many of these lie there.
+OTHER_SUFFIXES = frozenset(
+    {".gif", ".heic", ".heif", ".avif", ".jxl", ".jp2", ".j2k", ".jpf", ".jpx", ".jxr"}
+    | {".tga", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".exr", ".hdr"}
+    | {".dng", ".cr2", ".cr3", ".crw", ".nef", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw"}
+    | {".psd", ".svg", ".ico", ".pcx", ".dds", ".sgi", ".xcf", ".dcm"}
+)
 MAX_PIXELS = 100_000_000  # a small file can unpack to gigabytes
 
 Pixels = NDArray[np.uint8]  # (H, W, 3)
@@ -42,6 +55,20 @@ _PILLOW_ERRORS = (
     *(OSError, SyntaxError, ValueError, EOFError, TypeError, LookupError, ArithmeticError, AttributeError),
     *(RuntimeError, struct.error, zlib.error, Image.DecompressionBombError, Warning),
 )
+
+
+def unread_pictures(paths: Iterable[Path | str]) -> str | None:
+    """A line for the user on files whose suffixes are of pictures that are not read; None where there are none.
+
+    Hidden files do not count.
+    """
+    found = [path for path in map(Path, paths) if path.suffix.lower() in OTHER_SUFFIXES and path.name[0] != "."]
+    if not found:
+        return None
+    kinds = Counter(path.suffix.lower() for path in found)
+    named = ", ".join(f"{kind} {count:,}" for kind, count in sorted(kinds.items()))
+    files, them = (f"{len(found):,} files are pictures", "them") if len(found) > 1 else ("1 file is a picture", "it")
+    return f"{files} of a kind that is not read: {named} (first: {found[0]}); convert {them} to PNG or JPEG"
 
 
 def picture_size(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:

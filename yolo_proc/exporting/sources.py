@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from yolo_proc.annotations.records import AnnotationError
 from yolo_proc.errors import DataError
-from yolo_proc.pictures import SUFFIXES, read_picture
+from yolo_proc.pictures import OTHER_SUFFIXES, SUFFIXES, read_picture, unread_pictures
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".ts"})
 USUAL_FPS = 25.0  # where a video does not say
@@ -56,12 +56,15 @@ class Frame:
     fps: float = USUAL_FPS
 
 
-def find_sources(words: Sequence[str], out: Path | None = None) -> list[Source]:
+def find_sources(
+    words: Sequence[str], out: Path | None = None, say: Callable[[str], None] = lambda _: None
+) -> list[Source]:
     """What some words name; folders are searched with all folders in them, in the order of their names.
 
     Args:
         words: files, folders, or numbers of cameras.
         out: a folder whose files are results, and no sources.
+        say: takes a line about what is passed over in a folder.
 
     Raises:
         DataError: no such file, or a folder without a picture or a video.
@@ -70,9 +73,14 @@ def find_sources(words: Sequence[str], out: Path | None = None) -> list[Source]:
     for word in words:
         path = Path(word)
         if path.is_dir():
-            inside = [_file(one) for one in _files_in(path, out)]
+            files = list(_files_in(path, out))
+            unread = unread_pictures(files)
+            inside = [_file(one) for one in files if one.suffix.lower() not in OTHER_SUFFIXES]
             if not inside:
-                raise DataError(f"{word}: expected a folder with pictures or videos, found none in it")
+                none = "none in it" if unread is None else f"none that is read: {unread}"
+                raise DataError(f"{word}: expected a folder with pictures or videos, found {none}")
+            if unread is not None:
+                say(f"{word}: {unread}")
             found += inside
         elif path.exists():
             found.append(_file(path))
@@ -88,13 +96,15 @@ def _file(path: Path) -> Source:
 
 
 def _files_in(folder: Path, out: Path | None) -> Iterator[Path]:
+    """Videos, and pictures of any kind."""
+    wanted = SUFFIXES | OTHER_SUFFIXES | VIDEO_SUFFIXES
     left_out = None if out is None else out.resolve()
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         if left_out is not None:
             folders[:] = [name for name in folders if Path(place, name).resolve() != left_out]
         for name in sorted(names):
-            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES | VIDEO_SUFFIXES:
+            if not name.startswith(".") and Path(name).suffix.lower() in wanted:
                 yield Path(place, name)
 
 

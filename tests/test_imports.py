@@ -14,10 +14,10 @@ PACKAGE = ROOT / "yolo_proc"
 
 # From above to below.
 ORDER = """
-    errors locking options config rng boxes checks.finding annotations.records picture_headers pictures letterbox scene
-    outlines typefaces raster painter canvas generator configfile events
+    errors files locking options config rng boxes checks.finding annotations.records picture_headers pictures letterbox
+    scene outlines typefaces raster painter canvas generator configfile events
     augment workers datasets.pool stream fingerprint grids nms codec contract matching cocomap
-    annotations.layout annotations.polygons annotations.checked_json annotations.classes annotations.common
+    annotations.layout annotations.polygons annotations.common annotations.checked_json annotations.classes
     annotations.about
     annotations.script_json annotations.script annotations.scredit annotations.yolo_yaml annotations.yolo_txt
     annotations.voc annotations.coco annotations.binary annotations.formats
@@ -48,7 +48,7 @@ SUBPACKAGES = (
 )  # their rooms are called as in `annotations.coco`
 PACKAGES = ("yolo_proc", *(f"yolo_proc.{name}" for name in SUBPACKAGES))
 TORCH_FREE = (
-    "errors options config rng boxes pictures letterbox scene outlines typefaces raster painter canvas generator"
+    "errors files options config rng boxes pictures letterbox scene outlines typefaces raster painter canvas generator"
 )
 TORCH_FREE += " augment grids nms configfile events flags commands check_command cli checks.finding contract"
 TORCH_FREE += " exporting.spec exporting.session exporting.sources exporting.findings export_commands"

@@ -63,7 +63,7 @@ def test_what_is_no_picture(tmp_path: Path) -> None:
         ("empty.jpg", "found an empty file"),
         ("folder.png", "found a folder"),
         ("animation.gif", "begins with b'GIF"),
-        ("pipe.png", "found no regular file"),
+        ("pipe.png", "found a named pipe"),
     ):
         refused(tmp_path / name, match)
         with pytest.raises(AnnotationError, match=match):
@@ -82,8 +82,8 @@ def test_missing_files(name: str, tmp_path: Path) -> None:
 
 def test_a_link_in_a_circle_and_a_name_that_is_too_long(tmp_path: Path) -> None:
     (tmp_path / "a.png").symlink_to(tmp_path / "a.png")
-    refused(tmp_path / "a.png", "expected a readable file, found Too many levels")
-    refused(tmp_path / ("a" * 300 + ".png"), "expected a readable file, found File name too long")
+    refused(tmp_path / "a.png", "expected a picture, found too many levels")
+    refused(tmp_path / ("a" * 300 + ".png"), "expected a picture, found file name too long")
 
 
 def jpeg_of_size(width: int, height: int, precision: int = 8, components: int = 3) -> bytes:

@@ -288,9 +288,9 @@ def change_index(folder: Path, change: Callable[[dict[str, Any]], None]) -> None
 
 def test_a_missing_file_is_told(copied: Path) -> None:
     (copied / "decode_tie.logits.f32").unlink()
-    with pytest.raises(DataError, match=r"decode_tie\.logits\.f32: expected a file .* No such file"):
+    with pytest.raises(DataError, match=r"decode_tie\.logits\.f32: expected a file .* no such file"):
         read_vectors(copied)
-    with pytest.raises(DataError, match=r"index\.json: expected a file .* No such file"):
+    with pytest.raises(DataError, match=r"index\.json: expected a file .* no such file"):
         read_vectors(copied / "nowhere")
 
 

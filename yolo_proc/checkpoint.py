@@ -26,9 +26,11 @@ import numpy as np
 import torch
 
 from yolo_proc.errors import CheckpointError
+from yolo_proc.files import GIB, UnreadableFileError, create, read_bytes, read_start
 
 BEST = "best.pt"
 FORMAT = 1
+MAX_BYTES = 8 * GIB  # 500 million parameters with two moments and an average of each
 
 _MAGIC = b"yolo_proc checkpoint "
 _HEADER = re.compile(rb"yolo_proc checkpoint (\d{1,9}) sha256=([0-9a-f]{64}) bytes=(\d{1,18})")
@@ -80,7 +82,7 @@ def save(path: str | Path, state: Mapping[str, Any]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep_temporary(path.parent)  # before writing: what a killed process left may be what fills the disk
-        with temporary.open("wb") as file:
+        with os.fdopen(create(temporary), "wb") as file:
             file.write(_header(payload))
             file.write(payload)
             file.flush()
@@ -106,13 +108,13 @@ def load(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: no such checkpoint (looked in {path.parent.absolute()})") from None
-    except IsADirectoryError:
-        raise CheckpointError(f"{path}: expected a checkpoint file, found a folder") from None
-    except OSError as error:
-        raise CheckpointError(f"{path}: the checkpoint cannot be read: {error.strerror or error}") from error
+        content = read_start(path, 256, "a checkpoint file")
+        if content.startswith(_MAGIC):
+            content = read_bytes(path, MAX_BYTES, "a checkpoint file")
+    except UnreadableFileError as error:
+        if error.reason == "missing":
+            raise CheckpointError(f"{path}: no such checkpoint (looked in {path.parent.absolute()})") from None
+        raise CheckpointError(str(error)) from error
     payload = _verified(content, path)
     try:
         state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)

@@ -16,8 +16,10 @@ from typing import Any
 
 from yolo_proc.config import Config, ModelConfig
 from yolo_proc.errors import ConfigError, GeneratorError
+from yolo_proc.files import MIB, UnreadableFileError, read_bytes
 from yolo_proc.options import Declared, Option, check_value, declared_options, nearest
 
+MAX_BYTES = MIB  # of a TOML file: all options together have some kilobytes
 HEADER = (
     "# Every option of this run. `python -m yolo_proc train --config FILE` reads it;\n"
     "# an option that is not here has no value, which is its default.\n\n"
@@ -167,9 +169,9 @@ def read_config_file(path: Path) -> dict[str, Given]:
         ConfigError: no such file, no TOML, an unknown table.
     """
     try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"--config {path}: cannot be read: {error.strerror}") from error
+        tree = tomllib.loads(read_bytes(path, MAX_BYTES, "a TOML file with options").decode("utf-8-sig"))
+    except UnreadableFileError as error:
+        raise ConfigError(f"--config {error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: expected TOML: {error}") from error
     given: dict[str, Given] = {}

@@ -28,7 +28,7 @@ from yolo_proc.errors import ConfigError, DataError, GeneratorError, UserError
 from yolo_proc.generator import Place, Source
 from yolo_proc.letterbox import PAD, Letterbox
 from yolo_proc.options import option
-from yolo_proc.pictures import read_picture
+from yolo_proc.pictures import picture_bytes, read_picture
 from yolo_proc.rng import shuffled
 
 HELD_OUT = ("validation", "target", "calibration", "test")  # the streams whose pictures are not trained on
@@ -315,13 +315,7 @@ def _load(annotation: Annotation, records: tuple[Path, BinaryLayout] | None) -> 
         pixels = binary.read_picture_record(records[0], annotation.record, records[1])
         return hashlib.sha256(pixels.tobytes()).digest(), pixels
     assert annotation.path is not None
-    try:
-        data = annotation.path.read_bytes()
-    except OSError as error:
-        found = (error.strerror or "an error").lower()
-        raise AnnotationError(
-            annotation.path, "", "a picture that can be read", found, reason="missing-image"
-        ) from None
+    data = picture_bytes(annotation.path)
     return hashlib.sha256(data).digest(), data
 
 

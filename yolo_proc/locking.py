@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from yolo_proc.errors import DataError, UserError
+from yolo_proc.files import open_own
 
 try:
     import fcntl
@@ -30,13 +31,13 @@ def locked(path: Path, owner: Path, doing: str) -> Iterator[None]:
 
     Raises:
         UserError: another one holds it.
-        DataError: the file cannot be made.
+        DataError: the file cannot be made, or a link lies there.
     """
     if not KEEPS_OUT:
         yield
         return
     try:
-        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        file = open_own(path, os.O_RDWR)
     except OSError as error:
         raise DataError(f"{path}: cannot be written: {error.strerror}") from error
     _held.add(file)

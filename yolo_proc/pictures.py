@@ -10,13 +10,11 @@ OpenCV decodes JPEG and PNG, Pillow the rest. Headers are read here: both librar
 """
 
 import io
-import stat
 import struct
 import zlib
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -24,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import BmpImagePlugin, Image, ImageFile, TiffImagePlugin, WebPImagePlugin
 
 from yolo_proc.annotations.records import AnnotationError
+from yolo_proc.files import GIB, UnreadableFileError, open_regular, read_bytes
 from yolo_proc.picture_headers import (
     ORIENTATION,
     PNG_SIGNATURE,
@@ -46,6 +45,7 @@ OTHER_SUFFIXES = frozenset(
     | {".dng", ".cr2", ".cr3", ".crw", ".nef", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw"}
     | {".psd", ".svg", ".ico", ".pcx", ".dds", ".sgi", ".xcf", ".dcm"}
 )
+MAX_BYTES = 2 * GIB  # of a file; Java's arrays end there
 MAX_PIXELS = 100_000_000  # a small file can unpack to gigabytes
 
 Pixels = NDArray[np.uint8]  # (H, W, 3)
@@ -78,9 +78,9 @@ def picture_size(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> tuple[int
         AnnotationError: no such file ("missing-image"), more than `max_pixels` ("bomb"), not a picture ("picture").
     """
     try:
-        with _open(Path(path)) as stream:
+        with open_regular(path, "a picture") as stream:
             return read_header(stream, max_pixels).upright_size
-    except (WrongFileError, OSError) as error:
+    except (WrongFileError, UnreadableFileError, OSError) as error:
         raise _told(path, error) from error
 
 
@@ -107,8 +107,9 @@ def read_picture(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS) ->
         if isinstance(source, bytes):
             data = source
         else:
-            with _open(Path(source)) as stream:
-                data = stream.read()
+            with open_regular(source, "a picture") as stream:
+                read_header(stream, max_pixels)  # before the rest is read
+            data = read_bytes(source, MAX_BYTES, "a picture")
         header = read_header(io.BytesIO(data), max_pixels)
         if header.format == "JPEG":
             stored = _decode_with_opencv(_checked_jpeg(data), header)
@@ -117,24 +118,29 @@ def read_picture(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS) ->
         else:
             stored = _decode_with_pillow(data, header)
         return _upright(stored, header.orientation)
-    except (WrongFileError, OSError) as error:
+    except (WrongFileError, UnreadableFileError, OSError) as error:
         raise _told("(bytes)" if isinstance(source, bytes) else source, error) from error
 
 
-def _told(path: Path | str, error: WrongFileError | OSError) -> AnnotationError:
+def picture_bytes(path: Path) -> bytes:
+    """The bytes of a picture's file, as they are.
+
+    Raises:
+        AnnotationError: no such file ("missing-image"), or one that cannot be read ("picture").
+    """
+    try:
+        return read_bytes(path, MAX_BYTES, "a picture")
+    except UnreadableFileError as error:
+        raise _told(path, error) from None
+
+
+def _told(path: Path | str, error: WrongFileError | UnreadableFileError | OSError) -> AnnotationError:
+    if isinstance(error, UnreadableFileError):
+        reason = "missing-image" if error.reason == "missing" else "picture"
+        return AnnotationError(path, "", error.expected, error.found, reason=reason)
     if isinstance(error, OSError):
         return AnnotationError(path, "", "a readable file", error.strerror or str(error), reason="picture")
     return AnnotationError(path, "", error.expected, error.found, reason=error.reason)
-
-
-def _open(path: Path) -> BinaryIO:
-    try:
-        mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):  # opening a pipe would wait for ever
-            raise WrongFileError("a picture", "a folder" if stat.S_ISDIR(mode) else "no regular file")
-        return path.open("rb")
-    except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a name that no file can have
-        raise WrongFileError("a picture", "no such file", "missing-image") from error
 
 
 # Decoding

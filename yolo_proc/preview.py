@@ -19,6 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 from yolo_proc.boxes import FloatArray
 from yolo_proc.config import LabelConfig
 from yolo_proc.errors import UserError
+from yolo_proc.files import write_new
 from yolo_proc.nms import Detections
 from yolo_proc.scene import LABELLED, Scene, label_verdicts
 from yolo_proc.typefaces import find_face
@@ -96,7 +97,7 @@ def write_png(path: str | Path, picture: NDArray[np.uint8]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(buffer.getbuffer())
+        write_new(temporary, buffer.getbuffer())
         temporary.replace(path)
     except BaseException as error:
         with suppress(OSError):

@@ -11,6 +11,7 @@ from yolo_proc.checkpoint import list_checkpoints
 from yolo_proc.config import Config
 from yolo_proc.configfile import config_to_toml
 from yolo_proc.errors import ConfigError, DataError
+from yolo_proc.files import write_new
 from yolo_proc.generator import file_stem
 from yolo_proc.locking import locked
 
@@ -87,7 +88,7 @@ def write_atomic(path: Path, content: bytes) -> None:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(content)
+        write_new(temporary, content)
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from yolo_proc.annotations.classes import SET_FILE, set_file
+from yolo_proc.annotations.common import read_file
 from yolo_proc.annotations.records import AnnotationError, BinaryLayout
 
 VERSION = 1
@@ -34,8 +35,8 @@ def read_about(root: Path, *, above: bool = True) -> dict[str, Any] | None:
     if not path.resolve().is_relative_to(path.parent.resolve()):
         raise AnnotationError(path, "", "a file in the data set's folder", "a link that leads out", reason="escape")
     try:
-        about = json.loads(path.read_bytes().decode("utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
+        about = json.loads(read_file(path).decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
         found = "brackets nested too deep" if isinstance(error, RecursionError) else str(error)[:120]
         raise AnnotationError(path, "", "JSON", found, reason="syntax") from None
     if not isinstance(about, dict):

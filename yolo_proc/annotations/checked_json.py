@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from yolo_proc.annotations.common import read_file
 from yolo_proc.annotations.records import AnnotationError
+from yolo_proc.files import GIB
+
+MAX_BYTES = 2 * GIB  # COCO files of a million pictures have 1.5 GB; read, they take some times their size of memory
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -16,13 +20,11 @@ def read_object(path: Path) -> dict[str, Any]:
     `NaN` and `Infinity`, which are no JSON, come out as such: who asks for a number refuses them, and can say where.
 
     Raises:
-        AnnotationError: a file that cannot be read ("value"), is not UTF-8, not JSON, or not an object ("syntax").
+        AnnotationError: a file that cannot be read ("value"), has more than `MAX_BYTES` ("bomb"), is not UTF-8, not
+            JSON, or not an object ("syntax").
     """
     try:
-        value = json.loads(path.read_bytes().decode("utf-8-sig"))
-    except OSError as error:
-        found = (error.strerror or "an error").lower()
-        raise AnnotationError(path, "", "a file that can be read", found, reason="value") from None
+        value = json.loads(read_file(path, MAX_BYTES, "JSON", text=True).decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         found = f"byte {error.object[error.start]:#04x} at offset {error.start}"
         raise AnnotationError(path, "", "text in UTF-8", found, reason="syntax") from None

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from yolo_proc.annotations.common import MAX_TEXT_BYTES, read_file
 from yolo_proc.annotations.records import SPLITS, AnnotationError, ReadOptions
 from yolo_proc.errors import ConfigError
+from yolo_proc.files import UnreadableFileError, read_bytes
 
 SET_FILE = "yolo_proc.json"
 _OWN_PARTS = ("scredit", "binary")  # formats whose `train/` and `val/` are data sets themselves
@@ -94,8 +96,8 @@ def set_file(root: Path) -> Path:
     above = root.parent / SET_FILE
     if root.name in SPLITS and not path.exists() and above.is_file():
         try:
-            content = json.loads(above.read_bytes().decode("utf-8-sig"))
-        except (ValueError, RecursionError, OSError):
+            content = json.loads(read_file(above).decode("utf-8-sig"))
+        except (ValueError, RecursionError, AnnotationError):
             return path
         if isinstance(content, dict) and content.get("format") in _OWN_PARTS:
             return above
@@ -114,8 +116,8 @@ def names_of_set(root: Path) -> tuple[str, ...] | None:
     if not path.resolve().is_relative_to(path.parent.resolve()):
         raise AnnotationError(path, "", "a file in the data set's folder", "a link that leads out", reason="escape")
     try:
-        content: Any = json.loads(path.read_bytes().decode("utf-8-sig"))
-    except (ValueError, RecursionError, OSError) as error:
+        content: Any = json.loads(read_file(path).decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
         raise AnnotationError(path, "", "JSON in UTF-8", _one_line(error), reason="syntax") from None
     if not isinstance(content, dict):
         raise AnnotationError(path, "", "an object in braces", type(content).__name__, reason="value")
@@ -139,8 +141,10 @@ def read_class_file(path: Path) -> tuple[str, ...]:
         ConfigError: no such file, no names, an empty line between them, a name twice.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_bytes(path, MAX_TEXT_BYTES, "class names, one a line").decode("utf-8-sig")
+    except UnreadableFileError as error:
+        raise ConfigError(str(error)) from None
+    except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: expected class names, one a line, found {_one_line(error)}") from None
     lines = [line.strip() for line in text.rstrip().split("\n")]
     seen: dict[str, int] = {}
@@ -155,8 +159,6 @@ def read_class_file(path: Path) -> tuple[str, ...]:
 
 
 def _one_line(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return (error.strerror or type(error).__name__).lower()
     if isinstance(error, RecursionError):
         return "brackets nested too deep"
     return " ".join(str(error).split())[:120]

@@ -1,34 +1,39 @@
 """What formats with a text file for each picture share: reading text, the border of the folder, names, losses."""
 
 import os
-import stat
 from collections.abc import Iterable
 from pathlib import Path
 
 from yolo_proc.annotations.layout import Listed
 from yolo_proc.annotations.records import AnnotationError, Item
 from yolo_proc.errors import DataError
+from yolo_proc.files import MIB, UnreadableFileError, read_bytes
 from yolo_proc.pictures import SUFFIXES
 
-MAX_TEXT_BYTES = 16 << 20  # of one picture's annotation, or of a list: more is an attack or another kind of file
+MAX_TEXT_BYTES = 16 * MIB  # of one picture's annotation, or of a list: more is an attack or another kind of file
+
+
+def read_file(path: Path, max_bytes: int = MAX_TEXT_BYTES, what: str = "a file", *, text: bool = False) -> bytes:
+    """The bytes of a file of a data set; see `files.read_bytes`.
+
+    Raises:
+        AnnotationError: it cannot be read, is no plain file ("value"), or is longer than `max_bytes` ("bomb").
+    """
+    try:
+        return read_bytes(path, max_bytes, what, text=text)
+    except UnreadableFileError as error:
+        reason = "bomb" if error.reason == "bomb" else "value"
+        raise AnnotationError(path, "", error.expected, error.found, reason=reason) from None
 
 
 def read_text(path: Path, max_bytes: int = MAX_TEXT_BYTES) -> str:
     """The text of a UTF-8 file, without a byte order mark and with "\\n" for every line end.
 
     Raises:
-        AnnotationError: it cannot be read, is no regular file ("value"), is longer than `max_bytes` ("bomb"), or is
+        AnnotationError: it cannot be read, is no plain file ("value"), is longer than `max_bytes` ("bomb"), or is
             not UTF-8 ("syntax").
     """
-    try:
-        info = path.stat()
-        if not stat.S_ISREG(info.st_mode):
-            raise AnnotationError(path, "", "a file", "something else", reason="value")
-        if info.st_size > max_bytes:
-            raise AnnotationError(path, "", f"at most {max_bytes} bytes", f"{info.st_size}", reason="bomb")
-        data = path.read_bytes()
-    except OSError as error:
-        raise AnnotationError(path, "", "a file that can be read", f"{error.strerror}", reason="value") from None
+    data = read_file(path, max_bytes)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from yolo_proc.annotations.classes import MAX_CLASSES, known_classes, resolve_classes
+from yolo_proc.annotations.common import read_file
 from yolo_proc.annotations.layout import Layout, Listed
 from yolo_proc.annotations.records import (
     SPLITS,
@@ -126,11 +127,7 @@ def _annotation(picture: Path, script: Path | None, root: Path, limit: int, opti
     width, height = picture_size(picture, max_pixels=options.max_pixels)
     if script is None:
         return Annotation(picture.name, width, height, path=picture)
-    try:
-        data = script.read_bytes()
-    except OSError as error:
-        raise AnnotationError(script, "", "a script", f"{error.strerror}".lower(), reason="syntax") from None
-    items, extra = parse(data, script)
+    items, extra = parse(read_file(script, what="a script"), script)
     checked = []
     for number, item in enumerate(items):
         if item.class_id >= limit:

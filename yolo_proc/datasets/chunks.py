@@ -23,9 +23,11 @@ from yolo_proc.configfile import config_values, generator_options, value_text
 from yolo_proc.datasets.scenefiles import Drawn, encode_picture, items_of
 from yolo_proc.datasets.setwriter import BinarySet, FileSet, WriteError, write_whole
 from yolo_proc.errors import ConfigError, DataError
+from yolo_proc.files import MIB, UnreadableFileError, read_bytes
 from yolo_proc.stream import Stream
 
 CHUNK = 16  # scenes: little is lost by an interruption, and a record costs little beside them
+MAX_RECORD_BYTES = 16 * MIB  # of a chunk's scenes
 RECORDS = ".yolo_proc.partial"  # folder of the chunks' records, while the set is not complete
 
 
@@ -231,14 +233,14 @@ class WriteChunk:
     def record(self, chunk: int) -> "Record | None":
         """What is known of a chunk that is done; None if it is not."""
         try:
-            raw = json.loads(self._record_path(chunk).read_bytes())
+            raw = json.loads(read_bytes(self._record_path(chunk), MAX_RECORD_BYTES, "a chunk's record"))
             found = Record(
                 pictures=tuple(Listed(*picture) for picture in raw["pictures"]),
                 objects=Counter(dict(raw["objects"])),
                 below=Counter(raw["below"]),
                 lost=Counter(raw["lost"]),
             )
-        except (OSError, ValueError, TypeError, KeyError):
+        except (UnreadableFileError, ValueError, TypeError, KeyError):
             return None  # it is drawn again
         names = [self.order.name(index) for index in self.indices(chunk)]
         return found if [one.name for one in found.pictures] == names else None

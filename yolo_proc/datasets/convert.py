@@ -26,7 +26,7 @@ from yolo_proc.annotations.records import (
 from yolo_proc.datasets.scenefiles import encode_picture
 from yolo_proc.datasets.setwriter import BinarySet, FileSet, has_files, write_whole
 from yolo_proc.errors import ConfigError, DataError
-from yolo_proc.pictures import read_picture
+from yolo_proc.pictures import picture_bytes, read_picture
 
 _TOGETHER = 1000  # pictures whose outlines become text at once
 
@@ -263,11 +263,7 @@ class _Picture:
         path = self.annotation.path
         if path is None:
             return encode_picture(self.pixels(), "png", 0)
-        try:
-            return path.read_bytes()
-        except OSError as error:
-            found = (error.strerror or "an error").lower()
-            raise AnnotationError(path, "", "a picture that can be read", found, reason="picture") from error
+        return picture_bytes(path)
 
     def link(self, part: str) -> None:
         """Makes `part` another name of the file."""

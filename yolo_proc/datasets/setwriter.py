@@ -11,13 +11,13 @@ from yolo_proc.annotations import binary
 from yolo_proc.annotations.layout import Layout, Listed
 from yolo_proc.annotations.records import Annotation, BinaryLayout
 from yolo_proc.errors import DataError
+from yolo_proc.files import open_own, write_new
 from yolo_proc.scene import Image
 
 # A file that is being written. Always the same name, so that what a killed process leaves is written over.
 PART = ".{}.part"
 # The bytes of a file, or what puts it under the name that it is given.
 _Content = bytes | Callable[[str], None]
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0)
 
 
 class WriteError(DataError):
@@ -31,16 +31,7 @@ def write_whole(path: Path | str, content: bytes) -> None:
         WriteError: the system refuses.
     """
 
-    def save(part: str) -> None:
-        file = os.open(part, _NEW_FILE | os.O_TRUNC, 0o666)
-        try:
-            left = memoryview(content)
-            while left:
-                left = left[os.write(file, left) :]
-        finally:
-            os.close(file)
-
-    save_whole(path, save)
+    save_whole(path, lambda part: write_new(part, content))
 
 
 def save_whole(path: Path | str, save: Callable[[str], None]) -> None:
@@ -250,8 +241,8 @@ def _open_part(path: Path) -> BinaryIO:
     """The unfinished file, made if it is not there and left as it is if it is: other processes write to it too."""
     part = path.with_name(PART.format(path.name))
     try:
-        file = os.open(part, _NEW_FILE, 0o666)
+        file = open_own(part, os.O_WRONLY)
     except FileNotFoundError:
         part.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(part, _NEW_FILE, 0o666)
+        file = open_own(part, os.O_WRONLY)
     return os.fdopen(file, "wb")

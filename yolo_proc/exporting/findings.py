@@ -1,6 +1,7 @@
 """What was found, written down: as JSON, as annotated pictures and videos, or as a data set."""
 
 import json
+import os
 import re
 from collections.abc import Sequence
 from functools import cache
@@ -21,8 +22,9 @@ from yolo_proc.datasets.scenefiles import encode_picture
 from yolo_proc.datasets.setwriter import FileSet, has_files, write_error, write_whole
 from yolo_proc.errors import DataError
 from yolo_proc.exporting.sources import Frame, Source
+from yolo_proc.files import create
 from yolo_proc.nms import Detections
-from yolo_proc.pictures import orientation_of
+from yolo_proc.pictures import orientation_of, picture_bytes
 from yolo_proc.preview import class_colour
 from yolo_proc.typefaces import find_face
 
@@ -200,6 +202,10 @@ class _Video:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise write_error(path, error) from error
+        try:
+            os.close(create(self._part))  # OpenCV would write through a link
+        except OSError as error:
+            raise write_error(path, error) from error
         self._writer = cv2.VideoWriter(str(self._part), cv2.VideoWriter.fourcc(*"mp4v"), fps, size)
         if not self._writer.isOpened():
             raise DataError(f"{path}: cannot be written as a video of {size[0]} x {size[1]}")
@@ -289,10 +295,7 @@ def _content_of(frame: Frame, *, upright: bool) -> tuple[str, bytes]:
         return ".jpg", encode_picture(frame.rgb, "jpg", QUALITY)
     path = Path(frame.source.name)
     if path.suffix.lower() in (*_JPEG, ".png"):
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+        content = picture_bytes(path)
         if not upright or orientation_of(content) == 1:
             return path.suffix.lower(), content
     return ".png", encode_picture(frame.rgb, "png", 0)

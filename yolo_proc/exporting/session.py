@@ -15,6 +15,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as runtime_state
 
 from yolo_proc.errors import ConfigError, DataError
 from yolo_proc.exporting.spec import METADATA_KEY, ModelError, ModelSpec
+from yolo_proc.files import GIB, UnreadableFileError, read_bytes, read_start
 from yolo_proc.letterbox import Letterbox
 from yolo_proc.nms import DecodeConfig, Detections
 
@@ -26,6 +27,8 @@ RUNTIME_ERRORS = tuple(
 )
 _QUIET = 4  # only what is fatal; the runtime's warnings are not for our users
 _TYPES = {"uint8": "tensor(uint8)", "float32": "tensor(float)"}
+MAX_BYTES = 2 * GIB  # no protobuf has more
+_A_MODEL = "a model, such as model.onnx"
 _EXPORTED = "use a model that `yolo_proc export` wrote"
 
 
@@ -79,10 +82,11 @@ class OnnxDetector:
         if isinstance(source, bytes):
             return cls(source, "(bytes)", settings)
         try:
-            content = Path(source).read_bytes()
-        except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-            found = getattr(error, "strerror", None) or str(error)
-            raise ModelError(f"{source}: expected a model, such as model.onnx, found: {found}") from error
+            content = read_start(source, 16, _A_MODEL)
+            if content[:1] != b"\0":  # nothing in an ONNX file begins so: a sparse file need not be read
+                content = read_bytes(source, MAX_BYTES, _A_MODEL)
+        except UnreadableFileError as error:
+            raise ModelError(str(error)) from error
         return cls(content, str(source), settings)
 
     @property

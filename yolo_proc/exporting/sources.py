@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from yolo_proc.annotations.records import AnnotationError
 from yolo_proc.errors import DataError
+from yolo_proc.files import UnreadableFileError, check_regular
 from yolo_proc.pictures import OTHER_SUFFIXES, SUFFIXES, read_picture, unread_pictures
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".ts"})
@@ -120,7 +121,11 @@ def count_frames(sources: Sequence[Source], limit: int | None = None) -> int | N
                 return None
             total += limit
             continue
-        capture = _opened(source)
+        try:
+            capture = _opened(source)
+        except UnreadableFileError:
+            total += 1
+            continue
         count = max(1, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
         capture.release()
         total += count if limit is None else min(count, limit)
@@ -140,7 +145,11 @@ def frames_of(source: Source, *, limit: int | None = None, stop: Callable[[], bo
         except AnnotationError as error:
             yield Frame(source, None, error=str(error))
         return
-    capture = _opened(source)
+    try:
+        capture = _opened(source)
+    except UnreadableFileError as error:
+        yield Frame(source, None, error=str(error))
+        return
     try:
         fps = float(capture.get(cv2.CAP_PROP_FPS))
         fps = fps if 1 <= fps <= 1000 else USUAL_FPS
@@ -167,6 +176,13 @@ def _nothing_in(source: Source) -> str:
 
 
 def _opened(source: Source) -> cv2.VideoCapture:
+    """The video or camera, as OpenCV has it.
+
+    Raises:
+        UnreadableFileError: no plain file; OpenCV would wait for a pipe.
+    """
+    if source.kind == "video":
+        check_regular(source.name, "a video")
     # What is wrong with a file is said once, by us.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)

@@ -18,8 +18,10 @@ from PIL import Image
 
 from yolo_proc.errors import DataError
 from yolo_proc.exporting.stages import DEFAULT_TOLERANCES, Case, Run, Stages, Values, Vectors
+from yolo_proc.files import GIB, UnreadableFileError, read_bytes
 
 VERSION = 1
+MAX_BYTES = 2 * GIB  # of one file; the model is the largest
 TYPES = {"u8": "u1", "i32": "<i4", "f32": "<f4", "f64": "<f8"}
 WORDS = ("nms",)  # the keys whose strings are words; all other strings name an array
 
@@ -64,9 +66,9 @@ def read_vectors(folder: Path | str) -> Vectors:
 
 def _bytes_of(path: Path) -> bytes:
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: expected a file of golden vectors, found {error.strerror}; restore it") from error
+        return read_bytes(path, MAX_BYTES, "a file of golden vectors")
+    except UnreadableFileError as error:
+        raise DataError(f"{error}; restore it") from error
 
 
 def _verified(path: Path, sha256: str) -> bytes:

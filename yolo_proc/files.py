@@ -1,0 +1,185 @@
+"""Files that others may have put there: what is no plain file, or is too large, is refused before it is read.
+
+A named pipe would wait for ever and a sparse file fills the memory, so every reader of a whole file reads it here.
+Files of our own are made here too: a symbolic link that somebody planted under their name is not written through.
+"""
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from yolo_proc.errors import DataError
+
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+
+_CHUNK = MIB
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+class UnreadableFileError(DataError):
+    """A file that is not read.
+
+    Attributes:
+        path, expected, found: the parts of the message.
+        reason: "missing", "kind" (a folder, pipe, socket or device), "bomb" (too large) or "system".
+    """
+
+    def __init__(self, path: Path | str, expected: str, found: str, reason: str) -> None:
+        super().__init__(f"{path}: expected {expected}, found {found}")
+        self.path, self.expected, self.found, self.reason = path, expected, found, reason
+
+
+def open_regular(path: Path | str, what: str) -> BinaryIO:
+    """A plain file, opened for reading its bytes; links are followed.
+
+    Args:
+        what: it is expected to be, with its article, for the message: "a picture".
+
+    Raises:
+        UnreadableFileError: there is none, it is no plain file, or the system refuses.
+    """
+    try:
+        _check_kind(os.stat(path).st_mode, path, what)  # noqa: PTH116 before opening: a device may do something then
+        file = os.fdopen(os.open(path, os.O_RDONLY | _NO_WAIT), "rb")
+        try:
+            _check_kind(os.fstat(file.fileno()).st_mode, path, what)  # it may be another one meanwhile
+        except UnreadableFileError:
+            file.close()
+            raise
+        return file
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a name that no file can have
+        raise UnreadableFileError(path, what, "no such file", "missing") from None
+    except OSError as error:
+        raise _refused(path, what, error) from error
+
+
+def check_regular(path: Path | str, what: str) -> None:
+    """Refuses what is no plain file, for what opens the file itself.
+
+    Raises:
+        UnreadableFileError: as of `open_regular`.
+    """
+    open_regular(path, what).close()
+
+
+def read_bytes(path: Path | str, limit: int, what: str, *, text: bool = False) -> bytes:
+    """The bytes of a plain file.
+
+    Args:
+        limit: bytes; a longer file is refused unread.
+        what: see `open_regular`.
+        text: it holds no byte 0. For large limits: a sparse file is refused before it fills the memory.
+
+    Raises:
+        UnreadableFileError: as of `open_regular`, and too many bytes ("bomb").
+    """
+    with open_regular(path, what) as file:
+        try:
+            size = os.fstat(file.fileno()).st_size
+            if size > limit:
+                raise _too_large(path, what, limit, f"{size:,}")
+            if text:
+                _check_text(file, path, what)
+            data = file.read(size + 1)  # of a file that the system makes up, size 0, all that there is
+            if len(data) > size:
+                data += file.read(limit + 1 - len(data))
+        except OSError as error:
+            raise _refused(path, what, error) from error
+    if len(data) > limit:
+        raise _too_large(path, what, limit, "more")
+    return data
+
+
+def read_start(path: Path | str, count: int, what: str) -> bytes:
+    """At most the first `count` bytes of a plain file.
+
+    Raises:
+        UnreadableFileError: as of `open_regular`.
+    """
+    with open_regular(path, what) as file:
+        try:
+            return file.read(count)
+        except OSError as error:
+            raise _refused(path, what, error) from error
+
+
+def _check_kind(mode: int, path: Path | str, what: str) -> None:
+    if not stat.S_ISREG(mode):
+        found = next((name for is_it, name in _KINDS if is_it(mode)), "no plain file")
+        raise UnreadableFileError(path, what, found, "kind")
+
+
+def _check_text(file: BinaryIO, path: Path | str, what: str) -> None:
+    at = 0
+    while chunk := file.read(_CHUNK):
+        if (place := chunk.find(0)) >= 0:
+            raise UnreadableFileError(path, what, f"a byte 0 at offset {at + place}, which is no text", "bomb")
+        at += len(chunk)
+    file.seek(0)
+
+
+def _too_large(path: Path | str, what: str, limit: int, found: str) -> UnreadableFileError:
+    return UnreadableFileError(path, f"{what} of at most {limit:,} bytes", found, "bomb")
+
+
+def _refused(path: Path | str, what: str, error: OSError) -> UnreadableFileError:
+    return UnreadableFileError(path, what, (error.strerror or str(error)).lower(), "system")
+
+
+# ------------------------------------------------------------------------------------------ files of our own
+
+
+def create(path: Path | str) -> int:
+    """A descriptor for writing a new file. What lies there goes: a killed process left it, or it is a link.
+
+    Raises:
+        OSError: the system refuses, or a folder lies there.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    try:
+        return os.open(path, flags, 0o666)
+    except FileExistsError:
+        os.unlink(path)  # noqa: PTH108 a text, for every picture; of a link the link itself
+        return os.open(path, flags, 0o666)
+
+
+def write_new(path: Path | str, content: bytes | memoryview) -> None:
+    """Writes a new file; see `create`."""
+    file = create(path)
+    try:
+        left = memoryview(content)
+        while left:
+            left = left[os.write(file, left) :]
+    finally:
+        os.close(file)
+
+
+def open_own(path: Path | str, access: int) -> int:
+    """A descriptor of a file that several processes share, made if it is not there and left as it is if it is.
+
+    Args:
+        access: `os.O_RDWR` or `os.O_WRONLY`.
+
+    Raises:
+        OSError: the system refuses, or a link, a pipe or a folder lies there.
+    """
+    planted = OSError(errno.ELOOP, "a link or no plain file lies there; remove it")
+    try:
+        file = os.open(path, access | os.O_CREAT | _NO_LINK | _NO_WAIT, 0o666)
+    except OSError as error:
+        raise planted if error.errno in (errno.ELOOP, errno.ENXIO) else error from None
+    about = os.fstat(file)
+    if not stat.S_ISREG(about.st_mode) or about.st_nlink != 1:
+        os.close(file)
+        raise planted
+    return file

@@ -269,7 +269,7 @@ def test_an_interrupt_keeps_what_is_done(monkeypatch: pytest.MonkeyPatch, capsys
 
     read = sources.read_picture
 
-    def interrupted(path: Any) -> Any:
+    def interrupted(path: Any, **_: Any) -> Any:
         if "deeper" in str(path):
             raise KeyboardInterrupt
         return read(path)

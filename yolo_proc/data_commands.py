@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from yolo_proc.annotations.records import BinaryLayout, Problems, ReadOptions
+from yolo_proc.bit_depth import HELP as BIT_DEPTH_HELP
+from yolo_proc.bit_depth import LEAST, MOST, BitDepth
 from yolo_proc.configfile import Given, config_from_values, config_options, read_config_file
 from yolo_proc.errors import ConfigError
 from yolo_proc.flags import FlagParser, Parsed, build_own, parse_size, read_picture_size
@@ -147,6 +149,7 @@ class ConvertFlags:
     classes: str | None = option(None, help="file with class names, one a line; none: what the data set says")
     skip_bad: bool = option(False, help="leave pictures out whose files are bad, and count them")
     voc_from_zero: bool = option(False, help="the writer of the VOC files counted pixels from 0, not from 1")
+    bit_depth: int | None = option(None, help=BIT_DEPTH_HELP, low=LEAST, high=MOST)
     binary_size: str | None = option(None, help="of a binary set: WxH of its pictures; none: the pictures' own")
     binary_stride: int = option(32, help="of a binary set: pixels between the grid's slots", low=1, high=4096)
     binary_anchors: str = option("100x100", help="of a binary set: anchor sizes in pixels, with commas between")
@@ -196,6 +199,7 @@ def convert(parser: FlagParser, argv: Sequence[str]) -> int:
             problems=Problems(skip=flags.skip_bad),
             voc_from_zero=flags.voc_from_zero,
             binary=layout if flags.binary_size is not None else None,
+            depth=BitDepth(flags.bit_depth),
         ),
         binary=layout,
     )

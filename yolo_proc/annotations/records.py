@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from yolo_proc.bit_depth import BitDepth
 from yolo_proc.errors import DataError
+from yolo_proc.picture_costs import MAX_PIXELS
 
 Kind = Literal["rectangle", "mask", "point", "polygon", "text"]
 Box = tuple[float, float, float, float]
@@ -170,13 +172,15 @@ class ReadOptions:
         voc_from_zero: the writer of VOC files counted pixels from 0.
         binary: of a binary set.
         max_pixels: a picture that claims more is refused by its header.
+        depth: how 16 bits become 8, where pixels are read.
     """
 
     classes: tuple[str, ...] | None = None
     problems: Problems = field(default_factory=Problems)
     voc_from_zero: bool = False
     binary: BinaryLayout | None = None
-    max_pixels: int = 100_000_000
+    max_pixels: int = MAX_PIXELS
+    depth: BitDepth = field(default_factory=BitDepth)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from yolo_proc.annotations.records import (
     Problems,
     ReadOptions,
 )
+from yolo_proc.bit_depth import BitDepth
 from yolo_proc.datasets.scenefiles import encode_picture
 from yolo_proc.datasets.setwriter import BinarySet, FileSet, has_files, write_whole
 from yolo_proc.errors import ConfigError, DataError
@@ -140,12 +141,13 @@ def convert(work: Conversion, *, on_pictures: Callable[[int, int], None] = lambd
         written["binary"] = binary_to_about(target.layout)
     write_whole(work.out / SET_FILE, about_bytes(written | {"complete": False}))
     with _left_behind(work.out):
-        data, lost = _write(target, layout, work.options.problems, on_pictures)
+        data, lost = _write(target, layout, work.options, on_pictures)
         target.finish(data.splits)
         write_whole(work.out / SET_FILE, about_bytes(written))
     before = Counts.of(data)
     after = None if work.images == "none" else _read_back(work, before)
-    return Converted(data, before, after, lost, data.notes, work.options.problems)
+    notes = (*data.notes, *work.options.depth.notes())
+    return Converted(data, before, after, lost, notes, work.options.problems)
 
 
 def _about(work: Conversion, data: DataSet, about: Mapping[str, Any]) -> dict[str, Any]:
@@ -177,7 +179,7 @@ def _left_behind(out: Path) -> Iterator[None]:
 def _write(
     target: "_FileTarget | _BinaryTarget",
     layout: BinaryLayout | None,
-    problems: Problems,
+    options: ReadOptions,
     on_pictures: Callable[[int, int], None],
 ) -> tuple[DataSet, Counter[str]]:
     """Writes all pictures; those that were written, and what could not be said.
@@ -195,12 +197,12 @@ def _write(
     for split, part in data.splits.items():
         written: list[Annotation] = []
         for annotation in part:
-            picture = _Picture(data.root, split, annotation, layout)
+            picture = _Picture(data.root, split, annotation, layout, options.depth)
             try:
                 lost += target.put(split, len(written), annotation, picture)
                 written.append(annotation)
             except AnnotationError as error:
-                problems.met(error)
+                options.problems.met(error)
             done += 1
             on_pictures(done, total)
         splits[split] = tuple(written)
@@ -248,11 +250,12 @@ class _Picture:
     split: str
     annotation: Annotation
     layout: BinaryLayout | None
+    depth: BitDepth
 
     def pixels(self) -> Any:
         """(H, W, 3) uint8 RGB, upright."""
         if self.annotation.path is not None:
-            return read_picture(self.annotation.path)
+            return read_picture(self.annotation.path, depth=self.depth)
         assert self.layout is not None, "only a binary set has pictures without files"
         assert self.annotation.record is not None, "and they have numbers"
         folder = binary.record_folder(self.root, self.split)

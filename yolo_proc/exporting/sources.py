@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo_proc.annotations.records import AnnotationError
+from yolo_proc.bit_depth import BitDepth
 from yolo_proc.errors import DataError
 from yolo_proc.files import UnreadableFileError, check_regular
 from yolo_proc.pictures import OTHER_SUFFIXES, SUFFIXES, read_picture, unread_pictures
@@ -132,16 +133,23 @@ def count_frames(sources: Sequence[Source], limit: int | None = None) -> int | N
     return total
 
 
-def frames_of(source: Source, *, limit: int | None = None, stop: Callable[[], bool] = lambda: False) -> Iterator[Frame]:
+def frames_of(
+    source: Source,
+    *,
+    limit: int | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    depth: BitDepth | None = None,
+) -> Iterator[Frame]:
     """The frames of a source; one with an `error` for what cannot be read.
 
     Args:
+        depth: how 16 bits of a picture become 8.
         limit: how many of a video or camera.
         stop: asked before each frame of a video or camera.
     """
     if source.kind == "picture":
         try:
-            yield Frame(source, read_picture(source.name))
+            yield Frame(source, read_picture(source.name, depth=depth))
         except AnnotationError as error:
             yield Frame(source, None, error=str(error))
         return

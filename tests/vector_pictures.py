@@ -107,7 +107,9 @@ def _png_samples() -> dict[str, Sample]:
             of(16, 2, twelve.astype(">u2"), says_12), rgb, "sBIT says 12 bits and the samples show them: v >> 4"
         ),
         "png_rgb_12_scaled": Sample(
-            of(16, 2, (twelve * 16).astype(">u2"), says_12), rgb, "sBIT says 12 bits, scaled to 16 as the standard wants"
+            of(16, 2, (twelve * 16).astype(">u2"), says_12),
+            rgb,
+            "sBIT says 12 bits, scaled to 16 as the standard wants",
         ),
         "png_rgb_12_untold": Sample(
             of(16, 2, twelve.astype(">u2")), rgb // 16, "12 bits in 16 of which the file says nothing: v >> 8"

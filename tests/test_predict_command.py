@@ -297,6 +297,17 @@ def test_folders_are_searched_in_order(place: Path) -> None:
     ]
 
 
+def test_folders_that_are_links_are_told(place: Path) -> None:
+    (place / "in" / "round").symlink_to(place / "in")
+    (place / "in" / "deeper" / "elsewhere").symlink_to(place)
+    lines: list[str] = []
+    assert len(find_sources(["in"], say=lines.append)) == 4
+    assert lines == [
+        "in: 2 folders are links and are not searched (first: in/round); name it to have it searched",
+    ]
+    assert len(find_sources(["in/round"])) == 4
+
+
 def test_pictures_of_kinds_that_are_not_read_are_told(capsys: pytest.CaptureFixture[str]) -> None:
     Path("in/deeper/a.jpg").rename("in/deeper/a.JFIF")
     for name in ("in/b.HEIC", "in/deeper/c.heic", "in/notes.txt"):

@@ -75,7 +75,11 @@ def find_sources(
     for word in words:
         path = Path(word)
         if path.is_dir():
-            files = list(_files_in(path, out))
+            linked: list[str] = []
+            files = list(_files_in(path, out, linked))
+            if linked:
+                of = "folders are links and are" if len(linked) > 1 else "folder is a link and is"
+                say(f"{word}: {len(linked):,} {of} not searched (first: {linked[0]}); name it to have it searched")
             unread = unread_pictures(files)
             inside = [_file(one) for one in files if one.suffix.lower() not in OTHER_SUFFIXES]
             if not inside:
@@ -97,14 +101,15 @@ def _file(path: Path) -> Source:
     return Source("video" if path.suffix.lower() in VIDEO_SUFFIXES else "picture", str(path))
 
 
-def _files_in(folder: Path, out: Path | None) -> Iterator[Path]:
-    """Videos, and pictures of any kind."""
+def _files_in(folder: Path, out: Path | None, linked: list[str]) -> Iterator[Path]:
+    """Videos, and pictures of any kind; folders that are links, which may lead in a circle, are added to `linked`."""
     wanted = SUFFIXES | OTHER_SUFFIXES | VIDEO_SUFFIXES
     left_out = None if out is None else out.resolve()
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         if left_out is not None:
             folders[:] = [name for name in folders if Path(place, name).resolve() != left_out]
+        linked += [f"{place}/{name}" for name in folders if Path(place, name).is_symlink()]
         for name in sorted(names):
             if not name.startswith(".") and Path(name).suffix.lower() in wanted:
                 yield Path(place, name)

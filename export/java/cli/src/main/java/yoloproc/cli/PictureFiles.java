@@ -72,6 +72,11 @@ record PictureFiles(List<Path> files, boolean folders, List<String> notes) {
         if (!unread.isEmpty()) {
             notes.add(path + ": " + unread);
         }
+        List<Path> folders = all.stream().filter(file -> Files.isDirectory(file) && !hidden(file)).toList();
+        if (!folders.isEmpty()) {
+            notes.add(path + ": " + (folders.size() > 1 ? folders.size() + " folders inside are" : "1 folder inside is")
+                    + " not searched (first: " + folders.get(0) + "); name it to have it searched");
+        }
         files.addAll(inside);
         return true;
     }
@@ -95,6 +100,10 @@ record PictureFiles(List<Path> files, boolean folders, List<String> notes) {
     private static String suffix(Path file) {
         String name = file.getFileName().toString().toLowerCase(Locale.ROOT);
         int dot = name.lastIndexOf('.');
-        return dot < 1 || name.startsWith(".") ? "" : name.substring(dot);
+        return dot < 1 || hidden(file) ? "" : name.substring(dot);
+    }
+
+    private static boolean hidden(Path file) {
+        return file.getFileName().toString().startsWith(".");
     }
 }

@@ -180,17 +180,27 @@ def _checked_jpeg(data: bytes) -> bytes:
     at = 2
     for _, length in jpeg_segments(stream):
         at = stream.tell() + length
+    # The end marker cannot occur inside a scan; the one of a thumbnail stands in front of it.
+    if data.find(b"\xff\xd9", at) < 0:
+        raise WrongFileError("a whole JPEG", "one that ends early")
+    # The marker's bytes may stand elsewhere too, in a comment or behind the end, but they are soon counted.
+    if data.count(b"\xff\xda", at) > MAX_SCANS and _has_many_scans(data, at):
+        raise WrongFileError(f"a JPEG of at most {MAX_SCANS} scans", "more; write it anew", "bomb")
+    return data
+
+
+def _has_many_scans(jpeg: bytes, at: int) -> bool:
+    """Whether more than `MAX_SCANS` come before the end; the first one begins at `at`."""
     scans = 0
-    while (marker := _MARKER.search(data, at)) is not None and marker[0][-1] != 0xD9:
+    while scans <= MAX_SCANS:
+        marker = _MARKER.search(jpeg, at)
+        if marker is None or marker[0][-1] == 0xD9:
+            return False
         at = marker.end()
         if marker[0][-1] not in (0x01, 0xD8):  # these have no content
-            at += int.from_bytes(data[at : at + 2], "big")
+            at += int.from_bytes(jpeg[at : at + 2], "big")
         scans += marker[0][-1] == 0xDA
-        if scans > MAX_SCANS:
-            raise WrongFileError(f"a JPEG of at most {MAX_SCANS} scans", "more; write it anew", "bomb")
-    if marker is None:
-        raise WrongFileError("a whole JPEG", "one that ends early")
-    return data
+    return True
 
 
 def _essential_png(data: bytes) -> bytes:

@@ -47,6 +47,7 @@ final class JpegFile {
             }
             end = at + 2 + length;
         }
+        checkEnd(bytes, data, end);
         checkScans(bytes, where, end);
         boolean rgb = !jfif && (adobe >= 0 ? adobe == 0 : named);
         byte[] word = rgb ? ADOBE_RGB : JFIF;
@@ -57,7 +58,17 @@ final class JpegFile {
         return plain;
     }
 
-    /** Sees to it that there is an end behind the scans, and that they are not too many: each costs a pass over all. */
+    private static void checkEnd(PictureBytes bytes, byte[] data, int from) throws FormatException {
+        // The end marker cannot occur inside a scan; the one of a thumbnail stands in front of it.
+        for (int at = from; at < data.length - 1; at++) {
+            if (data[at] == (byte) 0xFF && data[at + 1] == (byte) 0xD9) {
+                return;
+            }
+        }
+        throw bytes.wrong("a whole JPEG", "one that ends early");
+    }
+
+    /** Sees to it that there are not too many scans before the end: each costs a pass over all pixels. */
     private static void checkScans(PictureBytes bytes, String where, int from) throws FormatException {
         int scans = 0;
         int at = from;
@@ -65,13 +76,10 @@ final class JpegFile {
             while (at < bytes.length() - 1 && !(bytes.u8(at) == 0xFF && isMarker(bytes.u8(at + 1)))) {
                 at++;
             }
-            if (at >= bytes.length() - 1) {
-                throw bytes.wrong("a whole JPEG", "one that ends early");
-            }
-            int marker = bytes.u8(at + 1);
-            if (marker == 0xD9) {
+            if (at >= bytes.length() - 1 || bytes.u8(at + 1) == 0xD9) {
                 return;
             }
+            int marker = bytes.u8(at + 1);
             at += 2;
             if (marker != 0x01 && marker != 0xD8) { // these have no content
                 at += at + 1 < bytes.length() ? bytes.u16(at) : 2;

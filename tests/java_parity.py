@@ -33,6 +33,7 @@ def picture_files(frame: tuple[int, int]) -> dict[str, bytes]:
     files = _jpegs() | _pngs() | _bitmaps()
     for number, (width, height) in enumerate((*ODD_SIZES, frame, (2 * frame[0], 2 * frame[1]))):
         files[f"size_{width}x{height}.png"] = saved(Image.fromarray(scene(width, height, number)), "PNG")
+    files["jpeg_by_another_name.JFIF"] = files["jpeg_420.jpg"]
     files["size_1237x713.jpg"] = saved(Image.fromarray(scene(1237, 713, 3)), "JPEG", quality=90)
     return files
 
@@ -87,6 +88,11 @@ def _pngs() -> dict[str, bytes]:
     ):
         rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
         files[f"png_{name}.png"] = png_by_hand((90, 70), 16, colour, rows, before=gamma)
+    twelve = rgb.astype(np.uint16) * 16 + 9
+    for name, bits in (("12_said", 12), ("12_untold", None), ("14_said_for_12", 14)):
+        said = b"" if bits is None else chunk(b"sBIT", bytes([bits] * 3))
+        rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in twelve)
+        files[f"png_rgb_{name}.png"] = png_by_hand((90, 70), 16, 2, rows, before=said)
     for bits in (2, 4):
         grey = rgb[:, :88, 1] >> (8 - bits)  # (70, 88)
         packed = sum(grey[:, place :: 8 // bits] << (8 - bits * (place + 1)) for place in range(8 // bits))
@@ -115,12 +121,17 @@ def refused_files() -> dict[str, bytes]:
     image = Image.fromarray(rgb)
     whole = {"jpg": saved(image, "JPEG"), "png": saved(image, "PNG")}
     bomb = chunk(b"IHDR", struct.pack(">IIBBBBB", 20000, 20000, 8, 2, 0, 0, 0))
+    lying = chunk(b"IHDR", struct.pack(">IIBBBBB", 9999, 9999, 8, 2, 0, 0, 0))
+    scans = saved(image.convert("L"), "JPEG", progressive=True)
+    last = scans.rindex(b"\xff\xda")
     none = chunk(b"IHDR", struct.pack(">IIBBBBB", 0, 20, 8, 2, 0, 0, 0))
     files = {
         "cmyk.jpg": saved(image.convert("CMYK"), "JPEG"),
         "cmyk_progressive.jpg": saved(image.convert("CMYK"), "JPEG", progressive=True),
         "bomb.png": SIGNATURE + bomb + whole["png"][33:],
         "zero.png": SIGNATURE + none + whole["png"][33:],
+        "lying.png": SIGNATURE + lying + whole["png"][33:],
+        "scans.jpg": scans[:last] + scans[last:-2] * 200 + scans[-2:],
         "empty.png": b"",
         "text.jpg": b"no picture",
         "gif.png": saved(image.quantize(20), "GIF"),

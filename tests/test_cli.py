@@ -55,7 +55,10 @@ def refused(*words: str, cwd: Path) -> str:
         (["train", "--model.anchors", "big"], "yolo_proc train: model.anchors: expected auto, or sizes"),
         (["train", "--device", "gpu"], "yolo_proc train: device: expected auto, cpu, cuda or cuda:N, found 'gpu'"),
         (["train", "--augment.enabled", "maybe"], "yolo_proc train: --augment.enabled: expected on or off"),
-        (["train", "--config", "no.toml"], "yolo_proc train: --config no.toml: cannot be read: No such file"),
+        (
+            ["train", "--config", "no.toml"],
+            "yolo_proc train: --config no.toml: expected a TOML file with options, found no such file",
+        ),
         (
             ["train", "--config", "bad.toml"],
             "yolo_proc train: bad.toml: batch-sise: no such option (did you mean batch",

@@ -14,8 +14,8 @@ PACKAGE = ROOT / "yolo_proc"
 
 # From above to below.
 ORDER = """
-    errors files locking options config rng boxes checks.finding annotations.records picture_headers pictures letterbox
-    scene outlines typefaces raster painter canvas generator configfile events
+    errors files locking options config rng boxes checks.finding picture_costs picture_headers bit_depth
+    annotations.records pictures letterbox scene outlines typefaces raster painter canvas generator configfile events
     augment workers datasets.pool stream fingerprint grids nms codec contract matching cocomap
     annotations.layout annotations.polygons annotations.common annotations.foreign annotations.checked_json
     annotations.classes annotations.passed_over

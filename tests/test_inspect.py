@@ -14,7 +14,7 @@ from yolo_proc.config import LabelConfig
 from yolo_proc.inspection import encoding as inspect_encoding
 from yolo_proc.inspection import measure as inspect_measure
 from yolo_proc.inspection.encoding import boxes_in_network, encode, labelled_sizes
-from yolo_proc.inspection.measure import largest_overlaps
+from yolo_proc.inspection.measure import Sample, largest_overlaps
 from yolo_proc.inspection.outliers import NAMED, find_outliers, robust_z
 from yolo_proc.inspection.plots import most_unusual, plots_page, unusual_sheet
 from yolo_proc.inspection.report import Inspection
@@ -23,6 +23,7 @@ from yolo_proc.inspection.sources import (
 )
 from yolo_proc.inspection.statistics import Summary, statistics
 from yolo_proc.letterbox import Letterbox
+from yolo_proc.stream import Stream
 
 # ------------------------------------------------------------------------------------------- measuring
 
@@ -67,6 +68,63 @@ def test_pixels_are_measured_over_all_pictures() -> None:
     grey = cv2.cvtColor(other.image, cv2.COLOR_RGB2GRAY)
     assert collected(other).brightness == pytest.approx([grey.mean()])
     assert collected(other).contrast == pytest.approx([grey.std()])
+
+
+def planted(name: str, low: int, high: int, **given: Any) -> Sample:
+    """A picture of noise between two levels."""
+    rng = np.random.default_rng(list(name.encode()))
+    return sample(name, ((10, 10, 30, 30), 0), image=rng.integers(low, high + 1, (64, 64, 3), dtype=np.uint8), **given)
+
+
+def test_dark_and_flat_pictures_are_found_and_told() -> None:
+    stars = planted("stars", 0, 12)
+    stars.image[5, 5] = 255  # one pixel of 4,096
+    lamps = planted("lamps", 0, 12)
+    lamps.image[5, 5:15] = 255
+    square = sample("square", ((20, 20, 24, 24), 0), image=np.full((64, 64, 3), 120, np.uint8))
+    square.image[20:24, 20:24] = (120, 120, 150)
+    blue = sample("blue", image=np.zeros((64, 64, 3), np.uint8))
+    blue.image[:32, :, 2] = 255
+    found = summed(
+        *(sample(name) for name in "abc"),
+        *(planted("twelve bits", 4, 15), planted("fourteen", 0, 63), planted("sixteen", 0, 64), stars, lamps),
+        *(sample(name, image=np.full((64, 64, 3), 0, np.uint8)) for name in ("black", "black too")),
+        *(sample(name, image=np.full((64, 64, 3), 250, np.uint8)) for name in ("white", "white too")),
+        *(planted("fog", 120, 128), planted("thin fog", 120, 129), square, blue),
+    )
+    assert found.dark_images == ("twelve bits", "fourteen", "stars", "black", "black too")
+    assert found.flat_images == ("white", "white too", "fog")
+    inspection = Inspection("planted", "yolo", found)
+    text = inspection.text()
+    assert "  nearly black: 5 (31 %): twelve bits, fourteen, stars, black, black too" in text
+    assert "  of one colour: 3 (19 %): white, white too, fog" in text
+    dark, flat = inspection.findings[:2]
+    assert dark.startswith("5 of 16 pictures are nearly black (first: twelve bits): hardly a pixel has a quarter")
+    assert "--bit-depth" in dark
+    assert flat.startswith("3 of 16 pictures are of one colour (first: white): nothing can be seen in them")
+    told = json.loads(json.dumps(inspection.to_dict(), allow_nan=False))
+    assert told["statistics"]["dark_images"] == list(found.dark_images)
+    assert told["statistics"]["flat_images"] == list(found.flat_images)
+
+
+def test_dark_and_flat_pictures_are_no_duplicates_of_each_other() -> None:
+    """Nobody shall remove them as copies: what they show may be lost."""
+    black = [sample(f"black {k}", image=np.zeros((64, 64, 3), np.uint8)) for k in range(3)]
+    dark = [planted(f"dark {k}", 8, 10) for k in range(3)]
+    found = summed(*black, *dark, sample("a"), sample("b"))
+    assert (found.duplicates.exact, found.duplicates.near) == ((), ())
+    assert not any("repeat" in line or "alike" in line for line in Inspection("x", "yolo", found).findings)
+    night = planted("night", 0, 40)
+    again = Sample(**{**vars(night), "name": "night again"})
+    assert summed(night, again, sample("a")).duplicates.exact == (("night", "night again"),)  # these are copies
+
+
+@pytest.mark.parametrize("generator", ["glyphs", "shapes"])
+def test_no_scene_of_the_generators_is_dark_or_flat(generator: str) -> None:
+    stream = Stream(generator, 1, "train", picture_size=(96, 96))
+    scenes = (sample(f"{k}", image=stream[k].image) for k in range(150))
+    found = summed(*scenes)
+    assert (found.dark_images, found.flat_images) == ((), ())
 
 
 def test_the_heat_map_holds_every_object_even_at_the_far_edge() -> None:

@@ -269,7 +269,7 @@ def test_an_interrupt_keeps_what_is_done(monkeypatch: pytest.MonkeyPatch, capsys
 
     read = sources.read_picture
 
-    def interrupted(path: Any) -> Any:
+    def interrupted(path: Any, **_: Any) -> Any:
         if "deeper" in str(path):
             raise KeyboardInterrupt
         return read(path)
@@ -295,6 +295,17 @@ def test_folders_are_searched_in_order(place: Path) -> None:
         ("camera", "8"),
         ("picture", "7"),
     ]
+
+
+def test_folders_that_are_links_are_told(place: Path) -> None:
+    (place / "in" / "round").symlink_to(place / "in")
+    (place / "in" / "deeper" / "elsewhere").symlink_to(place)
+    lines: list[str] = []
+    assert len(find_sources(["in"], say=lines.append)) == 4
+    assert lines == [
+        "in: 2 folders are links and are not searched (first: in/round); name it to have it searched",
+    ]
+    assert len(find_sources(["in/round"])) == 4
 
 
 def test_pictures_of_kinds_that_are_not_read_are_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -92,6 +92,8 @@ def _png_samples() -> dict[str, Sample]:
     with_alpha = np.concatenate([rgb, alpha], axis=2).astype(np.uint8)
     grey_alpha = np.stack([grey, alpha[:, :, 0]], axis=2).astype(np.uint8)
     deep_alpha = np.concatenate([deep, alpha.astype(np.uint16) * 256], axis=2).astype(">u2")
+    twelve = rgb.astype(np.uint16) * 16 + 9  # of a camera of 12 bits, as it took them
+    says_12 = chunk(b"sBIT", bytes([12, 12, 12]))
     packed = np.packbits(numbers % 2 == 1, axis=1)
     gamma = chunk(b"gAMA", struct.pack(">I", 100000))
     return {
@@ -101,6 +103,17 @@ def _png_samples() -> dict[str, Sample]:
             of(16, 0, deep[:, :, 0].astype(">u2")), _grey_of(rgb[:, :, 0]), "16 bits, grey: v >> 8, so 0x12C8 is 0x12"
         ),
         "png_rgb_16": Sample(of(16, 2, deep.astype(">u2")), rgb, "16 bits, RGB: v >> 8"),
+        "png_rgb_12_in_16": Sample(
+            of(16, 2, twelve.astype(">u2"), says_12), rgb, "sBIT says 12 bits and the samples show them: v >> 4"
+        ),
+        "png_rgb_12_scaled": Sample(
+            of(16, 2, (twelve * 16).astype(">u2"), says_12),
+            rgb,
+            "sBIT says 12 bits, scaled to 16 as the standard wants",
+        ),
+        "png_rgb_12_untold": Sample(
+            of(16, 2, twelve.astype(">u2")), rgb // 16, "12 bits in 16 of which the file says nothing: v >> 8"
+        ),
         "png_alpha": Sample(of(8, 6, with_alpha), rgb, "alpha is dropped; the first pixel has 0 and keeps its colour"),
         "png_alpha_16": Sample(of(16, 6, deep_alpha), rgb, "16 bits with alpha"),
         "png_grey_alpha": Sample(of(8, 4, grey_alpha), _grey_of(grey), "grey with alpha"),

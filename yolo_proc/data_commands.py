@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from yolo_proc.annotations.records import YOLO_LINES, BinaryLayout, Problems, ReadOptions, YoloLines
+from yolo_proc.bit_depth import HELP as BIT_DEPTH_HELP
+from yolo_proc.bit_depth import LEAST, MOST, BitDepth
 from yolo_proc.configfile import Given, config_from_values, config_options, read_config_file
 from yolo_proc.errors import ConfigError
 from yolo_proc.flags import FlagParser, Parsed, build_own, parse_size, read_picture_size
@@ -153,6 +155,7 @@ class ConvertFlags:
     yolo_lines: str = option(
         "auto", help="what the lines of YOLO label files are, where that is not clear", choices=YOLO_LINES
     )
+    bit_depth: int | None = option(None, help=BIT_DEPTH_HELP, low=LEAST, high=MOST)
     binary_size: str | None = option(None, help="of a binary set: WxH of its pictures; none: the pictures' own")
     binary_stride: int = option(32, help="of a binary set: pixels between the grid's slots", low=1, high=4096)
     binary_anchors: str = option("100x100", help="of a binary set: anchor sizes in pixels, with commas between")
@@ -204,6 +207,7 @@ def convert(parser: FlagParser, argv: Sequence[str]) -> int:
             voc_from_zero=flags.voc_from_zero,
             yolo_lines=cast(YoloLines, flags.yolo_lines),
             binary=layout if flags.binary_size is not None else None,
+            depth=BitDepth(flags.bit_depth),
         ),
         binary=layout,
     )

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from yolo_proc.bit_depth import HELP as BIT_DEPTH_HELP
+from yolo_proc.bit_depth import LEAST, MOST, BitDepth
 from yolo_proc.commands import run_place
 from yolo_proc.config import Config
 from yolo_proc.configfile import Given, config_from_values
@@ -150,6 +152,7 @@ class PredictFlags:
     max_iou: float | None = option(None, help="a box that overlaps a surer one by so much is dropped", low=0, high=1)
     nms: str | None = option(None, help="compare boxes of one class or of all", choices=("class", "agnostic"))
     max_detections: int | None = option(None, help="boxes in a picture, at most", low=1)
+    bit_depth: int | None = option(None, help=BIT_DEPTH_HELP, low=LEAST, high=MOST)
     frames: int | None = option(None, help="how many frames of a video or camera, at most", low=1)
 
 
@@ -191,7 +194,11 @@ def predict(parser: FlagParser, argv: Sequence[str]) -> int:
     _check_out(out, [source.name for source in sources if source.kind != "camera"])
     finder = _finder(flags, config)
     writers: list[Writer] = []
-    tally, interrupted = _run(sources, finder, writers, _open_writers(flags, out, finder, writers), flags.frames)
+    depth = BitDepth(flags.bit_depth)
+    said = _open_writers(flags, out, finder, writers)
+    tally, interrupted = _run(sources, finder, writers, said, flags.frames, depth)
+    for note in depth.notes():
+        print(note, file=sys.stderr)
     _print_tally(tally, out)
     if interrupted and all(source.kind != "camera" for source in sources):
         return 130
@@ -280,6 +287,7 @@ def _run(
     writers: "Sequence[Writer]",
     said: "JsonWriter | None",
     limit: int | None,
+    depth: BitDepth,
 ) -> tuple[dict[_Tally, int], bool]:
     """Shows every frame to the detector. An interrupt ends it like the last frame: a camera has no other end.
 
@@ -294,7 +302,7 @@ def _run(
     with _Progress(count_frames(sources, limit)) as progress:
         try:
             for source in sources:
-                for frame in frames_of(source, limit=limit):
+                for frame in frames_of(source, limit=limit, depth=depth):
                     if frame.rgb is None:
                         tally["skipped"] += 1
                         progress.say(f"skipped: {frame.error}")

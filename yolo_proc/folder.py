@@ -30,6 +30,8 @@ from yolo_proc.annotations.records import (
     ReadOptions,
     YoloLines,
 )
+from yolo_proc.bit_depth import HELP as BIT_DEPTH_HELP
+from yolo_proc.bit_depth import LEAST, MOST, BitDepth
 from yolo_proc.boxes import FloatArray
 from yolo_proc.canvas import Canvas
 from yolo_proc.configfile import parse_anchors
@@ -37,12 +39,13 @@ from yolo_proc.errors import ConfigError, DataError, GeneratorError, UserError
 from yolo_proc.generator import Place, Source
 from yolo_proc.letterbox import PAD, Letterbox
 from yolo_proc.options import option
-from yolo_proc.pictures import picture_bytes, read_picture
+from yolo_proc.pictures import is_deep, picture_bytes, read_picture
 from yolo_proc.rng import shuffled
 
 HELD_OUT = ("validation", "target", "calibration", "test")  # the streams whose pictures are not trained on
 # A run's sheet of predictions shows pictures that are new to the network; all other streams may show trained ones.
 _SHARES_WITH = {"predictions": "validation"}
+_DEEP_SEEN = 16  # pictures of 16 bits a sample that are looked at, to say what they use
 _SAME_BOUNDS_PX = 0.1  # files round: an outline whose bounds are this close to the box is the outline of that box
 
 
@@ -65,6 +68,7 @@ class Folder(Source):
     yolo_lines: str = option(
         "auto", help="what the lines of these YOLO label files are, where that is not clear", choices=YOLO_LINES
     )
+    bit_depth: int | None = option(None, help=BIT_DEPTH_HELP, low=LEAST, high=MOST)
     binary_size: tuple[int, int] | None = option(None, help="of a binary set's pictures: width,height in px", low=1)
     binary_stride: int = option(32, help="of a binary set's grid, px", low=1)
     binary_anchors: str | None = option(None, help="of a binary set, px: 60x60,120x90")
@@ -79,7 +83,9 @@ class Folder(Source):
             raise GeneratorError(f"generator folder:{self.argument}: no such folder (looked in {Path.cwd()})")
         names = None if self.class_file is None else read_class_file(Path(self.class_file).expanduser())
         lines = cast(YoloLines, self.yolo_lines)
-        settings = _Settings(self.format, self.skip_bad, names, self.clip, self.voc_from_zero, lines, self._binary())
+        settings = _Settings(
+            self.format, self.skip_bad, names, self.clip, self.voc_from_zero, lines, self._binary(), self.bit_depth
+        )
         try:
             found = _read(root, Path.cwd(), settings, _signature(root))
         except UserError as error:
@@ -199,7 +205,7 @@ class Folder(Source):
         for further in range(self.count(place.stream)):
             picture = self._chosen(place, further)
             try:
-                return picture, picture.read()
+                return picture, picture.read(self.bit_depth)
             except AnnotationError:
                 if not self.skip_bad:
                     raise
@@ -247,6 +253,7 @@ class _Settings:
     voc_from_zero: bool
     yolo_lines: YoloLines
     binary: BinaryLayout | None
+    bit_depth: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +275,7 @@ class _Picture:
             return str(self.annotation.path)
         return f"record {self.annotation.record} of {self.records[0]}"
 
-    def read(self) -> Pixels:
+    def read(self, bit_depth: int | None) -> Pixels:
         """(H, W, 3) uint8 RGB, upright.
 
         Raises:
@@ -278,7 +285,9 @@ class _Picture:
         digest, pixels = _load(self.annotation, self.records)
         if digest != self.digest:
             raise DataError(f"{self.title}: has changed since its folder was read; the run would be another one")
-        return read_picture(pixels) if isinstance(pixels, bytes) else pixels
+        if not isinstance(pixels, bytes):
+            return pixels
+        return read_picture(pixels, depth=BitDepth(bit_depth), name=self.title)
 
 
 @dataclass(frozen=True)
@@ -305,6 +314,7 @@ def _read(root: Path, _folder: Path, settings: _Settings, _signature: str) -> _P
     about: Mapping[str, Any] = read_about(root) or {}
     layout = settings.binary or binary_from_about(about, root)
     pictures, omitted = [], 0
+    depth, seen = BitDepth(settings.bit_depth), 0
     for split, annotations in data.splits.items():
         for annotation in annotations:
             if annotation.extra.get("usage") == "omit":
@@ -315,10 +325,14 @@ def _read(root: Path, _folder: Path, settings: _Settings, _signature: str) -> _P
                 assert layout is not None, "a binary set was read without a layout"
                 records = (binary.record_folder(root, split), layout)
             try:
-                pictures.append(_Picture(annotation, _load(annotation, records)[0], records))
+                digest, content = _load(annotation, records)
+                if seen < _DEEP_SEEN and isinstance(content, bytes) and is_deep(content):
+                    seen += 1
+                    read_picture(content, depth=depth, name=str(annotation.path))
+                pictures.append(_Picture(annotation, digest, records))
             except AnnotationError as error:
                 problems.met(error)
-    notes = [*data.notes]
+    notes = [*data.notes, *depth.notes()]
     if problems.errors:
         reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(problems.by_reason.items()))
         notes.append(f"{root}: {len(problems.errors)} bad pictures left out ({reasons})")
@@ -360,5 +374,5 @@ def _signature(root: Path) -> str:
 def _with_our_options(line: str) -> str:
     """A reader's line with the options as they are called here."""
     line = re.sub(r"--binary\.(\w+)", r"--generator.binary-\1", line)
-    line = re.sub("--(clip|skip-bad|voc-from-zero|yolo-lines)", r"--generator.\1", line)
+    line = re.sub("--(clip|skip-bad|voc-from-zero|yolo-lines|bit-depth)", r"--generator.\1", line)
     return line.replace("--classes", "--generator.class-file")

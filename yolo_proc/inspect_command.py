@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from yolo_proc.annotations.records import YOLO_LINES, BinaryLayout, Problems, ReadOptions, YoloLines
+from yolo_proc.bit_depth import HELP as BIT_DEPTH_HELP
+from yolo_proc.bit_depth import LEAST, MOST, BitDepth
 from yolo_proc.commands import run_place
 from yolo_proc.config import Config
 from yolo_proc.configfile import (
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 PLOTS, UNUSUAL = "plots.png", "unusual.png"
 COMPARED = 16  # scenes that are drawn again to see whether they are the same
 _OF_GENERATORS = ("count", "stream", "augment")
-_OF_DATA_SETS = ("format", "classes", "clip", "voc-from-zero", "yolo-lines", "binary.")
+_OF_DATA_SETS = ("format", "classes", "clip", "voc-from-zero", "yolo-lines", "bit-depth", "binary.")
 _OF_RUNS = ("image-size", "model.strides", "model.anchors", "model.anchors-per-grid")
 
 
@@ -61,6 +63,7 @@ class InspectFlags:
     yolo_lines: str = option(
         "auto", help="what the lines of YOLO label files are, where that is not clear", choices=YOLO_LINES
     )
+    bit_depth: int | None = option(None, help=BIT_DEPTH_HELP, low=LEAST, high=MOST)
     binary_size: str | None = option(None, help="of a binary set: WxH of its pictures; none: what yolo_proc.json says")
     binary_stride: int = option(32, help="of a binary set: pixels between the grid's slots", low=1, high=4096)
     binary_anchors: str = option("100x100", help="of a binary set: anchor sizes in pixels, with commas between")
@@ -177,6 +180,7 @@ def _inspect_data_set(work: _Work, folder: Path) -> "Inspection":
         voc_from_zero=flags.voc_from_zero,
         yolo_lines=cast(YoloLines, flags.yolo_lines),
         binary=_binary_layout(flags),
+        depth=BitDepth(flags.bit_depth),
     )
     if options.binary is None and folder.is_dir() and (flags.format or find_format(folder)) == "binary":
         options = replace(options, binary=binary_from_about(read_about(folder) or {}, folder))
@@ -186,7 +190,7 @@ def _inspect_data_set(work: _Work, folder: Path) -> "Inspection":
     problems = options.problems
     lines = [str(error) for error in problems.errors]
     statistics = _sum_up(work, found, source.classes, left_out=dict(problems.by_reason), left_out_lines=lines)
-    notes = [*work.notes, *data.notes]
+    notes = [*work.notes, *data.notes, *options.depth.notes()]
     if work.classes is not None and work.classes != data.classes:
         notes.append(
             f"the class names differ from the run's: {', '.join(data.classes)} here, {', '.join(work.classes)} there"

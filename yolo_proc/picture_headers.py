@@ -1,4 +1,4 @@
-"""What a picture file's header says, read without decoding: format, size and EXIF orientation.
+"""What a picture file's header says, read without decoding: format, size, EXIF orientation, bits.
 
 JPEG, PNG, WebP, BMP and TIFF. A stream is at its start when it is handed over, and anywhere afterwards.
 """
@@ -8,6 +8,8 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
+
+from yolo_proc.picture_costs import least_bmp, least_jpeg, least_png, least_tiff, least_webp
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 ORIENTATION = 0x0112  # the tag of EXIF and TIFF
@@ -25,12 +27,23 @@ class WrongFileError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What is known without decoding: the format, the size as stored, and the EXIF orientation, 1 to 8."""
+    """What is known without decoding.
+
+    Attributes:
+        width, height: as stored.
+        orientation: of EXIF, 1 to 8.
+        bits: of a PNG's sample; of other formats 0.
+        significant: how many of them a PNG says that it uses; 0 where it says nothing.
+        least_bytes: that a file of this kind and size has.
+    """
 
     format: str
     width: int
     height: int
     orientation: int = 1
+    bits: int = 0
+    significant: int = 0
+    least_bytes: int = 0
 
     @property
     def upright_size(self) -> tuple[int, int]:
@@ -42,8 +55,11 @@ def read_header(stream: BinaryIO, max_pixels: int) -> Header:
     """The header of a picture of any of the formats.
 
     Raises:
-        WrongFileError: not a picture, an impossible size, more than `max_pixels`, or a JPEG that is not grey or RGB.
+        WrongFileError: not a picture, an impossible size, more than `max_pixels` or than the file can hold, or a JPEG
+            that is not grey or RGB.
     """
+    length = stream.seek(0, io.SEEK_END)
+    stream.seek(0)
     start = stream.read(12)
     stream.seek(0)
     if start[:3] == b"\xff\xd8\xff":
@@ -64,6 +80,9 @@ def read_header(stream: BinaryIO, max_pixels: int) -> Header:
     if header.width * header.height > max_pixels:
         limit = f"at most {max_pixels / 1e6:g} megapixels"
         raise WrongFileError(limit, f"{header.width} x {header.height}; make it smaller", "bomb")
+    if length < header.least_bytes:
+        least = f"at least {header.least_bytes:,} bytes for {header.width} x {header.height} pixels"
+        raise WrongFileError(least, f"{length:,}")
     return header
 
 
@@ -77,6 +96,7 @@ def _take(stream: BinaryIO, count: int) -> bytes:
 def _read_jpeg_header(stream: BinaryIO) -> Header:
     size: tuple[int, int] | None = None
     orientation: int | None = None
+    least = 0
     for marker, length in jpeg_segments(stream):
         if marker == 0xE1 and orientation is None:
             content = _take(stream, length)
@@ -90,9 +110,10 @@ def _read_jpeg_header(stream: BinaryIO) -> Header:
                 kind = "CMYK" if components == 4 else f"{components} channels"
                 raise WrongFileError("a JPEG in grey or RGB", f"{kind}; convert it to RGB")
             size = (width, height)
+            least = least_jpeg(width, height, arithmetic=marker >= 0xC9)
     if size is None:
         raise WrongFileError("a JPEG with its size", "none")
-    return Header("JPEG", *size, orientation or 1)
+    return Header("JPEG", *size, orientation or 1, least_bytes=least)
 
 
 def jpeg_segments(stream: BinaryIO) -> Iterator[tuple[int, int]]:
@@ -119,9 +140,12 @@ def jpeg_segments(stream: BinaryIO) -> Iterator[tuple[int, int]]:
 
 
 def _read_png_header(stream: BinaryIO) -> Header:
-    length, kind, width, height = struct.unpack(">8xI4sII", _take(stream, 24))
+    length, kind, width, height, bits, colour = struct.unpack(">8xI4sIIBB", _take(stream, 26))
     if (length, kind) != (13, b"IHDR"):
         raise WrongFileError("a PNG that begins with IHDR", repr(kind))
+    channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(colour, 1)
+    orientation: int | None = None
+    significant: int | None = None
     at = 8 + 12 + 13
     while kind != b"IEND":  # eXIf may stand before or behind the pixels
         stream.seek(at)
@@ -129,10 +153,14 @@ def _read_png_header(stream: BinaryIO) -> Header:
         if len(found) < 8:
             break  # truncated: decoding will tell
         length, kind = struct.unpack(">I4s", found)
-        if kind == b"eXIf":
-            return Header("PNG", width, height, _exif_orientation(stream.read(min(length, _LARGEST_EXIF))))
+        if kind == b"eXIf" and orientation is None:
+            orientation = _exif_orientation(stream.read(min(length, _LARGEST_EXIF)))
+        elif kind == b"sBIT" and significant is None:  # of each channel; alpha is the last
+            said = stream.read(channels) if length == channels else b""
+            significant = max(said[: channels - (colour in (4, 6))], default=0)
         at += 12 + length
-    return Header("PNG", width, height)
+    least = least_png(width, height, bits * channels)
+    return Header("PNG", width, height, orientation or 1, bits, significant or 0, least)
 
 
 def _read_webp_header(stream: BinaryIO) -> Header:
@@ -141,7 +169,8 @@ def _read_webp_header(stream: BinaryIO) -> Header:
         code, width, height = struct.unpack("<3x3sHH", _take(stream, 10))
         if code != b"\x9d\x01\x2a":
             raise WrongFileError("a WebP key frame", repr(code))
-        return Header("WEBP", width & 0x3FFF, height & 0x3FFF)
+        width, height = width & 0x3FFF, height & 0x3FFF
+        return Header("WEBP", width, height, least_bytes=least_webp(width, height))
     if kind == b"VP8L":
         bits = int.from_bytes(_take(stream, 5)[1:], "little")
         return Header("WEBP", (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1)
@@ -149,31 +178,40 @@ def _read_webp_header(stream: BinaryIO) -> Header:
         raise WrongFileError("a WebP chunk VP8, VP8L or VP8X", repr(kind))
     content = _take(stream, 10)
     width, height = (int.from_bytes(content[at : at + 3], "little") + 1 for at in (4, 7))
-    at = 20
+    at, least = 20, 0
     while True:
         at += length + length % 2
         stream.seek(at)
         found = stream.read(8)
         if len(found) < 8:
-            return Header("WEBP", width, height)
+            return Header("WEBP", width, height, least_bytes=least)
         kind, length = struct.unpack("<4sI", found)
         at += 8
+        if kind == b"VP8 ":
+            least = least_webp(width, height)
         if kind == b"EXIF":
             exif = stream.read(min(length, _LARGEST_EXIF))
-            return Header("WEBP", width, height, _exif_orientation(exif))
+            return Header("WEBP", width, height, _exif_orientation(exif), least_bytes=least)
 
 
 def _read_bmp_header(stream: BinaryIO) -> Header:
     (length,) = struct.unpack("<14xI", _take(stream, 18))
-    width, height = struct.unpack("<HH", _take(stream, 4)) if length == 12 else struct.unpack("<ii", _take(stream, 8))
-    return Header("BMP", width, abs(height))  # a negative height: rows from above
+    packing = 0
+    if length == 12:
+        width, height, bits = struct.unpack("<HH2xH", _take(stream, 8))
+    else:
+        width, height, bits, packing = struct.unpack("<ii2xHI", _take(stream, 16))
+    height = abs(height)  # a negative height: rows from above
+    return Header("BMP", width, height, least_bytes=least_bmp(width, height, bits, packing))
 
 
 def _read_tiff_header(stream: BinaryIO) -> Header:
     tags = {tag: value for tag, value, _ in ifd0(stream)}
     if 256 not in tags or 257 not in tags:
         raise WrongFileError("a TIFF with its width and height", f"only tags {sorted(tags)}")
-    return Header("TIFF", tags[256], tags[257], _valid(tags.get(ORIENTATION, 1)))
+    bits = tags.get(258, 1) * tags.get(277, 1)  # where each channel has bits of its own, one at least
+    least = least_tiff(tags[256], tags[257], bits, tags.get(259, 1))
+    return Header("TIFF", tags[256], tags[257], _valid(tags.get(ORIENTATION, 1)), least_bytes=least)
 
 
 def ifd0(stream: BinaryIO) -> Iterator[tuple[int, int, int]]:

@@ -1,20 +1,23 @@
 """The one reader of picture files; nobody else decodes.
 
 A picture is upright RGB of 8 bits, whatever its file holds: EXIF orientation is applied, grey becomes three equal
-channels, 16 bits v become v >> 8, alpha is dropped and not composited, colour profiles are ignored, of an animation the
-first frame counts. CMYK, damaged and truncated files are refused, and so is a header that promises too many pixels,
-before anything is decoded. What a file is says its content, not its suffix.
+channels, 16 bits v become v >> 8 (but see `bit_depth.py`), alpha is dropped and not composited, colour profiles are
+ignored, of an animation the first frame counts. CMYK, damaged and truncated files are refused, and so is a file that
+costs too much (`picture_costs.py`), before anything is decoded. What a file is says its content, not its suffix.
 
 OpenCV decodes JPEG and PNG, Pillow the rest. Headers are read here: both libraries look at more than is meant
 (profiles, text, XMP), and at different things in different versions.
 """
 
 import io
+import re
 import struct
+import warnings
 import zlib
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,7 +25,9 @@ from numpy.typing import NDArray
 from PIL import BmpImagePlugin, Image, ImageFile, TiffImagePlugin, WebPImagePlugin
 
 from yolo_proc.annotations.records import AnnotationError
+from yolo_proc.bit_depth import MOST, BitDepth
 from yolo_proc.files import GIB, UnreadableFileError, open_regular, read_bytes
+from yolo_proc.picture_costs import MAX_PIXELS, MAX_SCANS
 from yolo_proc.picture_headers import (
     ORIENTATION,
     PNG_SIGNATURE,
@@ -46,9 +51,11 @@ OTHER_SUFFIXES = frozenset(
     | {".psd", ".svg", ".ico", ".pcx", ".dds", ".sgi", ".xcf", ".dcm"}
 )
 MAX_BYTES = 2 * GIB  # of a file; Java's arrays end there
-MAX_PIXELS = 100_000_000  # a small file can unpack to gigabytes
 
 Pixels = NDArray[np.uint8]  # (H, W, 3)
+
+_ROWS = 256  # at once, where a picture is copied, so that only a part is there twice
+_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # of a JPEG, in or behind its scans
 
 # What Pillow's plugins let through when a file is damaged; warnings, where they are errors.
 _PILLOW_ERRORS = (
@@ -96,13 +103,22 @@ def orientation_of(data: bytes) -> int:
         raise _told("(bytes)", error) from error
 
 
-def read_picture(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS) -> Pixels:
+def read_picture(
+    source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS, depth: BitDepth | None = None, name: str = "(bytes)"
+) -> Pixels:
     """The upright picture (H, W, 3), uint8 RGB, writable, of a file or of a file's bytes.
 
+    Args:
+        depth: how 16 bits become 8; it learns what was seen.
+        name: of bytes, for messages.
+
     Raises:
-        AnnotationError: no such file ("missing-image"), more than `max_pixels` ("bomb"), not a picture, a damaged or
-            truncated one, or one of a kind that is not read ("picture").
+        AnnotationError: no such file ("missing-image"), more than `max_pixels` or than the bytes can hold, or too many
+            scans ("bomb"), not a picture, a damaged or truncated one, or one of a kind that is not read ("picture"),
+            a sample that the bit depth does not allow ("value").
     """
+    where = name if isinstance(source, bytes) else str(source)
+    depth = depth or BitDepth()
     try:
         if isinstance(source, bytes):
             data = source
@@ -116,10 +132,19 @@ def read_picture(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS) ->
         elif header.format == "PNG":
             stored = _decode_with_opencv(_essential_png(data), header)
         else:
-            stored = _decode_with_pillow(data, header)
+            stored = _decode_with_pillow(data, header, where, depth)
+        if stored.dtype == np.uint16:
+            stored = _eight_bits(stored, header.significant, where, depth)
+        if stored.ndim == 2:
+            stored = np.repeat(stored[:, :, None], 3, axis=2)
         return _upright(stored, header.orientation)
     except (WrongFileError, UnreadableFileError, OSError) as error:
-        raise _told("(bytes)" if isinstance(source, bytes) else source, error) from error
+        raise _told(where, error) from error
+
+
+def is_deep(data: bytes) -> bool:
+    """Whether a picture file's bytes are a PNG of 16 bits a sample."""
+    return data[:8] == PNG_SIGNATURE and data[24:25] == bytes([MOST])
 
 
 def picture_bytes(path: Path) -> bytes:
@@ -147,7 +172,10 @@ def _told(path: Path | str, error: WrongFileError | UnreadableFileError | OSErro
 
 
 def _checked_jpeg(data: bytes) -> bytes:
-    """The file, if it is whole. Some decoders fill with grey what is missing and say nothing."""
+    """The file, if it is whole and has no more than `MAX_SCANS`.
+
+    Some decoders fill with grey what is missing and say nothing.
+    """
     stream = io.BytesIO(data)
     at = 2
     for _, length in jpeg_segments(stream):
@@ -155,7 +183,24 @@ def _checked_jpeg(data: bytes) -> bytes:
     # The end marker cannot occur inside a scan; the one of a thumbnail stands in front of it.
     if data.find(b"\xff\xd9", at) < 0:
         raise WrongFileError("a whole JPEG", "one that ends early")
+    # The marker's bytes may stand elsewhere too, in a comment or behind the end, but they are soon counted.
+    if data.count(b"\xff\xda", at) > MAX_SCANS and _has_many_scans(data, at):
+        raise WrongFileError(f"a JPEG of at most {MAX_SCANS} scans", "more; write it anew", "bomb")
     return data
+
+
+def _has_many_scans(jpeg: bytes, at: int) -> bool:
+    """Whether more than `MAX_SCANS` come before the end; the first one begins at `at`."""
+    scans = 0
+    while scans <= MAX_SCANS:
+        marker = _MARKER.search(jpeg, at)
+        if marker is None or marker[0][-1] == 0xD9:
+            return False
+        at = marker.end()
+        if marker[0][-1] not in (0x01, 0xD8):  # these have no content
+            at += int.from_bytes(jpeg[at : at + 2], "big")
+        scans += marker[0][-1] == 0xDA
+    return True
 
 
 def _essential_png(data: bytes) -> bytes:
@@ -177,21 +222,28 @@ def _essential_png(data: bytes) -> bytes:
     return b"".join(parts)
 
 
-def _decode_with_opencv(data: bytes, header: Header) -> Pixels:
+def _decode_with_opencv(data: bytes, header: Header) -> NDArray[Any]:
+    """(H, W, 3) uint8, or uint16 of a PNG that has 16 bits."""
+    # Colour drops alpha and repeats grey; the orientation is ours to apply.
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION | (cv2.IMREAD_ANYDEPTH if header.bits == MOST else 0)
     try:
-        # Colour drops alpha, cuts 16 bits to their upper 8 and repeats grey; the orientation is ours to apply.
-        found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        found = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
         raise WrongFileError(f"a readable {header.format}", f"what OpenCV refuses: {_one_line(error.err)}") from error
     if found is None:
         raise WrongFileError(f"a readable {header.format}", "damaged content")
     _check_size(found.shape[1], found.shape[0], header)
-    pixels: Pixels = cv2.cvtColor(found, cv2.COLOR_BGR2RGB)
-    return pixels
+    for row in range(0, len(found), _ROWS):  # in place
+        part = found[row : row + _ROWS]
+        part[...] = cv2.cvtColor(part, cv2.COLOR_BGR2RGB)
+    return np.asarray(found)
 
 
-def _decode_with_pillow(data: bytes, header: Header) -> Pixels:
-    """BMP, WebP and TIFF; by their plugins, as `Image.open` has limits of its own for the whole process."""
+def _decode_with_pillow(data: bytes, header: Header, where: str, depth: BitDepth) -> NDArray[Any]:
+    """BMP, WebP and TIFF; by their plugins, as `Image.open` has limits of its own for the whole process.
+
+    Returns (H, W, 3) uint8, or grey (H, W) of uint8 or uint16.
+    """
     plugins: dict[str, type[ImageFile.ImageFile]] = {
         "BMP": BmpImagePlugin.BmpImageFile,
         "WEBP": WebPImagePlugin.WebPImageFile,
@@ -202,15 +254,26 @@ def _decode_with_pillow(data: bytes, header: Header) -> Pixels:
     if header.format == "TIFF":
         data = _with_orientation_1(data)
     try:
-        image = plugins[header.format](io.BytesIO(data))
-        size = image.size
-        if size == (header.width, header.height):
-            _check_tiff(image)
-            image.load()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of tags that we do not use; what spoils pixels is an error
+            image = plugins[header.format](io.BytesIO(data))
+            size = image.size
+            bits = 0
+            if size == (header.width, header.height):
+                bits = _check_tiff(image)
+                image.load()
+                pixels = _pixels_of(image)
     except _PILLOW_ERRORS as error:
         raise WrongFileError(f"a readable {header.format}", f"what Pillow refuses: {_one_line(error)}") from error
     _check_size(*size, header)
-    return _pixels_of(image)
+    if pixels.dtype == np.uint16 and bits < MOST:  # the file says how many there are
+        return np.asarray(pixels >> (bits - 8), dtype=np.uint8)
+    if bits == MOST and pixels.dtype == np.uint8:  # Pillow gives the upper halves
+        if depth.bits not in (None, MOST):
+            raise WrongFileError("a TIFF in grey or a PNG, where a bit depth is given", "a TIFF in RGB; convert it")
+        largest = int(pixels.max(initial=0))
+        depth.saw(where, 8 + largest.bit_length())
+    return pixels
 
 
 def _one_line(text: object) -> str:
@@ -232,27 +295,63 @@ def _with_orientation_1(data: bytes) -> bytes:
     return bytes(changed)
 
 
-def _check_tiff(image: ImageFile.ImageFile) -> None:
-    """Refuses what Pillow would give wrong pixels for."""
+def _check_tiff(image: ImageFile.ImageFile) -> int:
+    """The bits of a sample, of which 12 are the case of grey alone; refuses what Pillow would give wrong pixels for."""
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
-        return
+        return 8
     bits = image.tag_v2.get(258, (1,))
-    if not set(bits) <= {1, 2, 4, 8, 16}:
-        raise WrongFileError("a TIFF of 1, 2, 4, 8 or 16 bits", f"one of {bits} bits")
+    if not set(bits) <= {1, 2, 4, 8, 12, 16}:
+        raise WrongFileError("a TIFF of 1, 2, 4, 8, 12 or 16 bits", f"one of {bits} bits")
     if max(bits) > 8 and (image.tag_v2.get(284) == 2 or image.tag_v2.get(262) == 0):
         raise WrongFileError("a TIFF of 16 bits in one plane with 0 for black", "another kind; convert it to PNG")
+    return int(max(bits))
 
 
-def _pixels_of(image: Image.Image) -> Pixels:
+def _pixels_of(image: Image.Image) -> NDArray[Any]:
+    """(H, W, 3) uint8, or grey (H, W) of uint8 or uint16."""
     if image.mode in ("P", "PA", "RGB", "RGBA", "RGBX"):
-        return np.array(image.convert("RGB"))
+        width, height = image.size
+        pixels = np.empty((height, width, 3), np.uint8)
+        for row in range(0, height, _ROWS):
+            part = image.crop((0, row, width, min(row + _ROWS, height)))
+            pixels[row : row + _ROWS] = np.asarray(part if part.mode == "RGB" else part.convert("RGB"))
+        return pixels
     if image.mode.startswith("I;16"):
-        grey = (np.asarray(image) >> 8).astype(np.uint8)
-    elif image.mode in ("1", "L", "LA"):
-        grey = np.asarray(image.convert("L") if image.mode == "1" else image.getchannel(0))
+        return np.asarray(image).astype(np.uint16)
+    if image.mode in ("1", "L", "LA"):
+        return np.asarray(image.convert("L") if image.mode == "1" else image.getchannel(0))
+    raise WrongFileError("a picture in grey or RGB", f"{image.mode}; convert it to RGB")
+
+
+def _eight_bits(values: NDArray[np.uint16], significant: int, where: str, depth: BitDepth) -> Pixels:
+    """Samples (H, W) or (H, W, 3) with 8 bits; `significant` are those that the file says it uses, or 0."""
+    largest = int(values.max(initial=0))
+    if depth.bits is not None:
+        bits = depth.bits
+        if largest >> bits:
+            expected = f"samples of at most {(1 << bits) - 1:,}, as a bit depth of {bits} has them"
+            raise WrongFileError(expected, f"{largest:,}", "value")
+    elif _are_unscaled(values, largest, significant):
+        bits = significant
+        depth.is_sure(where, bits)
     else:
-        raise WrongFileError("a picture in grey or RGB", f"{image.mode}; convert it to RGB")
-    return np.repeat(grey[:, :, None], 3, axis=2)
+        bits = MOST
+        depth.saw(where, largest.bit_length())
+    found = np.empty(values.shape, np.uint8)
+    for row in range(0, len(values), _ROWS):
+        found[row : row + _ROWS] = values[row : row + _ROWS] >> (bits - 8)
+    return found
+
+
+def _are_unscaled(values: NDArray[np.uint16], largest: int, significant: int) -> bool:
+    """Whether samples, of which the file says that `significant` bits count, surely stand in the lowest bits.
+
+    Scaled to 16 bits, in whatever way, a sample below 2^n has 0 or 1 in its lowest 16 - n bits.
+    """
+    if not 8 < significant < MOST - 1 or largest >> significant:
+        return False
+    lower = np.uint16((1 << (MOST - significant)) - 1)
+    return any(bool(((values[row : row + _ROWS] & lower) > 1).any()) for row in range(0, len(values), _ROWS))
 
 
 def _upright(pixels: Pixels, orientation: int) -> Pixels:

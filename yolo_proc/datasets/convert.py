@@ -132,12 +132,13 @@ def convert(work: Conversion, *, on_pictures: Callable[[int, int], None] = lambd
         written["binary"] = binary_to_about(target.layout)
     write_whole(work.out / SET_FILE, about_bytes(written | {"complete": False}))
     with _left_behind(work.out):
-        data, lost = _write(target, layout, work.options.problems, on_pictures)
+        data, lost = _write(target, layout, work.options, on_pictures)
         target.finish(data.splits)
         write_whole(work.out / SET_FILE, about_bytes(written))
     before = Counts.of(data)
     after = None if work.images == "none" else _read_back(work, before, lost)
-    return Converted(data, before, after, lost, (*data.notes, *_changes(work, data)), work.options.problems)
+    notes = (*data.notes, *_changes(work, data), *work.options.depth.notes())
+    return Converted(data, before, after, lost, notes, work.options.problems)
 
 
 def _changes(work: Conversion, data: DataSet) -> list[str]:
@@ -181,7 +182,7 @@ def _left_behind(out: Path) -> Iterator[None]:
 def _write(
     target: FileTarget | BinaryTarget,
     layout: BinaryLayout | None,
-    problems: Problems,
+    options: ReadOptions,
     on_pictures: Callable[[int, int], None],
 ) -> tuple[DataSet, Counter[str]]:
     """Writes all pictures; those that were written, and what could not be said.
@@ -199,12 +200,12 @@ def _write(
     for split, part in data.splits.items():
         written: list[Annotation] = []
         for annotation in part:
-            picture = Picture(data.root, split, annotation, layout)
+            picture = Picture(data.root, split, annotation, layout, options.depth)
             try:
                 lost += target.put(split, len(written), annotation, picture)
                 written.append(annotation)
             except AnnotationError as error:
-                problems.met(error)
+                options.problems.met(error)
             done += 1
             on_pictures(done, total)
         splits[split] = tuple(written)

@@ -12,6 +12,7 @@ from yolo_proc.annotations import binary
 from yolo_proc.annotations.formats import FORMATS
 from yolo_proc.annotations.layout import Layout, Listed
 from yolo_proc.annotations.records import SPLITS, Annotation, AnnotationError, BinaryLayout, DataSet
+from yolo_proc.bit_depth import BitDepth
 from yolo_proc.datasets.scenefiles import encode_picture
 from yolo_proc.datasets.setwriter import BinarySet, FileSet
 from yolo_proc.errors import ConfigError, DataError
@@ -43,11 +44,12 @@ class Picture:
     split: str
     annotation: Annotation
     layout: BinaryLayout | None
+    depth: BitDepth
 
     def pixels(self) -> Any:
         """(H, W, 3) uint8 RGB, upright."""
         if self.annotation.path is not None:
-            return read_picture(self.annotation.path)
+            return read_picture(self.annotation.path, depth=self.depth)
         assert self.layout is not None, "only a binary set has pictures without files"
         assert self.annotation.record is not None, "and they have numbers"
         folder = binary.record_folder(self.root, self.split)

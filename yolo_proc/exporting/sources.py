@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo_proc.annotations.records import AnnotationError
+from yolo_proc.bit_depth import BitDepth
 from yolo_proc.errors import DataError
 from yolo_proc.files import UnreadableFileError, check_regular
 from yolo_proc.pictures import OTHER_SUFFIXES, SUFFIXES, read_picture, unread_pictures
@@ -74,7 +75,11 @@ def find_sources(
     for word in words:
         path = Path(word)
         if path.is_dir():
-            files = list(_files_in(path, out))
+            linked: list[str] = []
+            files = list(_files_in(path, out, linked))
+            if linked:
+                of = "folders are links and are" if len(linked) > 1 else "folder is a link and is"
+                say(f"{word}: {len(linked):,} {of} not searched (first: {linked[0]}); name it to have it searched")
             unread = unread_pictures(files)
             inside = [_file(one) for one in files if one.suffix.lower() not in OTHER_SUFFIXES]
             if not inside:
@@ -96,14 +101,15 @@ def _file(path: Path) -> Source:
     return Source("video" if path.suffix.lower() in VIDEO_SUFFIXES else "picture", str(path))
 
 
-def _files_in(folder: Path, out: Path | None) -> Iterator[Path]:
-    """Videos, and pictures of any kind."""
+def _files_in(folder: Path, out: Path | None, linked: list[str]) -> Iterator[Path]:
+    """Videos, and pictures of any kind; folders that are links, which may lead in a circle, are added to `linked`."""
     wanted = SUFFIXES | OTHER_SUFFIXES | VIDEO_SUFFIXES
     left_out = None if out is None else out.resolve()
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         if left_out is not None:
             folders[:] = [name for name in folders if Path(place, name).resolve() != left_out]
+        linked += [f"{place}/{name}" for name in folders if Path(place, name).is_symlink()]
         for name in sorted(names):
             if not name.startswith(".") and Path(name).suffix.lower() in wanted:
                 yield Path(place, name)
@@ -132,16 +138,23 @@ def count_frames(sources: Sequence[Source], limit: int | None = None) -> int | N
     return total
 
 
-def frames_of(source: Source, *, limit: int | None = None, stop: Callable[[], bool] = lambda: False) -> Iterator[Frame]:
+def frames_of(
+    source: Source,
+    *,
+    limit: int | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    depth: BitDepth | None = None,
+) -> Iterator[Frame]:
     """The frames of a source; one with an `error` for what cannot be read.
 
     Args:
+        depth: how 16 bits of a picture become 8.
         limit: how many of a video or camera.
         stop: asked before each frame of a video or camera.
     """
     if source.kind == "picture":
         try:
-            yield Frame(source, read_picture(source.name))
+            yield Frame(source, read_picture(source.name, depth=depth))
         except AnnotationError as error:
             yield Frame(source, None, error=str(error))
         return

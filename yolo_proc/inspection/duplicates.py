@@ -7,7 +7,7 @@ one plain background have most bits in common.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -74,12 +74,18 @@ class Duplicates:
         return sum(len(group) - 1 for group in self.exact)
 
 
-def find_duplicates(looks: Sequence[Look]) -> Duplicates:
-    """The duplicates among pictures; time grows with their number, not with its square."""
+def find_duplicates(looks: Sequence[Look], *, nothing: Container[int] = (), hardly: Container[int] = ()) -> Duplicates:
+    """The duplicates among pictures; time grows with their number, not with its square.
+
+    Args:
+        nothing: numbers of pictures that show nothing, and so are no copies of each other.
+        hardly: of those that show too little to say that they are nearly alike.
+    """
     by_digest: dict[bytes, list[int]] = {}
     for number, look in enumerate(looks):
-        by_digest.setdefault(look.digest, []).append(number)
-    firsts = [group[0] for group in by_digest.values()]
+        if number not in nothing:
+            by_digest.setdefault(look.digest, []).append(number)
+    firsts = [group[0] for group in by_digest.values() if group[0] not in hardly]
     members = {group[0]: group for group in by_digest.values()}
     near = []
     for group in _near_groups([looks[first] for first in firsts]):

@@ -18,6 +18,9 @@ from yolo_proc.inspection.duplicates import Look, look_of
 from yolo_proc.scene import Image
 
 HEAT = 24  # cells of the heat map each way
+DARK = 63  # level of 255 that hardly a pixel of a dark picture exceeds: a quarter of the brightness
+FLAT = 8  # levels that a flat picture spans: noise, and JPEG's
+_HARDLY = 1e-3  # share of the pixels, so that stars and broken pixels do not make a picture bright
 ROWS_AT_ONCE = 512  # of a picture's overlaps: a crowd of 10,000 would fill the memory
 
 
@@ -63,6 +66,8 @@ class Measured:
         others: items that are neither.
         levels: (3, 256) int64: how often each channel has each value, over all pixels.
         brightness, contrast: (P,) mean and deviation of the grey picture, levels.
+        highlights: (P,) the level that all but a thousandth of the pixels do not exceed, of the brightest channel.
+        spans: (P,) from the least to the largest level, of the channel where that is most.
         looks: of the pictures, to find duplicates.
     """
 
@@ -82,10 +87,22 @@ class Measured:
     levels: NDArray[np.int64]
     brightness: FloatArray
     contrast: FloatArray
+    highlights: NDArray[np.int64]
+    spans: NDArray[np.int64]
     looks: tuple[Look, ...]
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def dark(self) -> NDArray[np.bool_]:
+        """(P,) whether a picture is nearly black."""
+        return self.highlights <= DARK
+
+    @property
+    def flat(self) -> NDArray[np.bool_]:
+        """(P,) whether a picture is of one colour, but for noise."""
+        return self.spans <= FLAT
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -125,6 +142,7 @@ class Collector:
         self._overlaps: list[FloatArray] = []
         self._sizes: list[tuple[int, int]] = []
         self._greys: list[tuple[float, float]] = []
+        self._ranges: list[tuple[int, int]] = []
         self._looks: list[Look] = []
         self._levels = np.zeros((3, 256), dtype=np.int64)
 
@@ -132,8 +150,10 @@ class Collector:
         """Measures one picture."""
         image = np.ascontiguousarray(sample.image)
         height, width = image.shape[:2]
-        for channel in range(3):
-            self._levels[channel] += cv2.calcHist([image], [channel], None, [256], [0, 256]).ravel().astype(np.int64)
+        levels = [cv2.calcHist([image], [channel], None, [256], [0, 256]).ravel() for channel in range(3)]
+        of_channels = np.stack(levels).astype(np.int64)  # (3, 256)
+        self._levels += of_channels
+        self._ranges.append(_range_of(of_channels))
         mean, deviation = cv2.meanStdDev(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
         self._greys.append((float(mean[0, 0]), float(deviation[0, 0])))
         self._looks.append(look_of(image))
@@ -148,6 +168,7 @@ class Collector:
         rows = self._rows
         numbers = np.arange(len(rows), dtype=np.int64)
         none = np.zeros(0)
+        ranges = np.array(self._ranges, dtype=np.int64).reshape(-1, 2)
         greys = np.array(self._greys, dtype=np.float64).reshape(-1, 2)
         return Measured(
             names=tuple(self._names),
@@ -166,8 +187,19 @@ class Collector:
             levels=self._levels.copy(),
             brightness=greys[:, 0],
             contrast=greys[:, 1],
+            highlights=ranges[:, 0],
+            spans=ranges[:, 1],
             looks=tuple(self._looks),
         )
+
+
+def _range_of(levels: NDArray[np.int64]) -> tuple[int, int]:
+    """`Measured.highlights` and `spans` of one picture, from (3, 256) counts of its values."""
+    below = np.cumsum(levels, axis=1)
+    enough = np.ceil(below[:, -1:] * (1 - _HARDLY))
+    there = levels > 0
+    spans = 255 - there[:, ::-1].argmax(axis=1) - there.argmax(axis=1)
+    return int((below >= enough).argmax(axis=1).max()), int(spans.max())
 
 
 def _without_pixels(sample: Sample) -> Sample:

@@ -126,6 +126,9 @@ def _pictures(found: Statistics) -> list[str]:
         means = ", ".join(f"{value:.1f}" for value in found.channel_means)
         deviations = ", ".join(f"{value:.1f}" for value in found.channel_deviations)
         lines.append(f"  red, green, blue of 255: means {means}; deviations {deviations}")
+    for what, names in (("nearly black", found.dark_images), ("of one colour", found.flat_images)):
+        if names:
+            lines.append(f"  {what}: {len(names):,} ({_percent(len(names), found.images)}): {_listed(names)}")
     if found.ignore_regions:
         lines.append(f"  ignore regions: {found.ignore_regions:,}")
     if found.other_items:
@@ -285,6 +288,18 @@ def _about_pictures(found: Statistics) -> Iterator[str]:
         yield (
             f"{left_out:,} of {found.images + left_out:,} pictures are left out ({reasons}): mend them, or let "
             "--generator.skip-bad go on without them"
+        )
+    of = f"of {found.images:,} pictures are"
+    if found.dark_images:
+        yield (
+            f"{len(found.dark_images):,} {of} nearly black (first: {found.dark_images[0]}): hardly a pixel has a "
+            "quarter of the brightness; 16-bit files of a camera with 10, 12 or 14 bits need --bit-depth, else look "
+            "whether they are meant"
+        )
+    if found.flat_images:
+        yield (
+            f"{len(found.flat_images):,} {of} of one colour (first: {found.flat_images[0]}): nothing can be seen in "
+            "them; take them out, or look what became of them"
         )
     one = found.duplicates
     if one.across_splits:

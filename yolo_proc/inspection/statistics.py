@@ -86,6 +86,8 @@ class Statistics:
         visible, in_frame, confidence: shares, of the objects of which they are known.
         channel_means, channel_deviations: of red, green, blue over all pixels, grey levels.
         degenerate_boxes: boxes without an area. `outside_boxes`: boxes that leave their picture.
+        dark_images: names of pictures that are nearly black. `flat_images`: of others that are of one colour, but for
+            noise. Neither is looked at for duplicates.
         left_out: pictures that could not be read, by reason; `left_out_lines` tells the first of them.
         encoding: what becomes of the objects; None where there is none to find anchors from.
     """
@@ -116,6 +118,8 @@ class Statistics:
     contrast: Summary
     degenerate_boxes: int
     outside_boxes: int
+    dark_images: tuple[str, ...]
+    flat_images: tuple[str, ...]
     left_out: Mapping[str, int]
     left_out_lines: tuple[str, ...]
     duplicates: DuplicateCount
@@ -185,12 +189,23 @@ def statistics(
         contrast=Summary.of(found.contrast),
         degenerate_boxes=int((sides <= 0).any(axis=1).sum()) + left_out.get("degenerate", 0),
         outside_boxes=int(outside.sum()) + left_out.get("outside", 0),
+        dark_images=_names(found, found.dark),
+        flat_images=_names(found, found.flat & ~found.dark),
         left_out=dict(left_out),
         left_out_lines=tuple(left_out_lines)[:MOST_LINES],
-        duplicates=_duplicate_count(found, find_duplicates(found.looks)),
+        duplicates=_duplicate_count(found, _find_duplicates(found)),
         encoding=encoding,
         outliers=find_outliers(found),
     )
+
+
+def _names(found: Measured, chosen: NDArray[np.bool_]) -> tuple[str, ...]:
+    return tuple(found.names[number] for number in np.flatnonzero(chosen).tolist())
+
+
+def _find_duplicates(found: Measured) -> Duplicates:
+    flat, dark = (set(np.flatnonzero(chosen).tolist()) for chosen in (found.flat, found.dark))
+    return find_duplicates(found.looks, nothing=flat, hardly=dark)
 
 
 def _class_counts(found: Measured, classes: Sequence[str]) -> tuple[ClassCount, ...]:

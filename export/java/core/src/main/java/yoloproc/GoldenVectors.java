@@ -81,7 +81,8 @@ public record GoldenVectors(ModelSpec model, Path onnx, Map<String, Double> tole
     public static GoldenVectors read(Path folder) throws IOException {
         Path place = folder.resolve("index.json");
         String where = place.toString();
-        Object root = Json.read(new String(Files.readAllBytes(place), StandardCharsets.UTF_8), where);
+        Object root = Json.read(new String(PlainFiles.read(place, PlainFiles.MAX_TEXT, "an index of golden vectors",
+                "missing", "value"), StandardCharsets.UTF_8), where);
         JsonFields index = JsonFields.of(root, where);
         int version = index.whole("version", 0, Integer.MAX_VALUE);
         if (version != VERSION) {
@@ -153,10 +154,11 @@ public record GoldenVectors(ModelSpec model, Path onnx, Map<String, Double> tole
     }
 
     private static byte[] verified(Path file, String sha256) throws IOException {
-        if (!Files.isRegularFile(file)) {
-            throw new FormatException(file.toString(), "", "a file of golden vectors", "none; restore it", "value");
+        String what = "a file of golden vectors";
+        if (!Files.exists(file)) {
+            throw new FormatException(file.toString(), "", what, "none; restore it", "value");
         }
-        byte[] data = Files.readAllBytes(file);
+        byte[] data = PlainFiles.read(file, PlainFiles.MAX_BYTES, what, "value", "value");
         try {
             byte[] found = MessageDigest.getInstance("SHA-256").digest(data);
             if (!Arrays.equals(found, HexFormat.of().parseHex(sha256))) {

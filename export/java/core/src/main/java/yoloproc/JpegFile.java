@@ -20,7 +20,7 @@ final class JpegFile {
      * <p>The JDK guesses colours in its own way where a file says nothing, and takes profiles into account; here they
      * follow the rule of libjpeg, as in Python: JFIF means YCbCr, else Adobe's flag counts, else the channels' names.
      *
-     * @throws FormatException a file without an end: a decoder would fill with grey what is missing
+     * @throws FormatException a file without an end: a decoder would fill with grey what is missing; too many scans
      */
     static byte[] plain(byte[] data, String where) throws FormatException {
         PictureBytes bytes = new PictureBytes(data, where);
@@ -48,6 +48,7 @@ final class JpegFile {
             end = at + 2 + length;
         }
         checkEnd(bytes, data, end);
+        checkScans(bytes, where, end);
         boolean rgb = !jfif && (adobe >= 0 ? adobe == 0 : named);
         byte[] word = rgb ? ADOBE_RGB : JFIF;
         byte[] plain = Arrays.copyOf(data, 2 + word.length + kept.size() + data.length - end);
@@ -65,5 +66,33 @@ final class JpegFile {
             }
         }
         throw bytes.wrong("a whole JPEG", "one that ends early");
+    }
+
+    /** Sees to it that there are not too many scans before the end: each costs a pass over all pixels. */
+    private static void checkScans(PictureBytes bytes, String where, int from) throws FormatException {
+        int scans = 0;
+        int at = from;
+        while (true) {
+            while (at < bytes.length() - 1 && !(bytes.u8(at) == 0xFF && isMarker(bytes.u8(at + 1)))) {
+                at++;
+            }
+            if (at >= bytes.length() - 1 || bytes.u8(at + 1) == 0xD9) {
+                return;
+            }
+            int marker = bytes.u8(at + 1);
+            at += 2;
+            if (marker != 0x01 && marker != 0xD8) { // these have no content
+                at += at + 1 < bytes.length() ? bytes.u16(at) : 2;
+            }
+            if (marker == 0xDA && ++scans > PictureCosts.MAX_SCANS) {
+                throw new FormatException(where, "", "a JPEG of at most " + PictureCosts.MAX_SCANS + " scans",
+                        "more; write it anew", "bomb");
+            }
+        }
+    }
+
+    /** Whether a byte behind 0xFF makes a marker of it that can end a scan: no stuffing, no filling, no restart. */
+    private static boolean isMarker(int second) {
+        return second != 0 && second != 0xFF && (second < 0xD0 || second > 0xD7);
     }
 }

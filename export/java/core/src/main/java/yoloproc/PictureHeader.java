@@ -1,6 +1,7 @@
 package yoloproc;
 
 import java.util.Arrays;
+import java.util.Locale;
 
 /**
  * What a picture file's header says, read without decoding.
@@ -9,9 +10,10 @@ import java.util.Arrays;
  * @param width       as stored, pixels
  * @param height      as stored, pixels
  * @param orientation of EXIF, 1 to 8
- * @param components  of a JPEG: 1 for grey, 3 for RGB; else 0
+ * @param significant bits of a sample that a PNG says it uses; 0 where it says nothing
+ * @param leastBytes  that a file of this kind and size has
  */
-record PictureHeader(String format, int width, int height, int orientation, int components) {
+record PictureHeader(String format, int width, int height, int orientation, int significant, long leastBytes) {
 
     /** How a PNG begins. */
     static final byte[] PNG_SIGNATURE = {(byte) 0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
@@ -41,6 +43,10 @@ record PictureHeader(String format, int width, int height, int orientation, int 
         if ((long) header.width * header.height > maxPixels) {
             throw new FormatException(where, "", "at most " + maxPixels / 1000 / 1000.0 + " megapixels",
                     size(header.width, header.height) + "; make it smaller", "bomb");
+        }
+        if (data.length < header.leastBytes) {
+            throw bytes.wrong(String.format(Locale.ROOT, "at least %,d bytes for %s pixels", header.leastBytes,
+                    size(header.width, header.height)), String.format(Locale.ROOT, "%,d", data.length));
         }
         return header;
     }
@@ -80,13 +86,14 @@ record PictureHeader(String format, int width, int height, int orientation, int 
                     throw bytes.wrong("a JPEG in grey or RGB",
                             (components == 4 ? "CMYK" : components + " channels") + "; convert it to RGB");
                 }
-                size = new int[] {bytes.u16(content + 3), bytes.u16(content + 1), components};
+                size = new int[] {bytes.u16(content + 3), bytes.u16(content + 1), marker};
             }
         }
         if (size == null) {
             throw bytes.wrong("a JPEG with its size", "none");
         }
-        return new PictureHeader("JPEG", size[0], size[1], Math.max(orientation, 1), size[2]);
+        long least = PictureCosts.leastJpeg(size[0], size[1], size[2] >= 0xC9);
+        return new PictureHeader("JPEG", size[0], size[1], Math.max(orientation, 1), 0, least);
     }
 
     private static PictureHeader png(PictureBytes bytes) throws FormatException {
@@ -98,27 +105,40 @@ record PictureHeader(String format, int width, int height, int orientation, int 
         if (width < 0 || height < 0) {
             throw bytes.wrong("a PNG of the standard's size", size(width, height));
         }
+        int bits = bytes.u8(24);
+        int colour = bytes.u8(25);
+        int channels = colour == 2 ? 3 : colour == 4 ? 2 : colour == 6 ? 4 : 1;
+        int orientation = 0; // none yet
+        int significant = -1;
         long at = 8;
-        while (at + 8 <= bytes.length()) { // eXIf may stand behind the pixels
+        while (at + 8 <= bytes.length() && !bytes.isAt((int) at + 4, "IEND")) { // eXIf may stand behind the pixels
             long length = bytes.s32((int) at) & 0xffffffffL;
-            if (bytes.isAt((int) at + 4, "eXIf")) {
-                int start = (int) at + 8 + (bytes.isAt((int) at + 8, "Exif\0\0") ? 6 : 0); // some writers' PNG
-                long end = Math.min(at + 8 + length, bytes.length()); // a truncated one: decoding will tell
-                return new PictureHeader("PNG", width, height, exif(bytes, start, (int) Math.max(start, end)), 0);
-            }
-            if (bytes.isAt((int) at + 4, "IEND")) {
-                break;
+            int content = (int) at + 8;
+            if (bytes.isAt((int) at + 4, "eXIf") && orientation == 0) {
+                int start = content + (bytes.isAt(content, "Exif\0\0") ? 6 : 0); // some writers' PNG
+                long end = Math.min(content + length, bytes.length()); // a truncated one: decoding will tell
+                orientation = exif(bytes, start, (int) Math.max(start, end));
+            } else if (bytes.isAt((int) at + 4, "sBIT") && significant < 0) { // of each channel; alpha is the last
+                significant = 0;
+                boolean whole = length == channels && content + length <= bytes.length();
+                for (int i = 0; whole && i < channels - (colour >= 4 ? 1 : 0); i++) {
+                    significant = Math.max(significant, bytes.u8(content + i));
+                }
             }
             at += 12 + length;
         }
-        return new PictureHeader("PNG", width, height, 1, 0);
+        return new PictureHeader("PNG", width, height, Math.max(orientation, 1), Math.max(significant, 0),
+                PictureCosts.leastPng(width, height, bits * channels));
     }
 
     private static PictureHeader bmp(PictureBytes bytes) throws FormatException {
         boolean old = bytes.le32(14) == 12;
         int width = old ? bytes.le16(18) : bytes.le32(18);
         int height = old ? bytes.le16(20) : bytes.le32(22);
-        return new PictureHeader("BMP", width, Math.abs(height), 1, 0); // a negative height: rows from above
+        int rows = Math.abs(height); // negative: from above
+        boolean packed = !old && bytes.le32(30) != 0; // refused before it is decoded
+        long least = packed ? 0 : PictureCosts.leastBmp(width, rows, bytes.le16(old ? 24 : 28));
+        return new PictureHeader("BMP", width, rows, 1, 0, least);
     }
 
     /** 1 to 8; 1 where EXIF is damaged: it has no say about the pixels. */

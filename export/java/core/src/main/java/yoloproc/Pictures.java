@@ -5,11 +5,11 @@ import java.awt.image.BufferedImage;
 import java.awt.image.ColorModel;
 import java.awt.image.ComponentSampleModel;
 import java.awt.image.DataBuffer;
+import java.awt.image.DataBufferByte;
 import java.awt.image.IndexColorModel;
 import java.awt.image.Raster;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Iterator;
 
@@ -21,15 +21,16 @@ import javax.imageio.stream.MemoryCacheImageInputStream;
  * The one reader of pictures, and the only class that needs the module {@code java.desktop}.
  *
  * <p>A picture is upright RGB of 8 bits, whatever its file holds: EXIF orientation is applied, grey becomes three equal
- * channels, 16 bits v become v &gt;&gt; 8, alpha is dropped and not composited, colour profiles are ignored. CMYK,
- * damaged and truncated files are refused, and so is a header that promises too many pixels, before anything is
+ * channels, 16 bits v become v &gt;&gt; 8 (but see {@link BitDepth}), alpha is dropped and not composited, colour
+ * profiles are ignored. CMYK, damaged and truncated files are refused, and so is a file that costs too much: a header
+ * that promises too many pixels, or more than the bytes can hold, or a JPEG of more than 100 scans, before anything is
  * decoded. What a file is says its content, not its suffix: JPEG, PNG or BMP. The bytes are those that Python reads;
  * a JDK with an old decoder may differ for JPEGs whose colours have half the rows and all the columns (4:4:0).
  */
 public final class Pictures {
 
-    /** The most pixels that a picture may have: a small file can unpack to gigabytes. */
-    public static final long MAX_PIXELS = 100_000_000;
+    /** The most pixels that a picture may have: the largest phones take 199.8 megapixels. */
+    public static final long MAX_PIXELS = 200_000_000;
 
     private Pictures() {
     }
@@ -42,18 +43,19 @@ public final class Pictures {
      * @throws IOException     a file that cannot be read
      */
     public static RgbImage read(Path file) throws IOException {
-        if (!Files.exists(file)) {
-            throw new FormatException(file.toString(), "", "a picture", "no such file", "missing-image");
-        }
-        if (!Files.isRegularFile(file)) { // reading a pipe would wait for ever
-            throw new FormatException(file.toString(), "", "a picture",
-                    Files.isDirectory(file) ? "a folder" : "no regular file", "picture");
-        }
-        if (Files.size(file) > Integer.MAX_VALUE - 8) {
-            throw new FormatException(file.toString(), "", "a picture of less than 2 GiB",
-                    Files.size(file) + " bytes", "picture");
-        }
-        return read(Files.readAllBytes(file), file.toString());
+        return read(file, new BitDepth());
+    }
+
+    /**
+     * The upright picture of a file.
+     *
+     * @param depth how 16 bits become 8; it learns what was seen
+     * @throws FormatException as in {@link #read(Path)}; a sample that the bit depth does not allow ({@code "value"})
+     * @throws IOException     a file that cannot be read
+     */
+    public static RgbImage read(Path file, BitDepth depth) throws IOException {
+        byte[] data = PlainFiles.read(file, PlainFiles.MAX_BYTES, "a picture", "missing-image", "picture");
+        return read(data, file.toString(), depth);
     }
 
     /**
@@ -72,13 +74,24 @@ public final class Pictures {
      * @throws FormatException as in {@link #read(Path)}
      */
     public static RgbImage read(byte[] data, String where) throws FormatException {
-        return read(data, where, MAX_PIXELS);
+        return read(data, where, new BitDepth());
     }
 
-    static RgbImage read(byte[] data, String where, long maxPixels) throws FormatException {
+    /**
+     * The upright picture of a file's bytes.
+     *
+     * @param where what it is, for messages
+     * @param depth how 16 bits become 8; it learns what was seen
+     * @throws FormatException as in {@link #read(Path, BitDepth)}
+     */
+    public static RgbImage read(byte[] data, String where, BitDepth depth) throws FormatException {
+        return read(data, where, depth, MAX_PIXELS);
+    }
+
+    static RgbImage read(byte[] data, String where, BitDepth depth, long maxPixels) throws FormatException {
         PictureHeader header = PictureHeader.read(data, where, maxPixels);
         RgbImage stored = switch (header.format()) {
-            case "PNG" -> PngDecoder.decode(data, where);
+            case "PNG" -> PngDecoder.decode(data, where, header.significant(), depth);
             case "JPEG" -> decode(JpegFile.plain(data, where), where, header);
             default -> decode(checkedBmp(data, where), where, header);
         };
@@ -95,7 +108,8 @@ public final class Pictures {
                         PictureHeader.size(header.width(), header.height()) + " pixels, as the header says",
                         PictureHeader.size(image.getWidth(), image.getHeight()), "picture");
             }
-            return of(image);
+            RgbImage whole = inPlace(image);
+            return whole == null ? of(image) : whole;
         } catch (FormatException error) {
             throw error;
         } catch (IOException | RuntimeException error) { // the decoders let both through when a file is damaged
@@ -121,6 +135,24 @@ public final class Pictures {
             throw new IllegalStateException("expected a JDK that reads " + format + ", found one that does not");
         }
         return found;
+    }
+
+    /** A picture that nobody else has, in the memory that it lies in, if it is of the usual layout; else null. */
+    private static RgbImage inPlace(BufferedImage image) {
+        if (image.getType() != BufferedImage.TYPE_3BYTE_BGR
+                || !(image.getRaster().getDataBuffer() instanceof DataBufferByte buffer)) {
+            return null;
+        }
+        byte[] samples = buffer.getData();
+        if (samples.length != 3L * image.getWidth() * image.getHeight()) {
+            return null;
+        }
+        for (int at = 0; at < samples.length; at += 3) {
+            byte blue = samples[at];
+            samples[at] = samples[at + 2];
+            samples[at + 2] = blue;
+        }
+        return new RgbImage(image.getWidth(), image.getHeight(), samples);
     }
 
     private static byte[] checkedBmp(byte[] data, String where) throws FormatException {

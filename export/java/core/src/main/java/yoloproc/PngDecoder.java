@@ -1,12 +1,14 @@
 package yoloproc;
 
+import java.util.Locale;
 import java.util.zip.CRC32;
 import java.util.zip.DataFormatException;
 import java.util.zip.Inflater;
 
 /**
  * PNG to RGB (ISO/IEC 15948). Only the chunks that make the pixels count: what a file says besides, of profiles,
- * transparency, animation or text, can neither change nor spoil them. Alpha is dropped, of 16 bits the upper 8 stay.
+ * transparency, animation or text, can neither change nor spoil them. Alpha is dropped; of 16 bits the upper 8 stay,
+ * or those that a {@link BitDepth} says.
  */
 final class PngDecoder {
 
@@ -25,10 +27,18 @@ final class PngDecoder {
     private final boolean interlaced;
     private final byte[] palette = new byte[3 * 256]; // what the file leaves out is black
     private final Inflater inflater = new Inflater();
+    private final String where;
     private int nextChunk = 8;
+
+    // Of samples of 16 bits:
+    private int shift = 8; // to 8 bits
+    private int lower; // the bits that nothing but samples as they were taken has, or 0
+    private int largest;
+    private boolean unscaled; // some sample has such bits
 
     private PngDecoder(byte[] data, String where) throws FormatException {
         this.data = data;
+        this.where = where;
         bytes = new PictureBytes(data, where);
         width = bytes.s32(16);
         height = bytes.s32(20);
@@ -46,19 +56,47 @@ final class PngDecoder {
     /**
      * The pixels of a file whose header has been checked.
      *
-     * @throws FormatException a damaged or truncated file
+     * @param significant bits of a sample that the file says it uses; 0 for nothing
+     * @throws FormatException a damaged or truncated file, or samples of more bits than {@code depth} says
      */
-    static RgbImage decode(byte[] data, String where) throws FormatException {
+    static RgbImage decode(byte[] data, String where, int significant, BitDepth depth) throws FormatException {
         PngDecoder decoder = new PngDecoder(data, where);
         try {
-            return decoder.decode();
+            decoder.checkChunks();
+            return decoder.bits == BitDepth.ALL ? decoder.decodeDeep(significant, depth) : decoder.decode();
         } finally {
             decoder.inflater.end();
         }
     }
 
+    /**
+     * Of 16 bits a sample. Whether they are scaled shows when all have been seen, as Python's {@code bit_depth.py} says:
+     * a sample below 2^n that is scaled has 0 or 1 in its lowest 16 - n bits.
+     */
+    private RgbImage decodeDeep(int significant, BitDepth depth) throws FormatException {
+        boolean says = significant > 8 && significant < BitDepth.ALL - 1;
+        shift = depth.bits() > 0 ? depth.bits() - 8 : 8;
+        lower = says ? (1 << BitDepth.ALL - significant) - 1 : 0;
+        RgbImage found = decode();
+        if (depth.bits() > 0) {
+            if (largest >> depth.bits() != 0) {
+                throw new FormatException(where, "", String.format(Locale.ROOT,
+                        "samples of at most %,d, as a bit depth of %d has them", (1 << depth.bits()) - 1, depth.bits()),
+                        String.format(Locale.ROOT, "%,d", largest), "value");
+            }
+        } else if (unscaled && largest >> significant == 0) {
+            depth.isSure(where, significant);
+            shift = significant - 8;
+            nextChunk = 8;
+            inflater.reset();
+            found = decode();
+        } else {
+            depth.saw(where, 32 - Integer.numberOfLeadingZeros(largest));
+        }
+        return found;
+    }
+
     private RgbImage decode() throws FormatException {
-        checkChunks();
         byte[] rgb = new byte[Math.multiplyExact(Math.multiplyExact(width, height), 3)];
         for (int[] pass : interlaced ? PASSES : WHOLE) {
             int columns = (width - pass[0] + pass[2] - 1) / pass[2];
@@ -186,7 +224,10 @@ final class PngDecoder {
 
     /** One row's samples to RGB, every {@code step} bytes. */
     private void write(byte[] row, int from, int columns, byte[] rgb, int to, int step) {
-        int sample = bits == 16 ? 2 : 1; // bytes; of two the first is the upper one
+        if (bits == BitDepth.ALL) {
+            writeDeep(row, from, columns, rgb, to, step);
+            return;
+        }
         int at = from;
         for (int x = 0, out = to; x < columns; x++, out += step) {
             if (bits < 8) {
@@ -194,12 +235,29 @@ final class PngDecoder {
                 set(rgb, out, colour == 3 ? value : value * (255 / ((1 << bits) - 1)));
             } else if (channels < 3) {
                 set(rgb, out, row[at] & 255);
-                at += sample * channels;
+                at += channels;
             } else {
                 rgb[out] = row[at];
-                rgb[out + 1] = row[at + sample];
-                rgb[out + 2] = row[at + 2 * sample];
-                at += sample * channels;
+                rgb[out + 1] = row[at + 1];
+                rgb[out + 2] = row[at + 2];
+                at += channels;
+            }
+        }
+    }
+
+    private void writeDeep(byte[] row, int from, int columns, byte[] rgb, int to, int step) {
+        int colours = channels < 3 ? 1 : 3;
+        int at = from;
+        for (int x = 0, out = to; x < columns; x++, out += step, at += 2 * channels) {
+            for (int channel = 0; channel < colours; channel++) {
+                int value = (row[at + 2 * channel] & 255) << 8 | row[at + 2 * channel + 1] & 255;
+                largest = Math.max(largest, value);
+                unscaled |= (value & lower) > 1;
+                rgb[out + channel] = (byte) (value >> shift);
+            }
+            if (colours == 1) {
+                rgb[out + 1] = rgb[out];
+                rgb[out + 2] = rgb[out];
             }
         }
     }

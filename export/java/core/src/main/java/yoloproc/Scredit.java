@@ -1,7 +1,6 @@
 package yoloproc;
 
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -116,7 +115,8 @@ public final class Scredit {
      * @throws IOException     a file that cannot be read
      */
     public static Script read(Path file) throws IOException {
-        return read(Files.readAllBytes(file), file.toString());
+        byte[] data = PlainFiles.read(file, PlainFiles.MAX_TEXT, "a script", "missing", "syntax");
+        return read(data, file.toString());
     }
 
     /**

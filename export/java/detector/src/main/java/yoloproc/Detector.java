@@ -4,7 +4,6 @@ import java.awt.image.BufferedImage;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -54,14 +53,17 @@ public final class Detector implements AutoCloseable {
      */
     public static Detector load(Path model, Options options) throws IOException {
         Objects.requireNonNull(model, "model: expected a path, found null");
+        if (Files.isDirectory(model)) {
+            throw new FormatException(model.toString(), "", "a model such as model.onnx",
+                    "a folder; name the file model.onnx in it", "value");
+        }
         byte[] content;
         try {
-            content = Files.readAllBytes(model);
-        } catch (NoSuchFileException error) {
-            throw new FormatException(model.toString(), "", "a model such as model.onnx", "no such file", "missing");
+            content = PlainFiles.read(model, PlainFiles.MAX_BYTES, "a model such as model.onnx", "missing", "value");
+        } catch (FormatException error) {
+            throw error;
         } catch (IOException error) {
-            String found = Files.isDirectory(model) ? "a folder; name the file model.onnx in it" : error.getMessage();
-            throw new IOException(model + ": expected a readable file, found: " + found, error);
+            throw new IOException(model + ": expected a readable file, found: " + error.getMessage(), error);
         }
         return new Detector(content, model.toString(), options);
     }

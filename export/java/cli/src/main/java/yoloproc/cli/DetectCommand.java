@@ -10,6 +10,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 
+import yoloproc.BitDepth;
 import yoloproc.Detection;
 import yoloproc.Detector;
 import yoloproc.Json;
@@ -20,11 +21,15 @@ import yoloproc.RgbImage;
 /** What is in some pictures: lines or JSON, drawn boxes, scripts. A picture that cannot be read is named and passed over. */
 final class DetectCommand {
 
+    /** The bits that samples of 16-bit pictures use. */
+    static final String DEPTH = "--bit-depth";
+
     private final PrintStream out;
     private final PrintStream err;
     private final boolean json;
     private final DrawnPictures drawn;
     private final ScreditProject project;
+    private final BitDepth depth;
     private int read;
     private int shown;
 
@@ -37,14 +42,16 @@ final class DetectCommand {
         drawn = annotated == null ? null : DrawnPictures.at(annotated, pictures.isOne());
         Path folder = arguments.path("--scredit");
         project = folder == null ? null : new ScreditProject(folder);
+        depth = depth(arguments);
     }
 
     static int run(List<String> words, PrintStream out, PrintStream err) throws Mistake, IOException {
         Arguments arguments = new Arguments(words, Set.of("--annotated", "--scredit", "--confidence", "--max-iou",
-                "--max-detections", "--threads"), Set.of("--json", "--agnostic"));
+                "--max-detections", "--threads", DEPTH), Set.of("--json", "--agnostic"));
         Options options = options(arguments);
         PictureFiles pictures = PictureFiles.behindModel("detect", arguments.values());
         DetectCommand command = new DetectCommand(arguments, pictures, out, err);
+        pictures.notes().forEach(note -> err.println("yolo-proc: " + note));
         try (Detector detector = Detector.load(Arguments.path("", arguments.values().get(0)), options)) {
             for (Path picture : pictures.files()) {
                 command.detect(detector, picture);
@@ -53,6 +60,7 @@ final class DetectCommand {
         if (command.json) {
             out.println(command.shown == 0 ? "[]" : "\n]");
         }
+        command.depth.notes(DEPTH).forEach(note -> err.println("yolo-proc: " + note));
         return command.read > 0 ? Main.DONE : Main.MISTAKE;
     }
 
@@ -68,9 +76,19 @@ final class DetectCommand {
         }
     }
 
+    /** What the command line says of pictures of 16 bits a sample. */
+    static BitDepth depth(Arguments arguments) throws Mistake {
+        Integer bits = arguments.whole(DEPTH);
+        try {
+            return bits == null ? new BitDepth() : new BitDepth(bits);
+        } catch (IllegalArgumentException error) {
+            throw new Mistake(DEPTH + ": expected a number from 8 to 16, found " + bits);
+        }
+    }
+
     private void detect(Detector detector, Path file) {
         try {
-            RgbImage picture = Pictures.read(file);
+            RgbImage picture = Pictures.read(file, depth);
             List<Detection> found = detector.detect(picture);
             if (drawn != null) {
                 drawn.write(file, Annotator.draw(picture, found));

@@ -31,6 +31,7 @@ public final class Main {
                 --max-iou 0..1       a box that overlaps a surer one by so much is dropped
                 --agnostic           compares boxes of all classes, not of one
                 --max-detections N   boxes left in a picture
+                --bit-depth 8..16    bits that samples of 16-bit pictures use, such as 12 of many cameras
                 --threads N          of the network; without it one a processor
               java -jar yolo-proc.jar verify FOLDER      replays the golden vectors of an exported folder in this JVM
               java -jar yolo-proc.jar describe MODEL     what the model says of itself

@@ -16,6 +16,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 
+import yoloproc.BitDepth;
 import yoloproc.Detection;
 import yoloproc.Detector;
 import yoloproc.Json;
@@ -32,32 +33,37 @@ final class TraceCommand {
 
     private final PrintStream out;
     private final PrintStream err;
+    private final BitDepth depth;
     private final Path outputs; // folder for what the network gives; null for none
     private final Map<String, Path> written = new HashMap<>();
     private int read;
     private String before = "[\n";
 
-    private TraceCommand(Path outputs, PrintStream out, PrintStream err) throws Mistake {
+    private TraceCommand(Path outputs, BitDepth depth, PrintStream out, PrintStream err) throws Mistake {
         if (outputs != null && Files.exists(outputs) && !Files.isDirectory(outputs)) {
             throw new Mistake("--outputs " + outputs + ": expected a folder, found a file");
         }
         this.outputs = outputs;
+        this.depth = depth;
         this.out = out;
         this.err = err;
     }
 
     static int run(List<String> words, PrintStream out, PrintStream err) throws Mistake, IOException {
         Arguments arguments = new Arguments(words,
-                Set.of("--outputs", "--confidence", "--max-iou", "--max-detections", "--threads"), Set.of("--agnostic"));
+                Set.of("--outputs", "--confidence", "--max-iou", "--max-detections", "--threads",
+                DetectCommand.DEPTH), Set.of("--agnostic"));
         Options options = DetectCommand.options(arguments);
         PictureFiles pictures = PictureFiles.behindModel("trace", arguments.values());
-        TraceCommand command = new TraceCommand(arguments.path("--outputs"), out, err);
+        TraceCommand command = new TraceCommand(arguments.path("--outputs"), DetectCommand.depth(arguments), out, err);
+        pictures.notes().forEach(note -> err.println("yolo-proc: " + note));
         try (Detector detector = Detector.load(Arguments.path("", arguments.values().get(0)), options)) {
             for (Path file : pictures.files()) {
                 command.trace(detector, file);
             }
         }
         out.println("\n]");
+        command.depth.notes(DetectCommand.DEPTH).forEach(note -> err.println("yolo-proc: " + note));
         return command.read > 0 ? Main.DONE : Main.MISTAKE;
     }
 
@@ -65,7 +71,7 @@ final class TraceCommand {
         Map<String, Object> fields = new LinkedHashMap<>();
         fields.put("file", file.toString());
         try {
-            stages(detector, file, Pictures.read(file), fields);
+            stages(detector, file, Pictures.read(file, depth), fields);
             read++;
         } catch (IOException | Mistake error) {
             String line = Main.oneLine(error);

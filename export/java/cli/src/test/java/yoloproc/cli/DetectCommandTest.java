@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.awt.image.BufferedImage;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -12,6 +13,8 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+
+import javax.imageio.ImageIO;
 
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -95,6 +98,38 @@ class DetectCommandTest {
         CommandLine none = CommandLine.run("detect", MODEL, empty);
         assertEquals(2, none.code());
         assertTrue(none.err().contains("expected pictures in the folder"), none.err());
+    }
+
+    @Test
+    void whatIsPassedOverIsTold() throws IOException {
+        for (String name : new String[] {"a.webp", "b.HEIC", "c.heic", ".hidden.gif", "notes.txt"}) {
+            Files.writeString(folder.resolve(name), "some");
+        }
+        Files.copy(red, folder.resolve("d.APNG"));
+        Files.createDirectory(folder.resolve("inside"));
+        CommandLine ran = CommandLine.run("detect", MODEL, folder);
+        assertEquals(0, ran.code());
+        assertTrue(ran.out().contains("d.APNG: "), ran.out());
+        assertTrue(ran.err().contains("3 files are pictures of a kind that is not read: .heic 2, .webp 1 (first: "
+                + folder.resolve("a.webp") + "); convert them to PNG or JPEG"), ran.err());
+        assertTrue(ran.err().contains("1 folder inside is not searched (first: " + folder.resolve("inside")), ran.err());
+    }
+
+    @Test
+    void picturesOf12BitsAreToldAndReadAsTheUserSays() throws IOException {
+        BufferedImage image = new BufferedImage(32, 32, BufferedImage.TYPE_USHORT_GRAY);
+        image.getRaster().setSample(3, 4, 0, 4095);
+        Path file = folder.resolve("camera.png");
+        assertTrue(ImageIO.write(image, "png", file.toFile()));
+        CommandLine ran = CommandLine.run("detect", MODEL, file);
+        assertTrue(ran.err().contains("1 of 1 pictures of 16 bits a sample use 12 of them or fewer (first: " + file
+                + ") and are read dark; if their camera has 12 bits, say so: --bit-depth 12"), ran.err());
+        assertEquals("", CommandLine.run("detect", MODEL, file, "--bit-depth", "12").err());
+        CommandLine few = CommandLine.run("detect", MODEL, file, "--bit-depth", "10");
+        assertEquals(2, few.code());
+        assertTrue(few.err().contains("samples of at most 1,023, as a bit depth of 10 has them, found 4,095"), few.err());
+        assertTrue(CommandLine.run("detect", MODEL, file, "--bit-depth", "17").err()
+                .contains("--bit-depth: expected a number from 8 to 16, found 17"));
     }
 
     @Test

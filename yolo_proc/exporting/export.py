@@ -15,6 +15,7 @@ from yolo_proc import checkpoint
 from yolo_proc.config import Config
 from yolo_proc.configfile import as_given, config_from_values
 from yolo_proc.errors import CheckpointError, ConfigError, DataError
+from yolo_proc.exporting.digest import sealed_text
 from yolo_proc.exporting.onnx_graph import to_onnx
 from yolo_proc.exporting.quantize import to_int8
 from yolo_proc.exporting.readme import readme_text
@@ -223,7 +224,7 @@ def _check_gates(order: Order, results: dict[str, Comparison]) -> None:
 
 
 def _write_rest(part: Path, spec: ModelSpec, detector: OnnxDetector, precision: str, config: Config) -> None:
-    (part / SPEC).write_text(spec.to_json(), encoding="ascii")
+    (part / SPEC).write_text(sealed_text(spec.to_json()), encoding="ascii")
     pictures = [
         image
         for batch in fresh_batches(config, (spec.width, spec.height), VECTOR_IMAGES, stream="vectors")

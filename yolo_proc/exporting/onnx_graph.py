@@ -21,7 +21,8 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from yolo_proc.codec import SIZE_LOGIT_HIGH, SIZE_LOGIT_LOW
-from yolo_proc.exporting.spec import METADATA_KEY, ModelSpec
+from yolo_proc.exporting.digest import METADATA_KEY, sealed, sealed_text
+from yolo_proc.exporting.spec import ModelSpec
 from yolo_proc.model import ConvNormAct, DenseOutput, OriginalBody, Residual, SmallBody, Yolo
 
 # What ONNX Runtime's released Java library reads, and all runtimes of the last years.
@@ -64,12 +65,11 @@ def finished(model: onnx.ModelProto, spec: ModelSpec) -> bytes:
     for tensor in model.graph.initializer:
         tensor.doc_string = ""
         assert tensor.data_location == TensorProto.DEFAULT, f"{tensor.name} lies in another file"
-    model.metadata_props.add(key=METADATA_KEY, value=spec.to_json())
+    model.metadata_props.add(key=METADATA_KEY, value=sealed_text(spec.to_json()))
     assert {one.domain: one.version for one in model.opset_import} == {"": OPSET}, model.opset_import
     assert not any(node.op_type == "BatchNormalization" for node in model.graph.node)
     onnx.checker.check_model(model, full_check=True)
-    content: bytes = model.SerializeToString(deterministic=True)
-    return content
+    return sealed(model.SerializeToString(deterministic=True))
 
 
 class _Graph:

@@ -51,7 +51,8 @@ TORCH_FREE = (
     "errors options config rng boxes pictures letterbox scene outlines typefaces raster painter canvas generator"
 )
 TORCH_FREE += " augment grids nms configfile events flags commands check_command cli checks.finding contract"
-TORCH_FREE += " exporting.digest exporting.onnx_file exporting.spec exporting.session exporting.sources exporting.findings export_commands"
+TORCH_FREE += " exporting.digest exporting.onnx_file exporting.spec exporting.session exporting.sources"
+TORCH_FREE += " exporting.findings export_commands"
 
 
 def room_of(path: Path) -> str:

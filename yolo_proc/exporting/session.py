@@ -30,7 +30,7 @@ RUNTIME_ERRORS: tuple[type[Exception], ...] = tuple(
 _REFUSALS: tuple[type[Exception], ...] = (
     *RUNTIME_ERRORS,
     ValueError,
-)  # of a model; ValueError: a message of its own that is no UTF-8
+)  # ValueError: its own message is no UTF-8
 _QUIET = 4  # only what is fatal; the runtime's warnings are not for our users
 _TYPES = {"uint8": "tensor(uint8)", "float32": "tensor(float)"}
 _EXPORTED = "use a model that `yolo_proc export` wrote"

@@ -27,8 +27,8 @@ ORDER = """
     model weights parts loss task step stopping muon optim pacing checkpoint
     runtime judge report runs state learn describe predict evaluate calibrate preview setup sheets
     inspection.charts inspection.plots
-    exporting.digest exporting.onnx_file exporting.spec exporting.session exporting.onnx_graph exporting.quantize
-    exporting.verify exporting.readme exporting.export exporting.sources exporting.findings
+    exporting.place exporting.digest exporting.onnx_file exporting.spec exporting.session exporting.onnx_graph
+    exporting.quantize exporting.verify exporting.readme exporting.export exporting.sources exporting.findings
     checks.bench checks.check checks.labels checks.round_trip checks.redraw checks.borders checks.mirrors checks.picture
     checks.determinism checks.variety checks.exported
     checks.initial_loss checks.loss_by_hand checks.gradients checks.logits_in checks.reach checks.dependence

@@ -251,6 +251,10 @@ def _onnx_file(model: str | None) -> Path | None:
     if model is None:
         return None
     path = Path(model)
+    if not path.exists():
+        from yolo_proc.exporting.place import recover
+
+        recover(path.parent if path.name == MODEL_FILE else path)
     if path.is_dir():
         return path / MODEL_FILE if (path / MODEL_FILE).is_file() else None
     return path if path.suffix.lower() == ".onnx" or (path.is_file() and path.suffix != ".pt") else None

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 
 from yolo_proc.exporting.digest import METADATA_KEY, ModelError
 
-MAX_BYTES = (2 << 30) - 1  # what protocol buffers hold at most
 MAX_TEXT = 16 << 20  # bytes of our metadata
 _MAX_DEPTH = 64  # messages inside each other
 

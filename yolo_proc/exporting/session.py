@@ -4,7 +4,6 @@ detector = OnnxDetector.load("export/letters/model.onnx")
 found = detector.detect(rgb)
 """
 
-import stat
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +15,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as runtime_state
 
 from yolo_proc.errors import ConfigError, DataError
 from yolo_proc.exporting.digest import CHANGED, check_content, is_sealed
-from yolo_proc.exporting.onnx_file import MAX_BYTES, read_metadata
+from yolo_proc.exporting.onnx_file import read_metadata
 from yolo_proc.exporting.spec import ModelError, ModelSpec
 from yolo_proc.letterbox import Letterbox
 from yolo_proc.nms import DecodeConfig, Detections
@@ -79,7 +78,12 @@ class OnnxDetector:
         """
         if isinstance(source, bytes):
             return cls(source, "(bytes)", settings)
-        return cls(_read(Path(source)), str(source), settings)
+        try:
+            content = Path(source).read_bytes()
+        except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+            found = getattr(error, "strerror", None) or str(error)
+            raise ModelError(f"{source}: expected a model, such as model.onnx, found: {found}") from error
+        return cls(content, str(source), settings)
 
     @property
     def picture_size(self) -> tuple[int, int]:
@@ -196,24 +200,6 @@ def as_input(images: NDArray[np.uint8], spec: ModelSpec) -> NDArray[Any]:
         if (low, high) != (0, 255):
             values = values * np.float32((high - low) / 255) + np.float32(low)
     return np.ascontiguousarray(values)
-
-
-def _read(path: Path) -> bytes:
-    """The bytes of a model's file: nothing that has no end, or more than an ONNX file can have.
-
-    Raises:
-        ModelError: no such file.
-    """
-    try:
-        facts = path.stat()
-        if not stat.S_ISREG(facts.st_mode) and not path.is_dir():
-            raise ModelError(f"{path}: expected a model, such as model.onnx, found no regular file")
-        if facts.st_size > MAX_BYTES:
-            raise ModelError(f"{path}: expected a model of at most {MAX_BYTES} bytes, found {facts.st_size}")
-        return path.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        found = getattr(error, "strerror", None) or str(error)
-        raise ModelError(f"{path}: expected a model, such as model.onnx, found: {found}") from error
 
 
 def _checked_spec(content: bytes, where: str) -> ModelSpec:

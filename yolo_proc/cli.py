@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from yolo_proc import check_command, commands, data_commands, export_commands, inspect_command
+from yolo_proc import check_command, commands, data_commands, export_commands, inspect_command, output
 from yolo_proc.errors import ConfigError, YoloProcError
 from yolo_proc.flags import FlagParser
 from yolo_proc.options import nearest
@@ -59,13 +59,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line and returns the exit code; a user's mistake is one line on stderr."""
     words = list(sys.argv[1:] if argv is None else argv)
     name = words[0] if words else ""
-    if name in ("-h", "--help"):
-        print(_overview())
-        return 0
-    if name == "--version":
-        print(_version())
-        return 0
     try:
+        if name in ("-h", "--help", "--version"):
+            print(_version() if name == "--version" else _overview())
+            return 0
         if name not in COMMANDS:
             found = f"{name}: no such command{nearest(name, COMMANDS)}" if name else "no command given"
             name = ""
@@ -80,15 +77,19 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"yolo_proc {name}: {stopped}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `yolo_proc describe | head`
-        sys.stderr.close()
-        return 141
+        return output.CLOSED_PIPE
+    except OSError as error:
+        if error.filename != output.OUTPUT:
+            raise
+        return output.failed(error)
     except SystemExit as end:  # argparse, after --help
         return int(end.code or 0)
 
 
 def entry() -> NoReturn:
     """The installed `yolo_proc` and `python -m yolo_proc`."""
-    sys.exit(main())
+    output.prepare()
+    sys.exit(output.finish(main()))
 
 
 def _overview() -> str:

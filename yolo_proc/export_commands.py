@@ -16,6 +16,7 @@ from yolo_proc.configfile import Given, config_from_values
 from yolo_proc.errors import ConfigError
 from yolo_proc.flags import INPUT_SIZE_HELP, FlagParser, build_own, read_input_size
 from yolo_proc.options import option
+from yolo_proc.output import one_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -301,7 +302,7 @@ def _run(
                 for frame in frames_of(source, limit=limit):
                     if frame.rgb is None:
                         tally["skipped"] += 1
-                        progress.say(f"skipped: {frame.error}")
+                        progress.say(f"skipped: {one_line(frame.error)}")
                         if said is not None:
                             said.add_error(frame)
                         continue

@@ -22,6 +22,7 @@ from yolo_proc.datasets.setwriter import FileSet, has_files, write_error, write_
 from yolo_proc.errors import DataError
 from yolo_proc.exporting.sources import Frame, Source
 from yolo_proc.nms import Detections
+from yolo_proc.output import one_line, shown
 from yolo_proc.pictures import orientation_of
 from yolo_proc.preview import class_colour
 from yolo_proc.typefaces import find_face
@@ -43,7 +44,7 @@ class Writer(Protocol):
 def detections_to_dict(frame: Frame, found: Detections, classes: Sequence[str]) -> dict[str, Any]:
     """What JSON says of a frame: boxes in thousandths of its pixels."""
     assert frame.rgb is not None, "only a frame that was read has detections"
-    entry: dict[str, Any] = {"file": frame.source.name}
+    entry: dict[str, Any] = {"file": shown(frame.source.name)}
     if frame.number is not None:
         entry["frame"] = frame.number
     entry["width"], entry["height"] = frame.rgb.shape[1], frame.rgb.shape[0]
@@ -75,7 +76,7 @@ class JsonWriter:
 
     def add_error(self, frame: Frame) -> None:
         """Prints what cannot be read."""
-        self._print({"file": frame.source.name, "error": frame.error})
+        self._print({"file": shown(frame.source.name), "error": shown(frame.error)})
 
     def close(self) -> None:
         """Ends the array."""
@@ -95,7 +96,8 @@ class TextWriter:
 
     def add(self, frame: Frame, found: Detections) -> None:
         """Prints it."""
-        where = frame.source.name if frame.number is None else f"{frame.source.name} frame {frame.number}"
+        name = one_line(frame.source.name)
+        where = name if frame.number is None else f"{name} frame {frame.number}"
         pairs = zip(found.class_ids.tolist(), found.confidence.tolist(), strict=True)
         words = ", ".join(f"{self._classes[class_id]} {confidence:.2f}" for class_id, confidence in pairs)
         print(f"{where}: {words or 'nothing'}", file=self._out, flush=True)
@@ -200,6 +202,8 @@ class _Video:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise write_error(path, error) from error
+        if shown(str(path)) != str(path):
+            raise DataError(f"{path}: cannot be written: OpenCV takes only names in UTF-8; give another --out")
         self._writer = cv2.VideoWriter(str(self._part), cv2.VideoWriter.fourcc(*"mp4v"), fps, size)
         if not self._writer.isOpened():
             raise DataError(f"{path}: cannot be written as a video of {size[0]} x {size[1]}")

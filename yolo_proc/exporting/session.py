@@ -26,10 +26,8 @@ RUNTIME_ERRORS: tuple[type[Exception], ...] = tuple(
     for kind in vars(runtime_state).values()
     if isinstance(kind, type) and issubclass(kind, Exception) and kind.__module__ == runtime_state.__name__
 )
-_REFUSALS: tuple[type[Exception], ...] = (
-    *RUNTIME_ERRORS,
-    ValueError,
-)  # ValueError: its own message is no UTF-8
+# Of a model; ValueError: the message itself is no UTF-8.
+_REFUSALS: tuple[type[Exception], ...] = (*RUNTIME_ERRORS, ValueError)
 _QUIET = 4  # only what is fatal; the runtime's warnings are not for our users
 _TYPES = {"uint8": "tensor(uint8)", "float32": "tensor(float)"}
 _EXPORTED = "use a model that `yolo_proc export` wrote"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from yolo_proc.annotations.records import AnnotationError
 from yolo_proc.errors import DataError
+from yolo_proc.output import shown
 from yolo_proc.pictures import SUFFIXES, read_picture
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".ts"})
@@ -102,7 +103,7 @@ def count_frames(sources: Sequence[Source], limit: int | None = None) -> int | N
     """How many frames there will be, by what the videos say of themselves; None where a camera has no end."""
     total = 0
     for source in sources:
-        if source.kind == "picture":
+        if source.kind == "picture" or _bad_name(source):
             total += 1
             continue
         if source.kind == "camera":
@@ -130,6 +131,9 @@ def frames_of(source: Source, *, limit: int | None = None, stop: Callable[[], bo
         except AnnotationError as error:
             yield Frame(source, None, error=str(error))
         return
+    if _bad_name(source):
+        yield Frame(source, None, error=_bad_name(source))
+        return
     capture = _opened(source)
     try:
         fps = float(capture.get(cv2.CAP_PROP_FPS))
@@ -154,6 +158,13 @@ def _nothing_in(source: Source) -> str:
         f"camera {source.camera}: expected one that gives pictures, found none; is it there, in use by another "
         "program, or not yours to read?"
     )
+
+
+def _bad_name(source: Source) -> str:
+    """Why OpenCV must not get a video's name; empty where it may: a name that is no UTF-8 ends the process."""
+    if shown(source.name) == source.name:
+        return ""
+    return f"{source.name}: expected a video's name in UTF-8, found another, which OpenCV cannot take; rename the file"
 
 
 def _opened(source: Source) -> cv2.VideoCapture:

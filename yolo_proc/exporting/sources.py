@@ -151,6 +151,18 @@ def frames_of(source: Source, *, limit: int | None = None, stop: Callable[[], bo
         capture.release()
 
 
+def missing_frames(source: Source, read: int, limit: int | None = None) -> str:
+    """A line for a video that ended well before its header says; empty for any other source."""
+    if source.kind != "video" or read < 2 or _bad_name(source) or (limit is not None and read >= limit):
+        return ""
+    capture = _opened(source)
+    promised = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    capture.release()
+    if promised - read < max(2, promised // 50):  # some headers only estimate
+        return ""
+    return f"{source.name}: {read:,} frames could be read of the {promised:,} that its header promises"
+
+
 def _nothing_in(source: Source) -> str:
     if source.kind == "video":
         return f"{source.name}: expected a video that OpenCV can read, found no frame in it"

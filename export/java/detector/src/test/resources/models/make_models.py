@@ -131,6 +131,7 @@ def main() -> None:
     write("activated", spec(output={"name": "logits", "activated": True}), activated=True)
     write("one_picture", plain, batch=1)
     write("agnostic", spec(defaults={**plain["defaults"], "confidence": 0.99999, "nms": "agnostic"}))
+    write("few", spec(defaults={**plain["defaults"], "max_candidates": 1}))
     write("nan", plain, broken=True)
     write("no_metadata", None)
     write("version_2", spec(version=2))

@@ -76,6 +76,20 @@ def test_activations_can_be_in_the_graph(name: str) -> None:
     assert expected.max() > 9000  # e^9.2: the clip is there
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_file_for_an_older_runtime_computes_the_same(name: str) -> None:
+    model = NETWORKS[name]()
+    images = pictures(2, model.codec.frame)
+    for predictions in ({}, {"activated": True, "output_name": "predictions"}):
+        spec = spec_of(model, **predictions)
+        newest, oldest = to_onnx(model, spec), to_onnx(model, spec, ir_version=7)
+        graph = graph_of(oldest)
+        assert (graph.ir_version, graph.opset_import[0].version) == (7, 13)
+        onnx.checker.check_model(oldest, full_check=True)
+        expected = OnnxDetector(newest, settings=ONE).run(images)
+        assert OnnxDetector(oldest, settings=ONE).run(images) == pytest.approx(expected, rel=1e-4, abs=1e-4)
+
+
 @pytest.mark.parametrize("name", ["two grids", "original"])
 def test_half_precision_is_near_and_half_as_large(name: str) -> None:
     model = NETWORKS[name]()

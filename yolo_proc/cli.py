@@ -4,6 +4,8 @@ Nothing here or in the commands' modules imports torch or OpenCV before a comman
 at once.
 """
 
+import errno
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -14,6 +16,9 @@ from yolo_proc import check_command, commands, data_commands, export_commands, i
 from yolo_proc.errors import ConfigError, YoloProcError
 from yolo_proc.flags import FlagParser
 from yolo_proc.options import nearest
+
+# What the system says of a name that a user gave, wherever it is looked at first.
+_OF_NAMES = (errno.ENAMETOOLONG, errno.EACCES)
 
 
 @dataclass(frozen=True)
@@ -79,9 +84,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `yolo_proc describe | head`
         return output.CLOSED_PIPE
     except OSError as error:
-        if error.filename != output.OUTPUT:
+        if error.filename == output.OUTPUT:
+            return output.failed(error)
+        if error.errno not in _OF_NAMES or error.filename is None:
             raise
-        return output.failed(error)
+        shown = output.one_line(os.fsdecode(error.filename))
+        print(f"yolo_proc {name}: {shown}: cannot be looked at: {error.strerror}", file=sys.stderr)
+        return 2
     except SystemExit as end:  # argparse, after --help
         return int(end.code or 0)
 

@@ -5,6 +5,7 @@ imports torch.
 """
 
 import itertools
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -89,6 +90,12 @@ class ExportFlags:
     input_size: str | None = option(
         None, help="WxH of the network's input, for pictures of another shape, such as 448x256; none: as trained"
     )
+    ir_version: int = option(
+        10,
+        help="of the file: 10 for ONNX Runtime 1.18 or newer, 9 for 1.15, 8 for 1.10, 7 for older",
+        low=7,
+        high=10,
+    )
     images: int = option(500, help="fresh images to compare on, half of another size", low=200, high=1_000_000)
 
 
@@ -124,6 +131,7 @@ def export(parser: FlagParser, argv: Sequence[str]) -> int:
         outputs=flags.outputs,
         precision=flags.precision,
         input_size=input_size,
+        ir_version=flags.ir_version,
         images=flags.images,
         threads=threads,
     )
@@ -269,7 +277,7 @@ def _onnx_file(model: str | None) -> Path | None:
     if model is None:
         return None
     path = Path(model)
-    if not path.exists():
+    if not os.path.lexists(path):  # which takes any name
         from yolo_proc.exporting.place import recover
 
         recover(path.parent if path.name == MODEL_FILE else path)

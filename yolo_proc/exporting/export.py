@@ -15,7 +15,7 @@ from yolo_proc.config import Config
 from yolo_proc.configfile import as_given, config_from_values
 from yolo_proc.errors import CheckpointError, DataError
 from yolo_proc.exporting.digest import sealed_text
-from yolo_proc.exporting.onnx_graph import to_onnx
+from yolo_proc.exporting.onnx_graph import IR_VERSION, to_onnx
 from yolo_proc.exporting.place import MODEL, PRECISIONS, README, SPEC, VECTORS, check_place, replacing
 from yolo_proc.exporting.quantize import to_int8
 from yolo_proc.exporting.readme import readme_text
@@ -49,6 +49,7 @@ class Order:
         input: of `INPUTS`; outputs: of `OUTPUTS`.
         precision: of `PRECISIONS`, or "all".
         input_size: (width, height) of the model's pictures; None: as in training.
+        ir_version: of the file's form, of `OPSETS`; older runtimes read only older ones.
         images: fresh ones for the verification.
         threads: of ONNX Runtime; 0: one a processor.
     """
@@ -59,6 +60,7 @@ class Order:
     outputs: str = OUTPUTS[0]
     precision: str = PRECISIONS[0]
     input_size: tuple[int, int] | None = None
+    ir_version: int = IR_VERSION
     images: int = 500
     threads: int = 0
 
@@ -179,9 +181,12 @@ def _training_of(path: Path, state: dict[str, object], config: Config) -> dict[s
 
 def _contents(order: Order, model: Yolo, spec: ModelSpec, config: Config) -> dict[str, bytes]:
     """The file of each precision that is compared."""
-    contents = {precision: to_onnx(model, spec, half=precision == "fp16") for precision in order.compared}
+    version = order.ir_version
+    contents = {
+        precision: to_onnx(model, spec, half=precision == "fp16", ir_version=version) for precision in order.compared
+    }
     if "int8" in contents:
-        contents["int8"] = to_int8(contents["int8"], spec, _letterboxed(config, spec))
+        contents["int8"] = to_int8(contents["int8"], spec, _letterboxed(config, spec), version)
     return contents
 
 

@@ -73,9 +73,12 @@ def replacing(out: Path) -> Iterator[Path]:
 
 def recover(out: Path) -> None:
     """Gives an export its name back, if a process was killed between two renames; else does nothing."""
-    out = out.resolve()
-    hidden = _hidden(out)
-    if os.path.lexists(out) or not any(map(_is_whole, (hidden / _OLD, _legacy(out)))):
+    try:
+        out = out.resolve()
+        hidden = _hidden(out)
+        if os.path.lexists(out) or not any(map(_is_whole, (hidden / _OLD, _legacy(out)))):
+            return
+    except (OSError, ValueError):  # ValueError: a path without a name, such as /
         return
     with suppress(UserError, OSError), _locked(out, hidden):  # one that is being written comes to its name by itself
         try:

@@ -15,8 +15,8 @@ PACKAGE = ROOT / "yolo_proc"
 # From above to below.
 ORDER = """
     errors output
-    locking options config rng boxes checks.finding annotations.records picture_headers pictures letterbox scene
-    outlines typefaces raster painter canvas generator configfile events
+    locking options config config_digest rng boxes checks.finding annotations.records picture_headers pictures
+    letterbox scene outlines typefaces raster painter canvas generator configfile events
     augment workers datasets.pool stream fingerprint grids nms codec contract matching cocomap
     annotations.layout annotations.polygons annotations.checked_json annotations.classes annotations.common
     annotations.about

@@ -23,6 +23,31 @@ def run(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=environment, check=False)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("predict", "x" * 401),
+        ("predict", ".", "--model", "x" * 401),
+        ("predict", ".", "--model", "x" * 401 + ".onnx"),
+        ("export", "--out", "x" * 401, "--checkpoint", "a.pt"),
+        ("export", "--out", "x", "--checkpoint", "x" * 401),
+        ("export", "--out", "x", "--runs-dir", "x" * 401),
+        ("evaluate", "--checkpoint", "x" * 401),
+        ("inspect", "x" * 401),
+    ],
+)
+def test_names_that_no_system_has_are_one_line(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.png").write_bytes(b"")
+    assert main(list(words)) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"yolo_proc {words[0]}: ")
+    assert "x" * 401 in line
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.png"]
+
+
 def refused(*words: str, cwd: Path) -> str:
     """The one line on stderr of a command that a user's mistake ended."""
     ended = run(*words, cwd=cwd)

@@ -22,7 +22,7 @@ def test_a_message_is_one_printable_line_and_stays_so(text: str, times: int) -> 
         ("a\u2028b", "a\\u2028b"),  # some programs end a line here
         ("caf\udce9.jpg", "caf\\udce9.jpg"),  # a byte that is no UTF-8
         ("café 猫.jpg", "café 猫.jpg"),
-        ("expected:\n  a\n  b\n", "expected: a b"),
+        ("expected:\n  a\n  b\n", "expected: a b"),  # a library's message
         ("", ""),
     ],
 )

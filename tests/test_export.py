@@ -314,6 +314,16 @@ def test_the_command_says_what_it_did(place: Path, capsys: pytest.CaptureFixture
     assert json.loads((place / "x" / "model.json").read_text())["version"] == 1
 
 
+@pytest.mark.parametrize("version", [7, 9])
+def test_a_file_for_an_older_runtime(place: Path, version: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(GATES, "int8", verify.Gate(np.inf, False, 1.0))
+    done, _ = run_export(place, precision="all", ir_version=version)
+    assert done.results["fp32"].problems("fp32") == []
+    for name in ("model.onnx", "model-fp16.onnx", "model-int8.onnx"):
+        graph = graph_of((place / "out" / "letters" / name).read_bytes())
+        assert (graph.ir_version, graph.opset_import[0].version) == (version, 13)
+
+
 def test_an_input_of_another_shape(place: Path) -> None:
     done, _ = run_export(place, input_size=(112, 64), precision="all")
     assert done.results["fp32"].one_sided == 0
@@ -337,6 +347,9 @@ def test_an_input_of_another_shape(place: Path) -> None:
         ([], "yolo_proc export: --out: expected a folder to write to"),
         (["--out", "x", "--precision", "fp8"], "yolo_proc export: --precision: expected one of fp32, fp16, int8, all"),
         (["--out", "x", "--images", "199"], "yolo_proc export: --images: expected a number from 200 to"),
+        (["--out", "x", "--ir-version", "6"], "yolo_proc export: --ir-version: expected a number from 7 to 10, found"),
+        (["--out", "x", "--ir-version", "11"], "yolo_proc export: --ir-version: expected a number from 7 to 10, found"),
+        (["--out", "x", "--input-size", f"{'9' * 401}x64"], "yolo_proc export: --input-size: expected WIDTHxHEIGHT"),
         (["--out", "x", "--run", "a", "--checkpoint", "b"], "yolo_proc export: --run and --checkpoint: both say"),
         (["--out", "x", "--run", "tinny", "--runs-dir", "runs"], "yolo_proc export: tinny: no such run in runs (did"),
         (["--out", "runs/tiny/best.pt", "--runs-dir", "runs", "--run", "tiny"], "yolo_proc export: --out runs/tiny/be"),

@@ -14,7 +14,8 @@ PACKAGE = ROOT / "yolo_proc"
 
 # From above to below.
 ORDER = """
-    errors files locking options config rng boxes checks.finding picture_costs picture_headers bit_depth
+    errors output files
+    locking options config config_digest rng boxes checks.finding picture_costs picture_headers bit_depth
     annotations.records pictures letterbox scene outlines typefaces raster painter canvas generator configfile events
     augment workers datasets.pool stream fingerprint grids nms codec contract matching cocomap
     annotations.layout annotations.polygons annotations.common annotations.foreign annotations.checked_json
@@ -32,8 +33,8 @@ ORDER = """
     model weights parts loss task step stopping muon optim pacing checkpoint
     runtime judge report runs state learn describe predict evaluate calibrate preview setup sheets
     inspection.charts inspection.plots
-    exporting.spec exporting.session exporting.onnx_graph exporting.quantize exporting.verify exporting.readme
-    exporting.export exporting.sources exporting.findings
+    exporting.place exporting.digest exporting.onnx_file exporting.spec exporting.session exporting.onnx_graph
+    exporting.quantize exporting.verify exporting.readme exporting.export exporting.sources exporting.findings
     checks.bench checks.check checks.labels checks.round_trip checks.redraw checks.borders checks.mirrors checks.picture
     checks.determinism checks.variety checks.exported
     checks.initial_loss checks.loss_by_hand checks.gradients checks.logits_in checks.reach checks.dependence
@@ -56,7 +57,8 @@ TORCH_FREE = (
     "errors files options config rng boxes pictures letterbox scene outlines typefaces raster painter canvas generator"
 )
 TORCH_FREE += " augment grids nms configfile events flags commands check_command cli checks.finding contract"
-TORCH_FREE += " exporting.spec exporting.session exporting.sources exporting.findings export_commands"
+TORCH_FREE += " exporting.digest exporting.onnx_file exporting.spec exporting.session exporting.sources"
+TORCH_FREE += " exporting.findings export_commands"
 
 
 def room_of(path: Path) -> str:

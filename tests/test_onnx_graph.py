@@ -14,6 +14,7 @@ from torch import nn
 from yolo_proc.codec import activate
 from yolo_proc.config import ModelConfig
 from yolo_proc.exporting import onnx_graph
+from yolo_proc.exporting.digest import DIGEST_KEY, sealed_text
 from yolo_proc.exporting.onnx_graph import to_onnx
 from yolo_proc.exporting.quantize import to_int8
 from yolo_proc.exporting.session import OnnxDetector
@@ -75,6 +76,20 @@ def test_activations_can_be_in_the_graph(name: str) -> None:
     assert expected.max() > 9000  # e^9.2: the clip is there
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_file_for_an_older_runtime_computes_the_same(name: str) -> None:
+    model = NETWORKS[name]()
+    images = pictures(2, model.codec.frame)
+    for predictions in ({}, {"activated": True, "output_name": "predictions"}):
+        spec = spec_of(model, **predictions)
+        newest, oldest = to_onnx(model, spec), to_onnx(model, spec, ir_version=7)
+        graph = graph_of(oldest)
+        assert (graph.ir_version, graph.opset_import[0].version) == (7, 13)
+        onnx.checker.check_model(oldest, full_check=True)
+        expected = OnnxDetector(newest, settings=ONE).run(images)
+        assert OnnxDetector(oldest, settings=ONE).run(images) == pytest.approx(expected, rel=1e-4, abs=1e-4)
+
+
 @pytest.mark.parametrize("name", ["two grids", "original"])
 def test_half_precision_is_near_and_half_as_large(name: str) -> None:
     model = NETWORKS[name]()
@@ -108,7 +123,7 @@ def test_int8_is_near_and_leaves_the_last_layer_alone(name: str) -> None:
     expected = OnnxDetector(whole, settings=ONE).run(images)
     apart = np.abs(OnnxDetector(small, settings=ONE).run(images) - expected).mean()
     assert 0 < apart < 0.2 * expected.std()
-    assert graph_of(small).metadata_props[0].value == spec.to_json()
+    assert graph_of(small).metadata_props[0].value == sealed_text(spec.to_json())
 
 
 def test_it_is_what_released_runtimes_take() -> None:
@@ -126,7 +141,7 @@ def test_nothing_of_this_machine_is_in_it() -> None:
     for word in (str(Path(__file__).parents[1]), str(Path.home()), "/usr", ".py", "torch"):
         assert word.encode() not in content
     read = graph_of(content)
-    assert [one.key for one in read.metadata_props] == [METADATA_KEY]
+    assert [one.key for one in read.metadata_props] == [METADATA_KEY, DIGEST_KEY]
     assert not any(node.doc_string or node.metadata_props for node in read.graph.node)
     assert all(not tensor.external_data for tensor in read.graph.initializer)
 

@@ -337,7 +337,7 @@ def test_pictures_of_kinds_that_are_not_read_are_told(capsys: pytest.CaptureFixt
         (["in", "--format", "coco"], "--format coco: expected a folder to write to; add --out"),
         (["in", "--out", "in"], "--out in: in/a.png lies in it; give another folder"),
         (["in", "--out", "model.onnx"], "model.onnx: expected a folder to write to, found a file"),
-        (["in", "--model", "in/a.png"], "in/a.png: expected an ONNX file that is whole, found what"),
+        (["in", "--model", "in/a.png"], "in/a.png: expected an ONNX file that is whole, found"),
         (["in", "--model", "none.onnx"], "none.onnx: expected a model, such as model.onnx, found no such file"),
         (["in", "--model", "nobody"], "nobody: no such run in checkpoints"),
         (["in", "--input-size", "64"], "--input-size: expected WIDTHxHEIGHT"),

@@ -14,7 +14,7 @@ from yolo_proc.exporting.spec import ModelError, ModelSpec
 
 GRIDS = (Grid(8, 12, 8, ((10.5, 20.0), (3.0, 4.0))), Grid(16, 6, 4, ((61.5, 60.25),)))
 SPEC = ModelSpec(
-    classes=("A", "Ö", "😀", "a\n\"b'"),
+    classes=("A", "Ö", "😀", "a \"b'"),
     width=96,
     height=64,
     grids=GRIDS,
@@ -115,7 +115,27 @@ def test_what_is_not_there_is_usual() -> None:
         ("defaults.confidence", 1.5, "confidence: expected a number from 0 to 1"),
         ("defaults.confidence", math.nan, "confidence: expected a number"),
         ("defaults.nms", "soft", "expected one of class, agnostic"),
-        ("defaults.max_detections", 0, "max-detections: expected a number of at least 1"),
+        ("defaults.confidence", math.inf, "confidence: expected a number"),
+        ("defaults.max_iou", -0.1, "max-iou: expected a number from 0 to 1"),
+        ("defaults.max_detections", 0, "max_detections: expected a number from 1 to 2147483647, found 0"),
+        ("defaults.max_candidates", 10**18, "max_candidates: expected a number from 1 to 2147483647, found 1000000000"),
+        (
+            "defaults.max_candidates",
+            10**401,
+            r"max_candidates: expected a number from 1 to 2147483647, found 10*\.\.\.",
+        ),
+        ("version", 10**401, r"version: expected 1, found 10*\.\.\.; use"),
+        ("input.width", 10**401, r"width: expected a number from 1 to 1048576, found 10*\.\.\."),
+        ("input.range", [0, math.inf], r"range\[1\]: expected a number"),
+        ("classes.0", "a\nb", r'classes\[0\]: expected text that fits a line, found U\+000A in "a'),
+        ("classes.1", "\x1b[2J", r"classes\[1\]: expected text that fits a line, found U\+001B in"),
+        ("classes.2", "a\u2028", r"classes\[2\]: expected text that fits a line, found U\+2028 in"),
+        ("classes.3", "\u202egpj", r"found U\+202E in"),
+        ("classes.3", "\x9b2J", r"found U\+009B in"),
+        ("classes.3", "\ud800", r"found U\+D800 in"),
+        ("classes.3", "", r"classes\[3\]: expected a name, found an empty text"),
+        ("input.name", "a\rb", r"input: name: expected text that fits a line"),
+        ("output.name", "\0", r"output: name: expected text that fits a line"),
         ("training", 3, "training: expected an object"),
     ],
 )
@@ -124,6 +144,37 @@ def test_what_no_model_has_is_refused(path: str, value: Any, words: str) -> None
         ModelSpec.from_dict(changed(path, value), "a/model.json")
     assert str(caught.value).startswith("a/model.json: ")
     assert "\n" not in str(caught.value)
+
+
+def test_what_no_memory_holds_is_refused() -> None:
+    values = SPEC.to_dict()
+    values["input"].update(width=1 << 20, height=1 << 20)
+    values["grids"] = [{"stride": 1 << 16, "columns": 16, "rows": 16, "anchors": [[1, 1]]}]
+    with pytest.raises(ModelError, match="input: expected at most 268435456 pixels, found 1048576 x 1048576"):
+        ModelSpec.from_dict(values)
+    values["input"].update(width=1 << 14, height=1 << 14)
+    values["grids"] = [{"stride": 1, "columns": 1 << 14, "rows": 1 << 14, "anchors": [[1, 1]]}]
+    with pytest.raises(ModelError, match="grids: expected at most 268435456 values for a picture, found 2415919104"):
+        ModelSpec.from_dict(values)
+
+
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity", "1e999", "1" * 401])
+def test_what_is_no_number_of_json_is_refused(word: str) -> None:
+    text = SPEC.to_json()
+    for old, new in [('"confidence":0.5', f'"confidence":{word}'), ('"training":{', f'"training":{{"a":{word},')]:
+        assert old in text
+        with pytest.raises(ModelError, match=r"model\.json: expected JSON, found .*is no number of 64 bits"):
+            ModelSpec.from_json(text.replace(old, new))
+
+
+def test_deep_brackets_are_refused() -> None:
+    for depth, fits in ((60, True), (64, False), (400, False), (5000, False)):
+        text = SPEC.to_json().replace('"training":{', '"training":{"a":' + "[" * depth + "]" * depth + ",")
+        if fits:
+            assert ModelSpec.from_json(text).classes == SPEC.classes
+        else:
+            with pytest.raises(ModelError, match="expected"):
+                ModelSpec.from_json(text)
 
 
 def test_a_range_of_bytes_is_that_of_bytes() -> None:

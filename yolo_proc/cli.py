@@ -4,16 +4,20 @@ Nothing here or in the commands' modules imports torch or OpenCV before a comman
 at once.
 """
 
-import re
+import errno
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from yolo_proc import check_command, commands, data_commands, export_commands, inspect_command
-from yolo_proc.errors import ConfigError, YoloProcError
+from yolo_proc import check_command, commands, data_commands, export_commands, inspect_command, output
+from yolo_proc.errors import ConfigError, YoloProcError, one_line
 from yolo_proc.flags import FlagParser
 from yolo_proc.options import nearest
+
+# What the system says of a name that a user gave, wherever it is looked at first.
+_OF_NAMES = (errno.ENAMETOOLONG, errno.EACCES)
 
 
 @dataclass(frozen=True)
@@ -59,36 +63,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line and returns the exit code; a user's mistake is one line on stderr."""
     words = list(sys.argv[1:] if argv is None else argv)
     name = words[0] if words else ""
-    if name in ("-h", "--help"):
-        print(_overview())
-        return 0
-    if name == "--version":
-        print(_version())
-        return 0
     try:
+        if name in ("-h", "--help", "--version"):
+            print(_version() if name == "--version" else _overview())
+            return 0
         if name not in COMMANDS:
             found = f"{name}: no such command{nearest(name, COMMANDS)}" if name else "no command given"
             name = ""
             raise ConfigError(f"{found}; expected one of {', '.join(COMMANDS)}, or --help")
         return COMMANDS[name].run(COMMANDS[name].parser(), words[1:])
     except YoloProcError as error:
-        line = re.sub(r"\s*\n\s*", " ", str(error))
-        print(f"{f'yolo_proc {name}'.rstrip()}: {line}", file=sys.stderr)
+        print(f"{f'yolo_proc {name}'.rstrip()}: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt as stopped:
         if str(stopped):
             print(f"yolo_proc {name}: {stopped}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `yolo_proc describe | head`
-        sys.stderr.close()
-        return 141
+        return output.CLOSED_PIPE
+    except OSError as error:
+        if error.filename == output.OUTPUT:
+            return output.failed(error)
+        if error.errno not in _OF_NAMES or error.filename is None:
+            raise
+        shown = one_line(os.fsdecode(error.filename))
+        print(f"yolo_proc {name}: {shown}: cannot be looked at: {error.strerror}", file=sys.stderr)
+        return 2
     except SystemExit as end:  # argparse, after --help
         return int(end.code or 0)
 
 
 def entry() -> NoReturn:
     """The installed `yolo_proc` and `python -m yolo_proc`."""
-    sys.exit(main())
+    output.prepare()
+    sys.exit(output.finish(main()))
 
 
 def _overview() -> str:

@@ -316,12 +316,15 @@ class LabelCodec:
         """`decode` of one image's (S, 5 + C) outputs."""
         found = self.candidates(outputs, config, activated=activated)
         compared = found.class_ids if config.nms == "class" else None
-        kept = nms(found.box_xyxy, compared, config.max_iou, config.max_detections)
+        kept = nms(found.box_xyxy, compared, config.max_iou, config.max_detections + 1)  # one more: is it cut?
+        cut, kept = len(kept) > config.max_detections, kept[: config.max_detections]
         return Detections(
             box_xyxy=clip_xyxy(found.box_xyxy[kept], *self.frame),
             confidence=found.confidence[kept],
             class_ids=found.class_ids[kept],
             slots=found.slots[kept],
+            uncompared=found.uncompared,
+            cut=cut,
         )
 
     def candidates(self, outputs: NDArray[Any], config: DecodeConfig, *, activated: bool = False) -> Detections:
@@ -330,11 +333,11 @@ class LabelCodec:
         confidence = outputs[:, J].astype(np.float64)  # else numpy would round the limit to float32
         slots = np.flatnonzero(confidence >= least)
         order = np.argsort(-confidence[slots], kind="stable")[: config.max_candidates]
-        slots = slots[order]  # (K,)
+        uncompared, slots = len(slots) - len(order), slots[order]  # (K,)
         raw = outputs[slots].astype(np.float64)  # (K, 5 + C)
         predictions = raw if activated else activate(raw)
         class_ids = raw[:, CLASSES:].argmax(axis=1)
-        return Detections(self._boxes_xyxy(predictions, slots), predictions[:, J], class_ids, slots)
+        return Detections(self._boxes_xyxy(predictions, slots), predictions[:, J], class_ids, slots, uncompared)
 
     def _boxes_xyxy(self, predictions: FloatArray, slots: IntArray) -> FloatArray:
         """(K, 4) xyxy network pixels, not clipped, of the predictions (K, 5 + C) of some slots (K,)."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from yolo_proc.config import Config, ModelConfig
+from yolo_proc.config_digest import check_digest, with_digest
 from yolo_proc.errors import ConfigError, GeneratorError
 from yolo_proc.files import MIB, UnreadableFileError, read_bytes
 from yolo_proc.options import Declared, Option, check_value, declared_options, nearest
@@ -166,10 +167,12 @@ def read_config_file(path: Path) -> dict[str, Given]:
     """What a TOML file gives, by flat name; names and values are checked by `config_from_values`.
 
     Raises:
-        ConfigError: no such file, no TOML, an unknown table.
+        ConfigError: no such file, a damaged one, no TOML, an unknown table.
     """
     try:
-        tree = tomllib.loads(read_bytes(path, MAX_BYTES, "a TOML file with options").decode("utf-8-sig"))
+        text = read_bytes(path, MAX_BYTES, "a TOML file with options").decode("utf-8-sig")
+        check_digest(text, path)
+        tree = tomllib.loads(text)
     except UnreadableFileError as error:
         raise ConfigError(f"--config {error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -210,7 +213,7 @@ def config_to_toml(config: Config) -> str:
         section, _, name = flat.rpartition(".")
         table = tree.setdefault(section, {}) if section else tree
         table[name] = list(value) if isinstance(value, tuple) else value
-    return HEADER + tomli_w.dumps(tree)
+    return with_digest(HEADER + tomli_w.dumps(tree))
 
 
 def read_config(path: Path) -> Config:

@@ -22,7 +22,8 @@ class YoloProcError(Exception):
 
     def __str__(self) -> str:
         """Return the message as one line that a terminal can show."""
-        return one_line(super().__str__())
+        lines = super().__str__().split("\n")  # a library's own message may have several
+        return one_line(" ".join(line.strip() for line in lines if line.strip()))
 
 
 class UserError(YoloProcError):
@@ -57,9 +58,6 @@ def one_line(text: str) -> str:
     A file's name may hold a line end, the escape sequence of a terminal, a sign that turns the direction of
     writing, or bytes that are no text.
     """
-    line = " ".join(part.strip() for part in text.split("\n") if part.strip())
-    if not line.isprintable():
-        line = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
-    if len(line) > LONGEST:
-        line = f"{line[: LONGEST * 3 // 4]} [...] {line[-LONGEST // 4 :]}"
-    return line
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST * 3 // 4]} [...] {text[-LONGEST // 4 :]}"

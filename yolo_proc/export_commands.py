@@ -4,9 +4,11 @@ As in `commands.py`, imports of what draws and computes stand inside of function
 imports torch.
 """
 
+import itertools
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,7 +17,7 @@ from yolo_proc.bit_depth import LEAST, MOST, BitDepth
 from yolo_proc.commands import run_place
 from yolo_proc.config import Config
 from yolo_proc.configfile import Given, config_from_values
-from yolo_proc.errors import ConfigError
+from yolo_proc.errors import ConfigError, DataError, one_line
 from yolo_proc.flags import INPUT_SIZE_HELP, FlagParser, build_own, read_input_size
 from yolo_proc.options import option
 
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from yolo_proc.exporting.findings import JsonWriter, Writer
+    from yolo_proc.exporting.findings import Cuts, JsonWriter, Writer
+    from yolo_proc.exporting.sources import Frame
     from yolo_proc.nms import Detections
 
 MODEL_FILE = "model.onnx"
@@ -88,6 +91,12 @@ class ExportFlags:
     input_size: str | None = option(
         None, help="WxH of the network's input, for pictures of another shape, such as 448x256; none: as trained"
     )
+    ir_version: int = option(
+        10,
+        help="of the file: 10 for ONNX Runtime 1.18 or newer, 9 for 1.15, 8 for 1.10, 7 for older",
+        low=7,
+        high=10,
+    )
     images: int = option(500, help="fresh images to compare on, half of another size", low=200, high=1_000_000)
 
 
@@ -123,6 +132,7 @@ def export(parser: FlagParser, argv: Sequence[str]) -> int:
         outputs=flags.outputs,
         precision=flags.precision,
         input_size=input_size,
+        ir_version=flags.ir_version,
         images=flags.images,
         threads=threads,
     )
@@ -197,7 +207,8 @@ def predict(parser: FlagParser, argv: Sequence[str]) -> int:
     depth = BitDepth(flags.bit_depth)
     said = _open_writers(flags, out, finder, writers)
     tally, interrupted = _run(sources, finder, writers, said, flags.frames, depth)
-    for note in depth.notes():
+    notes = (depth.notes(), finder.cuts.notes(), *(writer.notes() for writer in writers))
+    for note in itertools.chain(*notes):
         print(note, file=sys.stderr)
     _print_tally(tally, out)
     if interrupted and all(source.kind != "camera" for source in sources):
@@ -217,7 +228,17 @@ class _Finder:
     """A detector, whatever it runs on."""
 
     classes: tuple[str, ...]
-    detect: "Callable[[NDArray[np.uint8]], Detections]"
+    run: "Callable[[NDArray[np.uint8]], Detections]"
+    cuts: "Cuts"
+
+    def detect(self, frame: "Frame") -> "tuple[Frame, Detections | None]":
+        """The frame with what is found in it, or with an error: a network may give NaN for one picture alone."""
+        if frame.rgb is None:
+            return frame, None
+        try:
+            return frame, self.cuts.count(self.run(frame.rgb))
+        except DataError as error:
+            return replace(frame, error=f"{frame.source.name}: {error}"), None
 
 
 def _finder(flags: PredictFlags, config: Config) -> _Finder:
@@ -225,6 +246,9 @@ def _finder(flags: PredictFlags, config: Config) -> _Finder:
     given = {name: getattr(flags, name) for name in ("confidence", "max_iou", "nms", "max_detections")}
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     onnx = _onnx_file(flags.model)
+    from yolo_proc.exporting.findings import Cuts
+    from yolo_proc.nms import DecodeConfig
+
     input_size = read_input_size(flags.input_size)
     if onnx is not None:
         from yolo_proc.exporting.session import OnnxDetector, Settings
@@ -238,8 +262,8 @@ def _finder(flags: PredictFlags, config: Config) -> _Finder:
             raise ConfigError(
                 f"--input-size: {onnx} has one input, {own}, found {flags.input_size}; export it again with another"
             )
-        model.decoding(**changes)
-        return _Finder(model.classes, lambda rgb: model.detect(rgb, **changes))
+        limits = model.decoding(**changes)
+        return _Finder(model.classes, lambda rgb: model.detect(rgb, **changes), Cuts(limits))
     import torch
 
     from yolo_proc.predict import Detector
@@ -250,7 +274,7 @@ def _finder(flags: PredictFlags, config: Config) -> _Finder:
     for note in detector.notes:
         print(note, file=sys.stderr)
     torch.set_num_threads(config.threads or processors())
-    return _Finder(detector.classes, lambda rgb: detector.detect(rgb, **changes))
+    return _Finder(detector.classes, lambda rgb: detector.detect(rgb, **changes), Cuts(DecodeConfig(**changes)))
 
 
 def _onnx_file(model: str | None) -> Path | None:
@@ -258,6 +282,10 @@ def _onnx_file(model: str | None) -> Path | None:
     if model is None:
         return None
     path = Path(model)
+    if not os.path.lexists(path):  # which takes any name
+        from yolo_proc.exporting.place import recover
+
+        recover(path.parent if path.name == MODEL_FILE else path)
     if path.is_dir():
         return path / MODEL_FILE if (path / MODEL_FILE).is_file() else None
     return path if path.suffix.lower() == ".onnx" or (path.is_file() and path.suffix != ".pt") else None
@@ -294,7 +322,7 @@ def _run(
     Returns:
         How much was read, skipped and found, and whether it was interrupted.
     """
-    from yolo_proc.exporting.sources import count_frames, frames_of
+    from yolo_proc.exporting.sources import count_frames, frames_of, missing_frames
 
     tally: dict[_Tally, int] = {"read": 0, "skipped": 0, "found": 0}
     interrupted = False
@@ -302,14 +330,15 @@ def _run(
     with _Progress(count_frames(sources, limit)) as progress:
         try:
             for source in sources:
-                for frame in frames_of(source, limit=limit, depth=depth):
-                    if frame.rgb is None:
+                before = tally["read"] + tally["skipped"]
+                for read in frames_of(source, limit=limit, depth=depth):
+                    frame, found = finder.detect(read)
+                    if found is None:
                         tally["skipped"] += 1
-                        progress.say(f"skipped: {frame.error}")
+                        progress.say(f"skipped: {one_line(frame.error)}")
                         if said is not None:
                             said.add_error(frame)
                         continue
-                    found = finder.detect(frame.rgb)
                     if printing:
                         progress.make_room()
                     for writer in writers:
@@ -317,6 +346,9 @@ def _run(
                     tally["read"] += 1
                     tally["found"] += len(found)
                     progress.show(tally["read"] + tally["skipped"])
+                missing = missing_frames(source, tally["read"] + tally["skipped"] - before, limit)
+                if missing:
+                    progress.say(one_line(missing))
         except KeyboardInterrupt:
             interrupted = True
     for writer in writers:

@@ -46,12 +46,16 @@ class Detections:
         confidence: (N,) float64, 0 to 1.
         class_ids: (N,) int64.
         slots: (N,) int64, where each came from.
+        uncompared: slots of enough confidence that were not looked at: there were more than `max_candidates`.
+        cut: whether more than `max_detections` would have stayed.
     """
 
     box_xyxy: FloatArray
     confidence: FloatArray
     class_ids: IntArray
     slots: IntArray
+    uncompared: int = 0
+    cut: bool = False
 
     def __len__(self) -> int:
         return len(self.slots)

@@ -3,7 +3,6 @@
 out/model.onnx  model.json  vectors/  README.md
 """
 
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,10 @@ from numpy.typing import NDArray
 from yolo_proc import checkpoint
 from yolo_proc.config import Config
 from yolo_proc.configfile import as_given, config_from_values
-from yolo_proc.errors import CheckpointError, ConfigError, DataError
-from yolo_proc.exporting.onnx_graph import to_onnx
+from yolo_proc.errors import CheckpointError, DataError
+from yolo_proc.exporting.digest import sealed_text
+from yolo_proc.exporting.onnx_graph import IR_VERSION, to_onnx
+from yolo_proc.exporting.place import MODEL, PRECISIONS, README, SPEC, VECTORS, check_place, replacing
 from yolo_proc.exporting.quantize import to_int8
 from yolo_proc.exporting.readme import readme_text
 from yolo_proc.exporting.session import OnnxDetector, Settings
@@ -28,8 +29,6 @@ from yolo_proc.letterbox import Letterbox
 from yolo_proc.model import Yolo
 from yolo_proc.predict import Detector
 
-MODEL, SPEC, VECTORS, README = "model.onnx", "model.json", "vectors", "README.md"
-PRECISIONS = ("fp32", "fp16", "int8")
 INPUTS = ("uint8-nhwc", "float-nchw")
 OUTPUTS = ("logits", "predictions")
 ALL = "all"
@@ -50,6 +49,7 @@ class Order:
         input: of `INPUTS`; outputs: of `OUTPUTS`.
         precision: of `PRECISIONS`, or "all".
         input_size: (width, height) of the model's pictures; None: as in training.
+        ir_version: of the file's form, of `OPSETS`; older runtimes read only older ones.
         images: fresh ones for the verification.
         threads: of ONNX Runtime; 0: one a processor.
     """
@@ -60,6 +60,7 @@ class Order:
     outputs: str = OUTPUTS[0]
     precision: str = PRECISIONS[0]
     input_size: tuple[int, int] | None = None
+    ir_version: int = IR_VERSION
     images: int = 500
     threads: int = 0
 
@@ -103,7 +104,7 @@ def export(
         VerificationError: a model differs from the network by more than its gate; nothing is written.
         CheckpointError, ConfigError, GeneratorError, DataError: what cannot be read, drawn or written.
     """
-    _check_place(order.out)
+    check_place(order.out)
     path, state, notes = checkpoint.shipped(order.place)
     detector = Detector.load(path, input_size=order.input_size, device="cpu")
     for note in notes:
@@ -117,33 +118,42 @@ def export(
         )
     spec = spec_of(order, detector, _training_of(path, state, config))
     out = order.out.resolve()  # of a link, the folder that it leads to
-    part = out.with_name(f".{out.name}.part")
     try:
-        if part.exists():  # left by a killed process
-            shutil.rmtree(part)
-        part.mkdir(parents=True)
-        contents = _contents(order, detector.model, spec, config)
-        for name in order.precisions:
-            (part / order.file_of(name)).write_bytes(contents[name])
-        exported = _loaded(order, part, contents)
-        results = compare(detector.model, exported, config, order.images, on_images=on_images)
-        measure(exported, {name: len(content) for name, content in contents.items()}, results)
-        compared = table(results)
-        say(compared)
-        reached = results[order.compared[0]].reference_map50_95
-        if not reached >= LITTLE:
-            say(f"note: the network itself reaches mAP50-95 {reached:.3f} here; a gate on it says little then")
-        _check_gates(order, results)
-        files = {name: order.file_of(name) for name in order.precisions}
-        (part / README).write_text(readme_text(spec, files, order.images, compared), encoding="utf-8")
-        first = order.precisions[0]
-        _write_rest(part, spec, exported[first], first, config)
-        _put_in_place(part, out)
+        with replacing(out) as part:
+            results = _written(order, part, detector, spec, config, say, on_images)
+            check_place(order.out)  # it took a while
     except OSError as error:
         raise DataError(f"{order.out}: cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return Exported(path, spec, results)
+
+
+def _written(
+    order: Order,
+    part: Path,
+    detector: Detector,
+    spec: ModelSpec,
+    config: Config,
+    say: Callable[[str], None],
+    on_images: Callable[[int], None],
+) -> dict[str, Comparison]:
+    """Writes everything to a folder that nobody knows yet, and compares it with the network."""
+    contents = _contents(order, detector.model, spec, config)
+    for name in order.precisions:
+        (part / order.file_of(name)).write_bytes(contents[name])
+    exported = _loaded(order, part, contents)
+    results = compare(detector.model, exported, config, order.images, on_images=on_images)
+    measure(exported, {name: len(content) for name, content in contents.items()}, results)
+    compared = table(results)
+    say(compared)
+    reached = results[order.compared[0]].reference_map50_95
+    if not reached >= LITTLE:
+        say(f"note: the network itself reaches mAP50-95 {reached:.3f} here; a gate on it says little then")
+    _check_gates(order, results)
+    files = {name: order.file_of(name) for name in order.precisions}
+    (part / README).write_text(readme_text(spec, files, order.images, compared), encoding="utf-8")
+    first = order.precisions[0]
+    _write_rest(part, spec, exported[first], first, config)
+    return results
 
 
 def spec_of(order: Order, detector: Detector, training: dict[str, object]) -> ModelSpec:
@@ -169,27 +179,14 @@ def _training_of(path: Path, state: dict[str, object], config: Config) -> dict[s
     return {"generator": file_stem(config.generator.name), "checkpoint": path.name, **figures}
 
 
-def _check_place(out: Path) -> None:
-    """Raises `ConfigError` if the folder holds anything but an earlier export, or cannot be replaced."""
-    if out.resolve() in (Path.cwd(), *Path.cwd().parents):
-        raise ConfigError(f"--out {out}: expected a folder of its own, found the one that the command runs in")
-    if not out.exists():
-        return
-    ours = {MODEL, SPEC, VECTORS, README, *(f"model-{name}.onnx" for name in PRECISIONS)}
-    if not out.is_dir():
-        raise ConfigError(f"--out {out}: expected a folder, found a file")
-    other = sorted(one.name for one in out.iterdir() if one.name not in ours)
-    if other:
-        raise ConfigError(
-            f"--out {out}: expected a new folder, or that of an earlier export, found {other[0]} in it; give another"
-        )
-
-
 def _contents(order: Order, model: Yolo, spec: ModelSpec, config: Config) -> dict[str, bytes]:
     """The file of each precision that is compared."""
-    contents = {precision: to_onnx(model, spec, half=precision == "fp16") for precision in order.compared}
+    version = order.ir_version
+    contents = {
+        precision: to_onnx(model, spec, half=precision == "fp16", ir_version=version) for precision in order.compared
+    }
     if "int8" in contents:
-        contents["int8"] = to_int8(contents["int8"], spec, _letterboxed(config, spec))
+        contents["int8"] = to_int8(contents["int8"], spec, _letterboxed(config, spec), version)
     return contents
 
 
@@ -223,7 +220,7 @@ def _check_gates(order: Order, results: dict[str, Comparison]) -> None:
 
 
 def _write_rest(part: Path, spec: ModelSpec, detector: OnnxDetector, precision: str, config: Config) -> None:
-    (part / SPEC).write_text(spec.to_json(), encoding="ascii")
+    (part / SPEC).write_text(sealed_text(spec.to_json()), encoding="ascii")
     pictures = [
         image
         for batch in fresh_batches(config, (spec.width, spec.height), VECTOR_IMAGES, stream="vectors")
@@ -231,18 +228,3 @@ def _write_rest(part: Path, spec: ModelSpec, detector: OnnxDetector, precision: 
     ]
     tolerances = {**DEFAULT_TOLERANCES, "logits": _VECTOR_LOGITS[precision]}
     write_vectors(part / VECTORS, spec.to_dict(), detector.run, pictures, tolerances=tolerances)
-
-
-def _put_in_place(part: Path, out: Path) -> None:
-    """Gives the folder its name; what had it is moved away first, as no system replaces a folder that is not empty."""
-    old = out.with_name(f".{out.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if out.exists():
-        out.rename(old)
-    try:
-        part.rename(out)
-    except OSError:
-        if old.exists():
-            old.rename(out)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -19,11 +20,12 @@ from yolo_proc.annotations.formats import FORMATS
 from yolo_proc.annotations.layout import Listed
 from yolo_proc.annotations.records import Annotation, Item
 from yolo_proc.datasets.scenefiles import encode_picture
-from yolo_proc.datasets.setwriter import FileSet, has_files, write_error, write_whole
-from yolo_proc.errors import DataError
+from yolo_proc.datasets.setwriter import FileSet, has_files, loss_lines, write_error, write_whole
+from yolo_proc.errors import DataError, one_line
 from yolo_proc.exporting.sources import Frame, Source
 from yolo_proc.files import create
-from yolo_proc.nms import Detections
+from yolo_proc.nms import DecodeConfig, Detections
+from yolo_proc.output import shown
 from yolo_proc.pictures import orientation_of, picture_bytes
 from yolo_proc.preview import class_colour
 from yolo_proc.typefaces import find_face
@@ -41,11 +43,43 @@ class Writer(Protocol):
     def close(self) -> None:
         """After the last one."""
 
+    def notes(self) -> list[str]:
+        """What it has left out or changed, lines for the user."""
+
+
+class Cuts:
+    """How many pictures had more than the limits let through: what is left out must not look like nothing."""
+
+    def __init__(self, limits: DecodeConfig) -> None:
+        self._limits = limits
+        self._cut = 0
+        self._uncompared = 0
+
+    def count(self, found: Detections) -> Detections:
+        """Looks at a picture's detections, and gives them back."""
+        self._cut += found.cut
+        self._uncompared += found.uncompared > 0
+        return found
+
+    def notes(self) -> list[str]:
+        """A line for each limit that was met."""
+        lines = []
+        if self._cut:
+            most = f"{self._limits.max_detections:,} objects"
+            lines.append(f"pictures with more than {most}: {self._cut:,}; the rest is left out (--max-detections)")
+        if self._uncompared:
+            most = f"{self._limits.max_candidates:,} candidates"
+            lines.append(
+                f"pictures with more than {most}: {self._uncompared:,}; the least confident are not looked at "
+                "(--confidence)"
+            )
+        return lines
+
 
 def detections_to_dict(frame: Frame, found: Detections, classes: Sequence[str]) -> dict[str, Any]:
     """What JSON says of a frame: boxes in thousandths of its pixels."""
     assert frame.rgb is not None, "only a frame that was read has detections"
-    entry: dict[str, Any] = {"file": frame.source.name}
+    entry: dict[str, Any] = {"file": shown(frame.source.name)}
     if frame.number is not None:
         entry["frame"] = frame.number
     entry["width"], entry["height"] = frame.rgb.shape[1], frame.rgb.shape[0]
@@ -77,11 +111,15 @@ class JsonWriter:
 
     def add_error(self, frame: Frame) -> None:
         """Prints what cannot be read."""
-        self._print({"file": frame.source.name, "error": frame.error})
+        self._print({"file": shown(frame.source.name), "error": shown(frame.error)})
 
     def close(self) -> None:
         """Ends the array."""
         print("[]" if self._before == "[\n" else "\n]", file=self._out)
+
+    def notes(self) -> list[str]:
+        """None: it has everything."""
+        return []
 
     def _print(self, entry: dict[str, Any]) -> None:
         print(self._before + json.dumps(entry, allow_nan=False), end="", file=self._out, flush=True)
@@ -97,13 +135,18 @@ class TextWriter:
 
     def add(self, frame: Frame, found: Detections) -> None:
         """Prints it."""
-        where = frame.source.name if frame.number is None else f"{frame.source.name} frame {frame.number}"
+        name = one_line(frame.source.name)
+        where = name if frame.number is None else f"{name} frame {frame.number}"
         pairs = zip(found.class_ids.tolist(), found.confidence.tolist(), strict=True)
         words = ", ".join(f"{self._classes[class_id]} {confidence:.2f}" for class_id, confidence in pairs)
         print(f"{where}: {words or 'nothing'}", file=self._out, flush=True)
 
     def close(self) -> None:
         """Nothing is left to do."""
+
+    def notes(self) -> list[str]:
+        """None: it has everything."""
+        return []
 
 
 # ------------------------------------------------------------------------------------------------ annotated
@@ -140,6 +183,7 @@ class _Names:
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
+        self.numbered = 0
 
     def of(self, stem: str) -> str:
         """The stem, with a number behind it if it was given out before."""
@@ -147,6 +191,7 @@ class _Names:
         while name.casefold() in self._taken:
             name, number = f"{stem}_{number}", number + 1
         self._taken.add(name.casefold())
+        self.numbered += number > 2
         return name
 
 
@@ -158,6 +203,7 @@ class AnnotatedWriter:
         self._classes = classes
         self._names = _Names()
         self._video: _Video | None = None
+        self._resized = 0
         if root.exists() and not root.is_dir():
             raise DataError(f"{root}: expected a folder to write to, found a file")
 
@@ -182,12 +228,18 @@ class AnnotatedWriter:
             self._video.close()
             self._video = None
 
+    def notes(self) -> list[str]:
+        """Results that got another name, frames that got another size."""
+        named, sized = self._names.numbered, self._resized
+        lines = [f"results with a number behind their name, because another has it: {named:,}"] if named else []
+        return lines + ([f"frames of another size than the first, drawn in its size: {sized:,}"] if sized else [])
+
     def _add_to_video(self, frame: Frame, picture: NDArray[np.uint8]) -> None:
         if self._video is None or self._video.source is not frame.source:
             self.close()
             path = self.root / f"{self._names.of(frame.source.stem)}.mp4"
             self._video = _Video(path, frame.source, frame.fps, (picture.shape[1], picture.shape[0]))
-        self._video.add(picture)
+        self._resized += self._video.add(picture)
 
 
 class _Video:
@@ -202,6 +254,8 @@ class _Video:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise write_error(path, error) from error
+        if shown(str(path)) != str(path):
+            raise DataError(f"{path}: cannot be written: OpenCV takes only names in UTF-8; give another --out")
         try:
             os.close(create(self._part))  # OpenCV would write through a link
         except OSError as error:
@@ -210,11 +264,13 @@ class _Video:
         if not self._writer.isOpened():
             raise DataError(f"{path}: cannot be written as a video of {size[0]} x {size[1]}")
 
-    def add(self, picture: NDArray[np.uint8]) -> None:
-        """One more frame; a camera may change its size in between."""
-        if (picture.shape[1], picture.shape[0]) != self._size:
+    def add(self, picture: NDArray[np.uint8]) -> bool:
+        """One more frame; whether it had another size, as a camera's may."""
+        other = (picture.shape[1], picture.shape[0]) != self._size
+        if other:
             picture = np.asarray(cv2.resize(picture, self._size), dtype=np.uint8)
         self._writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        return other
 
     def close(self) -> None:
         """Gives the file its name."""
@@ -242,6 +298,9 @@ class SetWriter:
         self._files = FileSet(root, make(self._classes, ("train",)))
         self._listed: list[Listed] = []
         self._names = _Names()
+        self._renamed: list[str] = []
+        self._lost: Counter[str] = Counter()
+        self._beside = 0
 
     def add(self, frame: Frame, found: Detections) -> None:
         """Writes a picture with its labels.
@@ -254,10 +313,13 @@ class SetWriter:
         stem = re.sub(r"[^\w-]+", "_", frame.source.stem) or "picture"  # no format minds these
         if frame.number is not None:
             stem = f"{stem}_{frame.number:06d}"
-        annotation = Annotation(
-            f"{self._names.of(stem)}{suffix}", frame.rgb.shape[1], frame.rgb.shape[0], tuple(items_of(found))
-        )
-        self._files.put([("train", annotation, content)])
+        name, items = f"{self._names.of(stem)}{suffix}", tuple(items_of(found))
+        own = Path(frame.source.name).name
+        if frame.number is None and name != own:
+            self._renamed.append(f"{one_line(own)} as {name}")
+        self._beside += len(found) - len(items)
+        annotation = Annotation(name, frame.rgb.shape[1], frame.rgb.shape[0], items)
+        self._lost += self._files.put([("train", annotation, content)])
         self._listed += self._files.layout.listed([annotation])
 
     def close(self) -> None:
@@ -272,6 +334,15 @@ class SetWriter:
             "complete": True,
         }
         write_whole(self.root / SET_FILE, about_bytes(about))
+
+    def notes(self) -> list[str]:
+        """Pictures of another name, objects without a label, and what the format cannot say."""
+        lines = loss_lines(self._format, self._lost)
+        if self._renamed:
+            lines.append(f"pictures with another name in {self.root}: {len(self._renamed):,} ({self._renamed[0]}, ...)")
+        if self._beside:
+            lines.append(f"objects wholly beside their picture, left out: {self._beside:,}")
+        return lines
 
 
 def items_of(found: Detections) -> list[Item]:

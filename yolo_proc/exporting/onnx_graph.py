@@ -21,23 +21,29 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from yolo_proc.codec import SIZE_LOGIT_HIGH, SIZE_LOGIT_LOW
-from yolo_proc.exporting.spec import METADATA_KEY, ModelSpec
+from yolo_proc.exporting.digest import METADATA_KEY, sealed, sealed_text
+from yolo_proc.exporting.spec import ModelSpec
 from yolo_proc.model import ConvNormAct, DenseOutput, OriginalBody, Residual, SmallBody, Yolo
 
-# What ONNX Runtime's released Java library reads, and all runtimes of the last years.
-OPSET = 20
+# By the version of the file's form (IR), the set of operators. The graph means the same in all of them. Older forms
+# get the oldest set that has everything (before, a split took no sizes): ONNX Runtime 1.15 takes IR 9 but has no opset
+# 19, and 1.14 crashes on opset 15 in float16.
+OPSETS = {7: 13, 8: 13, 9: 13, 10: 20}
+# What ONNX Runtime's released Java library reads, and all runtimes since 1.18.
 IR_VERSION = 10
+OPSET = OPSETS[IR_VERSION]
 OUTPUT_NODES = "output."  # the prefix of the nodes that always compute in float32
 INPUT_NODES = "input."
 
 
-def to_onnx(model: Yolo, spec: ModelSpec, *, half: bool = False) -> bytes:
+def to_onnx(model: Yolo, spec: ModelSpec, *, half: bool = False, ir_version: int = IR_VERSION) -> bytes:
     """The network as the content of an ONNX file, batch normalisation folded into the convolutions.
 
     Args:
         model: in evaluation mode.
         spec: of the input and the output; goes into the file's metadata.
         half: weights and body in float16; the output layer computes in float32 all the same.
+        ir_version: of the file, of `OPSETS`; older runtimes read only older ones.
     """
     assert not model.training, "normalisation is folded as it is in evaluation mode"
     assert spec.codec.grids == model.codec.grids, "the spec is of another network"
@@ -45,17 +51,20 @@ def to_onnx(model: Yolo, spec: ModelSpec, *, half: bool = False) -> bytes:
     maps = _body(graph, _normalised(graph, model, spec), model)
     logits = _output(graph, maps, model)
     graph.add("Identity" if not spec.activated else "Concat", _fields(graph, logits, spec), spec.output_name)
-    return finished(graph.model(spec), spec)
+    return finished(graph.model(spec, ir_version), spec, ir_version)
 
 
-def finished(model: onnx.ModelProto, spec: ModelSpec) -> bytes:
+def finished(model: onnx.ModelProto, spec: ModelSpec, ir_version: int = IR_VERSION) -> bytes:
     """The file's content: checked, our metadata in it, and nothing else that is not the network.
+
+    Args:
+        ir_version: of `OPSETS`.
 
     Raises:
         AssertionError: a graph that no released runtime takes.
     """
     model.producer_name, model.producer_version = "yolo_proc", ""
-    model.ir_version = min(model.ir_version, IR_VERSION)
+    model.ir_version = min(model.ir_version, ir_version)
     model.doc_string = model.graph.doc_string = ""
     del model.metadata_props[:], model.graph.metadata_props[:], model.graph.value_info[:]
     for node in model.graph.node:
@@ -64,12 +73,11 @@ def finished(model: onnx.ModelProto, spec: ModelSpec) -> bytes:
     for tensor in model.graph.initializer:
         tensor.doc_string = ""
         assert tensor.data_location == TensorProto.DEFAULT, f"{tensor.name} lies in another file"
-    model.metadata_props.add(key=METADATA_KEY, value=spec.to_json())
-    assert {one.domain: one.version for one in model.opset_import} == {"": OPSET}, model.opset_import
+    model.metadata_props.add(key=METADATA_KEY, value=sealed_text(spec.to_json()))
+    assert {one.domain: one.version for one in model.opset_import} == {"": OPSETS[ir_version]}, model.opset_import
     assert not any(node.op_type == "BatchNormalization" for node in model.graph.node)
     onnx.checker.check_model(model, full_check=True)
-    content: bytes = model.SerializeToString(deterministic=True)
-    return content
+    return sealed(model.SerializeToString(deterministic=True))
 
 
 class _Graph:
@@ -108,7 +116,7 @@ class _Graph:
             return self.weight(values, name)
         return self.add("Cast", self.weight(values, f"{name}.half"), name, to=TensorProto.FLOAT)
 
-    def model(self, spec: ModelSpec) -> onnx.ModelProto:
+    def model(self, spec: ModelSpec, ir_version: int) -> onnx.ModelProto:
         """The whole graph."""
         value_type = TensorProto.UINT8 if spec.value_type == "uint8" else TensorProto.FLOAT
         graph = helper.make_graph(
@@ -118,7 +126,8 @@ class _Graph:
             [helper.make_tensor_value_info(spec.output_name, TensorProto.FLOAT, ["batch", *spec.output_shape])],
             self.weights,
         )
-        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+        operators = [helper.make_opsetid("", OPSETS[ir_version])]
+        return helper.make_model(graph, opset_imports=operators, ir_version=ir_version)
 
 
 def _normalised(graph: _Graph, model: Yolo, spec: ModelSpec) -> str:

@@ -16,16 +16,19 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from yolo_proc.exporting.onnx_graph import INPUT_NODES, OUTPUT_NODES, finished
+from yolo_proc.exporting.onnx_graph import INPUT_NODES, IR_VERSION, OUTPUT_NODES, finished
 from yolo_proc.exporting.session import as_input
 from yolo_proc.exporting.spec import ModelSpec
 
 
-def to_int8(content: bytes, spec: ModelSpec, pictures: Iterable[NDArray[np.uint8]]) -> bytes:
+def to_int8(
+    content: bytes, spec: ModelSpec, pictures: Iterable[NDArray[np.uint8]], ir_version: int = IR_VERSION
+) -> bytes:
     """A float32 model in int8: static, with the ranges that its values have on some pictures (QDQ).
 
     Args:
         content: of the float32 file that `to_onnx` made.
+        ir_version: of that file.
         pictures: batches (B, H, W, 3) uint8 RGB of the network's size; a few hundred pictures in all.
     """
     # It takes seconds to import, and most exports do without.
@@ -63,7 +66,7 @@ def to_int8(content: bytes, spec: ModelSpec, pictures: Iterable[NDArray[np.uint8
     used = {node.domain for node in made.graph.node}
     for one in [one for one in made.opset_import if one.domain not in used]:
         made.opset_import.remove(one)
-    return finished(made, spec)
+    return finished(made, spec, ir_version)
 
 
 @contextmanager

@@ -14,17 +14,21 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime_state
 
 from yolo_proc.errors import ConfigError, DataError
-from yolo_proc.exporting.spec import METADATA_KEY, ModelError, ModelSpec
+from yolo_proc.exporting.digest import CHANGED, check_content, is_sealed
+from yolo_proc.exporting.onnx_file import read_metadata
+from yolo_proc.exporting.spec import ModelError, ModelSpec
 from yolo_proc.files import GIB, UnreadableFileError, read_bytes, read_start
 from yolo_proc.letterbox import Letterbox
 from yolo_proc.nms import DecodeConfig, Detections
 
 # The runtime's errors have no base of their own.
-RUNTIME_ERRORS = tuple(
+RUNTIME_ERRORS: tuple[type[Exception], ...] = tuple(
     kind
     for kind in vars(runtime_state).values()
     if isinstance(kind, type) and issubclass(kind, Exception) and kind.__module__ == runtime_state.__name__
 )
+# Of a model; ValueError: the message itself is no UTF-8.
+_REFUSALS: tuple[type[Exception], ...] = (*RUNTIME_ERRORS, ValueError)
 _QUIET = 4  # only what is fatal; the runtime's warnings are not for our users
 _TYPES = {"uint8": "tensor(uint8)", "float32": "tensor(float)"}
 MAX_BYTES = 2 * GIB  # no protobuf has more
@@ -61,14 +65,8 @@ class OnnxDetector:
         """
         self.where = where
         settings = settings or Settings()
+        self.spec = _checked_spec(content, where)
         self.session = _session(content, where, settings)
-        try:
-            text = self.session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-        except UnicodeDecodeError:
-            text = "(not text)"
-        if text is None:
-            raise ModelError(f"{where}: expected metadata of the key {METADATA_KEY}, found none; {_EXPORTED}")
-        self.spec = ModelSpec.from_json(text, f"{where}: metadata")
         self.classes = self.spec.classes
         _check_graph(self.session, self.spec, where)
 
@@ -206,9 +204,17 @@ def as_input(images: NDArray[np.uint8], spec: ModelSpec) -> NDArray[Any]:
     return np.ascontiguousarray(values)
 
 
+def _checked_spec(content: bytes, where: str) -> ModelSpec:
+    """What the content says of itself, after its digest: of a damaged file the runtime sees nothing."""
+    has_digest = check_content(content, where)
+    text = read_metadata(content, where)
+    spec = ModelSpec.from_json(text, f"{where}: metadata")
+    if is_sealed(text) and not has_digest:
+        raise ModelError(f"{where}: expected the file's sha256 at its end, as its metadata says, found none: {CHANGED}")
+    return spec
+
+
 def _session(content: bytes, where: str, settings: Settings) -> onnxruntime.InferenceSession:
-    if not content:
-        raise ModelError(f"{where}: expected an ONNX file, found an empty one; export the model again")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _QUIET
     options.intra_op_num_threads = settings.threads
@@ -217,8 +223,12 @@ def _session(content: bytes, where: str, settings: Settings) -> onnxruntime.Infe
         here = ", ".join(onnxruntime.get_available_providers())
         raise ConfigError(f"provider {missing[0]}: this ONNX Runtime does not have it, it has {here}")
     try:
-        return onnxruntime.InferenceSession(content, options, providers=list(settings.providers))
-    except RUNTIME_ERRORS as error:
+        # Where there is nothing to fall back to, the runtime's own second try only prints.
+        fallback = int(len(settings.providers) > 1)
+        return onnxruntime.InferenceSession(
+            content, options, providers=list(settings.providers), enable_fallback=fallback
+        )
+    except _REFUSALS as error:
         raise ModelError(
             f"{where}: expected an ONNX file that is whole, found what ONNX Runtime refuses ({_one_line(error)}); "
             f"{_EXPORTED}"
@@ -231,8 +241,11 @@ def _check_graph(session: onnxruntime.InferenceSession, spec: ModelSpec, where: 
     Raises:
         ModelError: they differ.
     """
-    inputs = {one.name: one for one in session.get_inputs()}
-    outputs = {one.name: one for one in session.get_outputs()}
+    try:
+        inputs = {one.name: one for one in session.get_inputs()}
+        outputs = {one.name: one for one in session.get_outputs()}
+    except UnicodeDecodeError:
+        raise ModelError(f"{where}: expected names in UTF-8, found something else; {_EXPORTED}") from None
     expected = {
         ("input", spec.input_name): (inputs, _TYPES[spec.value_type], spec.input_shape),
         ("output", spec.output_name): (outputs, "tensor(float)", spec.output_shape),

@@ -14,6 +14,7 @@ from yolo_proc.annotations.records import AnnotationError
 from yolo_proc.bit_depth import BitDepth
 from yolo_proc.errors import DataError
 from yolo_proc.files import UnreadableFileError, check_regular
+from yolo_proc.output import shown
 from yolo_proc.pictures import OTHER_SUFFIXES, SUFFIXES, read_picture, unread_pictures
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".ts"})
@@ -119,7 +120,7 @@ def count_frames(sources: Sequence[Source], limit: int | None = None) -> int | N
     """How many frames there will be, by what the videos say of themselves; None where a camera has no end."""
     total = 0
     for source in sources:
-        if source.kind == "picture":
+        if source.kind == "picture" or _bad_name(source):
             total += 1
             continue
         if source.kind == "camera":
@@ -158,6 +159,9 @@ def frames_of(
         except AnnotationError as error:
             yield Frame(source, None, error=str(error))
         return
+    if _bad_name(source):
+        yield Frame(source, None, error=_bad_name(source))
+        return
     try:
         capture = _opened(source)
     except UnreadableFileError as error:
@@ -179,6 +183,18 @@ def frames_of(
         capture.release()
 
 
+def missing_frames(source: Source, read: int, limit: int | None = None) -> str:
+    """A line for a video that ended well before its header says; empty for any other source."""
+    if source.kind != "video" or read < 2 or _bad_name(source) or (limit is not None and read >= limit):
+        return ""
+    capture = _opened(source)
+    promised = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    capture.release()
+    if promised - read < max(2, promised // 50):  # some headers only estimate
+        return ""
+    return f"{source.name}: {read:,} frames could be read of the {promised:,} that its header promises"
+
+
 def _nothing_in(source: Source) -> str:
     if source.kind == "video":
         return f"{source.name}: expected a video that OpenCV can read, found no frame in it"
@@ -186,6 +202,13 @@ def _nothing_in(source: Source) -> str:
         f"camera {source.camera}: expected one that gives pictures, found none; is it there, in use by another "
         "program, or not yours to read?"
     )
+
+
+def _bad_name(source: Source) -> str:
+    """Why OpenCV must not get a video's name; empty where it may: a name that is no UTF-8 ends the process."""
+    if shown(source.name) == source.name:
+        return ""
+    return f"{source.name}: expected a video's name in UTF-8, found another, which OpenCV cannot take; rename the file"
 
 
 def _opened(source: Source) -> cv2.VideoCapture:

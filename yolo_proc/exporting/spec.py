@@ -11,23 +11,26 @@ from functools import cached_property
 from typing import Any, Literal, TypeVar, cast
 
 from yolo_proc.codec import Grid, LabelCodec
-from yolo_proc.errors import ConfigError, DataError
+from yolo_proc.errors import ConfigError
+from yolo_proc.exporting.digest import METADATA_KEY, ModelError, check_text
 from yolo_proc.letterbox import PAD
 from yolo_proc.nms import DecodeConfig
 
+__all__ = ["METADATA_KEY", "VERSION", "ModelError", "ModelSpec"]
+
 VERSION = 1
-METADATA_KEY = "yolo_proc"
 LETTERBOX_RULE = 1
-MAX_SIDE = 1 << 20  # of a picture or an anchor: more is damage
+# Java's reader has the same limits: what is beyond them is damage, or meant to harm.
+MAX_SIDE = 1 << 20  # of a picture or an anchor
+MAX_PIXELS = 1 << 28  # of a picture
+MAX_VALUES = 1 << 28  # of the output for a picture
+MAX_COUNT = (1 << 31) - 1  # of candidates and detections
 MAX_BYTES = 16 << 20  # of the text
+MAX_DEPTH = 64  # braces and brackets inside each other
 
 Layout = Literal["nhwc", "nchw"]
 ValueType = Literal["uint8", "float32"]
 T = TypeVar("T")
-
-
-class ModelError(DataError):
-    """An exported model that cannot be used: not ours, damaged, or of another version."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class ModelSpec:
 
     Raises:
         ConfigError: grids or classes that no codec has.
-        ModelError: grids of another size than the pictures.
+        ModelError: grids of another size than the pictures; names that no console should get.
     """
 
     classes: tuple[str, ...]
@@ -66,6 +69,15 @@ class ModelSpec:
     training: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for number, name in enumerate(self.classes):
+            _check_name(name, f"classes[{number}]")
+        _check_name(self.input_name, "input: name")
+        _check_name(self.output_name, "output: name")
+        if self.width * self.height > MAX_PIXELS:
+            raise ModelError(f"input: expected at most {MAX_PIXELS} pixels, found {self.width} x {self.height}")
+        values = self.codec.slots * self.codec.fields
+        if values > MAX_VALUES:
+            raise ModelError(f"grids: expected at most {MAX_VALUES} values for a picture, found {values}")
         if self.codec.frame != (self.width, self.height):
             covered = "{} x {}".format(*self.codec.frame)
             raise ModelError(f"grids: expected to cover {self.width} x {self.height} pixels, found {covered}")
@@ -123,13 +135,16 @@ class ModelSpec:
         """
         if len(text) > MAX_BYTES:
             raise ModelError(f"{where}: expected at most {MAX_BYTES} characters, found {len(text)}")
+        check_text(text, where)
         try:
-            values = json.loads(text)
+            values = json.loads(text, parse_constant=_finite, parse_float=_finite, parse_int=_whole)
         except (ValueError, RecursionError) as error:
             found = "brackets nested too deep" if isinstance(error, RecursionError) else str(error)[:120]
             raise ModelError(
                 f"{where}: expected JSON, found something else ({found}); export the model again"
             ) from None
+        if _depth(values) > MAX_DEPTH:
+            raise ModelError(f"{where}: expected at most {MAX_DEPTH} braces and brackets inside each other, found more")
         return cls.from_dict(values, where)
 
     @classmethod
@@ -143,7 +158,8 @@ class ModelSpec:
         version = top.take("version", int)
         if version != VERSION:
             raise ModelError(
-                f"{where}: version: expected {VERSION}, found {version}; use the release of yolo_proc that wrote it"
+                f"{where}: version: expected {VERSION}, found {_shown(version)}; use the release of yolo_proc that "
+                "wrote it"
             )
         given, output, letterbox = (top.inside(name) for name in ("input", "output", "letterbox"))
         letterbox.one_of("rule", (LETTERBOX_RULE,))
@@ -177,7 +193,9 @@ def _grid_of(values: "_Reader") -> Grid:
     for number, pair in enumerate(values.take("anchors", list)):
         sides = _Reader({"anchor": pair}, f"{values.where}.anchors[{number}]").each("anchor", float)
         if len(sides) != 2 or not all(0 < side <= MAX_SIDE for side in sides):
-            raise ModelError(f"{values.where}.anchors[{number}]: expected [width, height] in pixels, found {pair!r}")
+            raise ModelError(
+                f"{values.where}.anchors[{number}]: expected [width, height] in pixels, found {_shown(pair)}"
+            )
         anchors.append((sides[0], sides[1]))
     return Grid(values.side("stride"), values.side("columns"), values.side("rows"), tuple(anchors))
 
@@ -197,8 +215,8 @@ def _defaults_of(values: "_Reader") -> DecodeConfig:
         confidence=values.take("confidence", float, usual.confidence),
         max_iou=values.take("max_iou", float, usual.max_iou),
         nms=values.take("nms", str, usual.nms),
-        max_candidates=values.take("max_candidates", int, usual.max_candidates),
-        max_detections=values.take("max_detections", int, usual.max_detections),
+        max_candidates=values.within("max_candidates", MAX_COUNT, usual.max_candidates),
+        max_detections=values.within("max_detections", MAX_COUNT, usual.max_detections),
     )
 
 
@@ -232,12 +250,16 @@ class _Reader:
             for number, value in enumerate(self.take(name, list))
         )
 
+    def within(self, name: str, high: int, usual: Any = _ABSENT) -> int:
+        """A whole number from 1 on."""
+        value = self.take(name, int, usual)
+        if not 0 < value <= high:
+            raise ModelError(f"{self.where}: {name}: expected a number from 1 to {high}, found {_shown(value)}")
+        return value
+
     def side(self, name: str) -> int:
         """A length in pixels, or a number of cells."""
-        value = self.take(name, int)
-        if not 0 < value <= MAX_SIDE:
-            raise ModelError(f"{self.where}: {name}: expected a number from 1 to {MAX_SIDE}, found {value}")
-        return value
+        return self.within(name, MAX_SIDE)
 
     def one_of(self, name: str, allowed: Sequence[Any]) -> Any:
         """A value of which only some are known."""
@@ -271,6 +293,50 @@ def _checked(value: Any, kind: type[T], where: str) -> T:
         raise ModelError(f"{where}: expected {words}, found {_shown(value)}") from None
 
 
+def _check_name(name: str, where: str) -> None:
+    """Refuses what would break a line in two, or give orders to a console: Java's reader refuses the same.
+
+    These are the control characters, the line separators, what turns the direction of writing, and halves of pairs.
+    """
+    for sign in name:
+        code = ord(sign)
+        if code < 0x20 or 0x7F <= code < 0xA0 or 0x2028 <= code <= 0x202E or 0x2066 <= code <= 0x2069 or _is_half(code):
+            raise ModelError(f"{where}: expected text that fits a line, found U+{code:04X} in {_shown(name)}")
+    if not name:
+        raise ModelError(f"{where}: expected a name, found an empty text")
+
+
+def _is_half(code: int) -> bool:
+    return 0xD800 <= code <= 0xDFFF  # a surrogate: no character
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"{digits[:40]} is no number of 64 bits")
+    return number
+
+
+def _whole(digits: str) -> int:
+    _finite(digits)
+    return int(digits)
+
+
+def _depth(values: Any) -> int:
+    """How many lists and objects lie inside each other at most, as far as it matters."""
+    level, depth = [values], 0
+    while depth <= MAX_DEPTH:
+        outer = [one for one in level if isinstance(one, dict | list)]
+        if not outer:
+            break
+        level = [inner for one in outer for inner in (one.values() if isinstance(one, dict) else one)]
+        depth += 1
+    return depth
+
+
 def _shown(value: Any, longest: int = 80) -> str:
-    text = json.dumps(value, ensure_ascii=True)
+    try:
+        text = json.dumps(value, ensure_ascii=True)
+    except ValueError:  # more digits than Python writes
+        return "a number of thousands of digits"
     return text if len(text) <= longest else text[:longest] + "..."

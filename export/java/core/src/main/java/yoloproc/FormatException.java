@@ -31,7 +31,7 @@ public final class FormatException extends IOException {
 
     /**
      * One word, for counting: {@code "syntax"}, {@code "value"}, {@code "class"}, {@code "version"},
-     * {@code "missing-image"}, {@code "bomb"} or {@code "picture"}.
+     * {@code "missing-image"}, {@code "bomb"}, {@code "picture"} or {@code "damaged"} (another digest).
      */
     public String reason() {
         return reason;

@@ -1,6 +1,7 @@
 package yoloproc;
 
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 
 /** An object of a JSON text with its place there: values of the types meant, or a line that says what is wrong. */
@@ -54,6 +55,23 @@ final class JsonFields {
             return text;
         }
         throw wrong(key, "a text", shown(values.get(key)), "value");
+    }
+
+    /** A name that a console may get, and that fits a line: Python's reader refuses the same. */
+    String name(String key, String text) throws FormatException {
+        if (text.isEmpty()) {
+            throw wrong(key, "a name", "an empty text", "value");
+        }
+        for (int i = 0; i < text.length();) {
+            int code = text.codePointAt(i);
+            boolean half = code >= 0xD800 && code <= 0xDFFF;
+            if (code < 0x20 || (code >= 0x7F && code < 0xA0) || (code >= 0x2028 && code <= 0x202E)
+                    || (code >= 0x2066 && code <= 0x2069) || half) {
+                throw wrong(key, "text that fits a line", String.format(Locale.ROOT, "U+%04X in it", code), "value");
+            }
+            i += Character.charCount(code);
+        }
+        return text;
     }
 
     boolean flag(String key) throws FormatException {

@@ -448,6 +448,22 @@ public final class LabelCodec {
         return decode(logits, 0, confidence, 1000, false);
     }
 
+    /**
+     * How many slots have enough confidence: what {@link #decode} leaves out is what is beyond its candidates.
+     *
+     * @param outputs    slots x (5 + C) from {@code offset} on
+     * @param confidence 0 to 1
+     * @param activated  whether they are predictions and not raw logits
+     */
+    public int count(float[] outputs, int offset, double confidence, boolean activated) {
+        double least = activated ? confidence : logitOf(confidence);
+        int count = 0;
+        for (int slot = 0; slot < slots; slot++) {
+            count += outputs[offset + slot * fields() + J] >= least ? 1 : 0;
+        }
+        return count;
+    }
+
     /** The slots with a J of at least {@code least}, by descending J, then ascending; at most {@code most}. */
     private int[] order(float[] outputs, int offset, double least, int most) {
         long[] keys = new long[16];

@@ -24,7 +24,11 @@ public record ModelSpec(List<String> classes, Input input, Output output, List<G
     /** The version of the JSON that is read here. */
     public static final int VERSION = 1;
 
-    private static final int MAX_SIDE = 1 << 20; // of a picture, or cells: more is damage
+    // Python's reader has the same limits: what is beyond them is damage, or meant to harm.
+    private static final int MAX_SIDE = 1 << 20; // of a picture, an anchor, or cells
+    private static final int MAX_PIXELS = 1 << 28; // of a picture
+    private static final int MAX_VALUES = 1 << 28; // of the output for a picture
+    static final int MAX_BYTES = 16 << 20; // of the text
 
     /** Where the JSON stands in the metadata of {@code model.onnx}. */
     public static final String METADATA_KEY = "yolo_proc";
@@ -157,9 +161,14 @@ public record ModelSpec(List<String> classes, Input input, Output output, List<G
      *
      * @param json  the text
      * @param where what it is, for messages: a file's name
-     * @throws FormatException not JSON, another version, a key that is missing or has a value out of range
+     * @throws FormatException not JSON, another version, a key that is missing or has a value out of range, or a text
+     *                         that its digest does not belong to
      */
     public static ModelSpec read(String json, String where) throws FormatException {
+        if (json.length() > MAX_BYTES) {
+            throw new FormatException(where, "", "at most " + MAX_BYTES + " characters", json.length() + "", "value");
+        }
+        Digest.checkText(json, where);
         JsonFields root = JsonFields.of(Json.read(json, where), where);
         int version = root.whole("version", 1, Integer.MAX_VALUE);
         if (version != VERSION) {
@@ -172,11 +181,15 @@ public record ModelSpec(List<String> classes, Input input, Output output, List<G
         Input input = input(root.object("input"));
         JsonFields output = root.object("output");
         ModelSpec spec = new ModelSpec(classes(root), input,
-                new Output(output.text("name"), output.flag("activated")), grids(root, input),
+                new Output(output.name("name", output.text("name")), output.flag("activated")), grids(root, input),
                 root.has("defaults") ? defaults(root.object("defaults")) : Defaults.USUAL,
                 root.has("training") ? root.object("training").values() : Map.of());
         try {
-            spec.codec();
+            LabelCodec codec = spec.codec();
+            if ((long) codec.slots() * codec.fields() > MAX_VALUES) {
+                throw root.wrong("grids", "at most " + MAX_VALUES + " values for a picture",
+                        (long) codec.slots() * codec.fields() + "", "value");
+            }
         } catch (IllegalArgumentException | ArithmeticException error) {
             throw root.wrong("grids", "grids that fit each other", error.getMessage(), "value");
         }
@@ -189,7 +202,7 @@ public record ModelSpec(List<String> classes, Input input, Output output, List<G
             if (!(name instanceof String text)) {
                 throw root.wrong("classes", "a list of names", String.valueOf(name), "value");
             }
-            classes.add(text);
+            classes.add(root.name("classes[" + classes.size() + "]", text));
         }
         if (classes.isEmpty()) {
             throw root.wrong("classes", "at least one name", "none", "value");
@@ -210,9 +223,13 @@ public record ModelSpec(List<String> classes, Input input, Output output, List<G
         if (bytes && (low.doubleValue() != 0 || high.doubleValue() != 255)) {
             throw fields.wrong("range", "[0, 255] of uint8", range.toString(), "value");
         }
-        return new Input(fields.text("name"), layout.equals("nhwc") ? Layout.NHWC : Layout.NCHW,
-                bytes ? Type.UINT8 : Type.FLOAT32, low.doubleValue(), high.doubleValue(),
-                fields.whole("width", 1, MAX_SIDE), fields.whole("height", 1, MAX_SIDE));
+        int width = fields.whole("width", 1, MAX_SIDE);
+        int height = fields.whole("height", 1, MAX_SIDE);
+        if ((long) width * height > MAX_PIXELS) {
+            throw fields.wrong("", "at most " + MAX_PIXELS + " pixels", width + " x " + height, "value");
+        }
+        return new Input(fields.name("name", fields.text("name")), layout.equals("nhwc") ? Layout.NHWC : Layout.NCHW,
+                bytes ? Type.UINT8 : Type.FLOAT32, low.doubleValue(), high.doubleValue(), width, height);
     }
 
     private static List<Grid> grids(JsonFields root, Input input) throws FormatException {
@@ -224,6 +241,9 @@ public record ModelSpec(List<String> classes, Input input, Output output, List<G
                 if (!(anchor instanceof List<?> sides) || sides.size() != 2
                         || !(sides.get(0) instanceof Number width) || !(sides.get(1) instanceof Number height)) {
                     throw fields.wrong("anchors", "a list of [width, height]", String.valueOf(anchor), "value");
+                }
+                if (width.doubleValue() > MAX_SIDE || height.doubleValue() > MAX_SIDE) {
+                    throw fields.wrong("anchors", "sides of at most " + MAX_SIDE + " pixels", anchor.toString(), "value");
                 }
                 anchors.add(new Grid.Anchor(width.doubleValue(), height.doubleValue()));
             }

@@ -76,6 +76,20 @@ class ModelSpecTest {
         "0.65; 65; defaults.confidence; expected a number, 0 to 1, found '65'",
         "\"agnostic\"; \"none\"; defaults.nms; expected class or agnostic, found 'none'",
         "\"max_detections\":300; \"max_detections\":0; defaults.max_detections; found '0'",
+        "\"max_candidates\":1000; \"max_candidates\":1e18; defaults.max_candidates; found '1000000000000000000'",
+        "0.65; NaN; line 7, column 27; a value, found 'NaN",
+        "500; [Infinity]; line 8, column 24; a value, found 'Infinity",
+        "\"A\",; \"a\\nb\",; classes[0]; expected text that fits a line, found U+000A in it",
+        "\"A\",; \"\\u001b[2J\",; classes[0]; found U+001B in it",
+        "\"A\",; \"\\u009b2J\",; classes[0]; found U+009B in it",
+        "\"A\",; \"\\u2028\",; classes[0]; found U+2028 in it",
+        "\"A\",; \"\\u202e\",; classes[0]; found U+202E in it",
+        "\"A\",; \"\\ud800\",; classes[0]; found U+D800 in it",
+        "\"A\",; \"\",; classes[0]; expected a name, found an empty text",
+        "\"images\",\"layout\"; \"a\\r\",\"layout\"; input.name; expected text that fits a line, found U+000D",
+        "\"logits\"; \"\\u0000\"; output.name; expected text that fits a line, found U+0000",
+        "\"width\":256; \"width\":1e6; grids[0]; a grid over 1000000 x 128",
+        "[61.5,30]; [61.5,1e7]; grids[0].anchors; sides of at most 1048576 pixels",
         "\"training\":; training; line 8, column 2; a key in",
     })
     void saysWhatIsWrong(String from, String to, String place, String told) {
@@ -87,6 +101,27 @@ class ModelSpecTest {
         assertTrue(error.getMessage().contains(told), error.getMessage());
         assertEquals(place.equals("version") && to.endsWith("2") ? "version" : place.startsWith("line") ? "syntax"
                 : "value", error.reason());
+    }
+
+    @Test
+    void whatNoMemoryHolds() {
+        String[] told = {"input: expected at most 268435456 pixels, found 1048576 x 1048576",
+            "grids: expected at most 268435456 values for a picture, found 536870912"};
+        String large = JSON.replace("\"width\":256", "\"width\":1048576").replace("\"height\":128", "\"height\":1048576");
+        String many = JSON.replace("\"width\":256", "\"width\":8192").replace("\"height\":128", "\"height\":4096")
+                .replace("\"stride\":16,\"columns\":16,\"rows\":8", "\"stride\":1,\"columns\":8192,\"rows\":4096");
+        assertTrue(assertThrows(FormatException.class, () -> ModelSpec.read(large, "m")).getMessage().contains(told[0]));
+        assertTrue(assertThrows(FormatException.class, () -> ModelSpec.read(many, "m")).getMessage().contains(told[1]));
+        assertThrows(FormatException.class, () -> ModelSpec.read(" ".repeat(1 << 25), "m"));
+        String deep = JSON.replace("{\"images\":500}", "{\"a\":" + "[".repeat(5000) + "]".repeat(5000) + "}");
+        assertThrows(FormatException.class, () -> ModelSpec.read(deep, "m"));
+        for (String number : new String[] {"1e400", "-1e400", "1".repeat(310)}) {
+            String json = JSON.replace("0.65", number);
+            String said = assertThrows(FormatException.class, () -> ModelSpec.read(json, "m")).getMessage();
+            assertTrue(said.startsWith("m: line 7, column 27: expected a number of 64 bits, found '"), said);
+        }
+        String digits = JSON.replace("500", "1".repeat(401));
+        assertThrows(FormatException.class, () -> ModelSpec.read(digits, "m"));
     }
 
     @Test

@@ -10,6 +10,7 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Objects;
+import java.util.concurrent.atomic.LongAdder;
 import java.util.function.Supplier;
 
 /**
@@ -30,6 +31,8 @@ public final class Detector implements AutoCloseable {
     private final Network network;
     private final ModelSpec.Defaults limits;
     private final Usage usage = new Usage();
+    private final LongAdder cutDetections = new LongAdder();
+    private final LongAdder cutCandidates = new LongAdder();
 
     private Detector(byte[] model, String where, Options options) throws FormatException {
         Objects.requireNonNull(options, "options: expected some, found null; Options.DEFAULT leaves all to the model");
@@ -109,6 +112,21 @@ public final class Detector implements AutoCloseable {
     /** What decides about its boxes: the options, and the model's own values where they say nothing. */
     public ModelSpec.Defaults limits() {
         return limits;
+    }
+
+    /**
+     * How many pictures had more than the limits let through, since the model was loaded: what is left out must not look
+     * like nothing.
+     *
+     * @param detections with more than {@code maxDetections} boxes; the rest was left out
+     * @param candidates with more than {@code maxCandidates} slots; the least confident were not looked at
+     */
+    public record Cuts(long detections, long candidates) {
+    }
+
+    /** How many pictures had more than the limits let through. */
+    public Cuts cuts() {
+        return new Cuts(cutDetections.sum(), cutCandidates.sum());
     }
 
     // ---- detecting
@@ -255,8 +273,17 @@ public final class Detector implements AutoCloseable {
         } catch (IllegalArgumentException error) { // the limits were checked: NaN
             throw new InferenceException(network.where + ": " + error.getMessage(), error);
         }
+        if (found.size() == limits.maxCandidates() && codec.count(buffers.outputs, number * codec.slots() * codec.fields(),
+                limits.confidence(), network.spec.output().activated()) > found.size()) {
+            cutCandidates.increment();
+        }
+        int most = limits.maxDetections() == Integer.MAX_VALUE ? Integer.MAX_VALUE : limits.maxDetections() + 1;
         int[] kept = NonMaxSuppression.kept(found.boxesXyxy(), limits.agnostic() ? null : found.classIds(),
-                limits.maxIou(), limits.maxDetections());
+                limits.maxIou(), most); // one more: is it cut?
+        if (kept.length > limits.maxDetections()) {
+            cutDetections.increment();
+            kept = Arrays.copyOf(kept, limits.maxDetections());
+        }
         found = found.pick(kept).clipped(codec.width(), codec.height());
         double[] xyxy = box.boxesToPicture(found.boxesXyxy());
         Detection[] detections = new Detection[found.size()];

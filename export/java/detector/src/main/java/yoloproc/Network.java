@@ -52,13 +52,13 @@ final class Network implements AutoCloseable {
         if (content.length == 0) {
             throw new FormatException(where, "", "an ONNX model", "an empty file; export the model again", "syntax");
         }
+        spec = OnnxFile.read(content, where); // before the runtime sees a byte
+        codec = spec.codec();
         environment = OrtEnvironment.getEnvironment();
         settings = settings(options);
         OrtSession opened = null;
         try {
             opened = open(content);
-            spec = ModelSpec.read(description(opened), where + ": metadata");
-            codec = spec.codec();
             batches = check(opened);
         } catch (OrtException error) {
             close(opened);
@@ -103,15 +103,6 @@ final class Network implements AutoCloseable {
                 "what ONNX Runtime refuses (" + oneLine(error) + "); " + EXPORTED, "syntax");
         told.initCause(error);
         return told;
-    }
-
-    private String description(OrtSession opened) throws OrtException, FormatException {
-        String text = opened.getMetadata().getCustomMetadata().get(ModelSpec.METADATA_KEY);
-        if (text == null) {
-            throw new FormatException(where, "", "metadata of the key " + ModelSpec.METADATA_KEY, "none; " + EXPORTED,
-                    "value");
-        }
-        return text;
     }
 
     /** Compares the graph with what its metadata says; whether it takes any number of pictures. */

@@ -1,4 +1,4 @@
-"""Writes the small models of the tests beside this file: `python make_models.py`. Needs onnx and numpy.
+"""Writes the small models of the tests beside this file: `python make_models.py`. Needs onnx, numpy and yolo_proc.
 
 Every one looks at pictures of 32 x 32, in four cells of 16. A cell's mean colour decides: red gives class `red`, blue
 gives class `blue`, grey and black give nothing, so that swapped colours or axes show. A box is as large as its cell.
@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
+from yolo_proc.exporting.digest import sealed, sealed_text
 
 HERE = Path(__file__).resolve().parent
 SIDE, STRIDE, FIELDS = 32, 16, 7
@@ -59,6 +61,7 @@ def write(
     activated: bool = False,
     broken: bool = False,
     batch: str | int = "N",
+    digests: bool = False,
 ) -> None:
     """One model; `broken` gives NaN where the picture is not black."""
     nodes, values = [], "images"
@@ -111,9 +114,11 @@ def write(
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     if said is not None:
-        helper.set_model_props(model, {"yolo_proc": json.dumps(said, separators=(",", ":"))})
+        text = json.dumps(said, separators=(",", ":"))
+        helper.set_model_props(model, {"yolo_proc": sealed_text(text) if digests else text})
     onnx.checker.check_model(model)
-    (HERE / f"{name}.onnx").write_bytes(model.SerializeToString(deterministic=True))
+    content = model.SerializeToString(deterministic=True)
+    (HERE / f"{name}.onnx").write_bytes(sealed(content) if digests else content)
 
 
 def main() -> None:
@@ -121,10 +126,12 @@ def main() -> None:
     plain = spec()
     planes = {**plain["input"], "layout": "nchw", "type": "float32", "range": [0, 1]}
     write("cells", plain)
+    write("sealed", plain, digests=True)
     write("planes", spec(input=planes), layout="nchw", scale=1)
     write("activated", spec(output={"name": "logits", "activated": True}), activated=True)
     write("one_picture", plain, batch=1)
     write("agnostic", spec(defaults={**plain["defaults"], "confidence": 0.99999, "nms": "agnostic"}))
+    write("few", spec(defaults={**plain["defaults"], "max_candidates": 1}))
     write("nan", plain, broken=True)
     write("no_metadata", None)
     write("version_2", spec(version=2))

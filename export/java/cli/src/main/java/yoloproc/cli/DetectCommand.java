@@ -13,7 +13,9 @@ import java.util.Set;
 import yoloproc.BitDepth;
 import yoloproc.Detection;
 import yoloproc.Detector;
+import yoloproc.InferenceException;
 import yoloproc.Json;
+import yoloproc.ModelSpec;
 import yoloproc.Options;
 import yoloproc.Pictures;
 import yoloproc.RgbImage;
@@ -55,7 +57,11 @@ final class DetectCommand {
         try (Detector detector = Detector.load(Arguments.path("", arguments.values().get(0)), options)) {
             for (Path picture : pictures.files()) {
                 command.detect(detector, picture);
+                if (out.checkError()) { // nobody reads on, or the device is full: Main says which
+                    break;
+                }
             }
+            command.tellCuts(detector);
         }
         if (command.json) {
             out.println(command.shown == 0 ? "[]" : "\n]");
@@ -98,7 +104,7 @@ final class DetectCommand {
             }
             read++;
             tell(file, picture, found);
-        } catch (IOException | Mistake error) {
+        } catch (IOException | Mistake | InferenceException error) { // NaN may come for one picture alone
             String line = Main.oneLine(error);
             err.println("yolo-proc: " + line);
             if (json) {
@@ -107,9 +113,26 @@ final class DetectCommand {
         }
     }
 
+    /** What was left out or changed: a line each, none where there is nothing. */
+    private void tellCuts(Detector detector) {
+        Detector.Cuts cuts = detector.cuts();
+        ModelSpec.Defaults limits = detector.limits();
+        if (cuts.detections() > 0) {
+            err.println("pictures with more than " + limits.maxDetections() + " objects: " + cuts.detections()
+                    + "; the rest is left out (--max-detections)");
+        }
+        if (cuts.candidates() > 0) {
+            err.println("pictures with more than " + limits.maxCandidates() + " candidates: " + cuts.candidates()
+                    + "; the least confident are not looked at (--confidence)");
+        }
+        if (project != null) {
+            project.notes().forEach(err::println);
+        }
+    }
+
     private void tell(Path file, RgbImage picture, List<Detection> found) {
         if (!json) {
-            out.println(file + ": " + (found.isEmpty() ? "nothing" : found.size()) + " found");
+            out.println(Names.onALine(file) + ": " + (found.isEmpty() ? "nothing" : found.size()) + " found");
             found.forEach(one -> out.println("  " + one));
             return;
         }
@@ -137,7 +160,7 @@ final class DetectCommand {
     /** One line of the JSON array, at once: of a long run what is done is seen. */
     private void element(Map<String, Object> fields, Path file) {
         Map<String, Object> all = new LinkedHashMap<>();
-        all.put("file", file.toString());
+        all.put("file", Names.shown(file));
         all.putAll(fields);
         out.print((shown++ == 0 ? "[\n" : ",\n") + Json.write(all));
     }

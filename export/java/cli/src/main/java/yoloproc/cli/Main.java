@@ -48,12 +48,22 @@ public final class Main {
     /** Runs one command and exits. */
     public static void main(String[] words) {
         // The console's own encoding would make question marks of class names.
-        PrintStream out = new PrintStream(new FileOutputStream(FileDescriptor.out), false, StandardCharsets.UTF_8);
+        Output output = new Output(new FileOutputStream(FileDescriptor.out));
+        PrintStream out = new PrintStream(output, false, StandardCharsets.UTF_8);
         PrintStream err = new PrintStream(new FileOutputStream(FileDescriptor.err), true, StandardCharsets.UTF_8);
         System.setProperty("java.awt.headless", "true");
         int code = run(Arrays.asList(words), out, err);
         out.flush();
-        System.exit(code);
+        System.exit(finish(output, code, err));
+    }
+
+    /** The exit code, another one if the output could not be written; then with a line, or in silence for a closed pipe. */
+    static int finish(Output output, int code, PrintStream err) {
+        if (output.problem() != null) {
+            err.println("yolo-proc: " + output.problem());
+            return MISTAKE;
+        }
+        return output.isClosedPipe() ? Output.CLOSED_PIPE : code;
     }
 
     /** Runs one command; the exit code. */

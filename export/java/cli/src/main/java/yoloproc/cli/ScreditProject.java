@@ -4,6 +4,7 @@ import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
@@ -19,12 +20,27 @@ import yoloproc.Scredit;
 final class ScreditProject {
 
     private final Path folder;
+    private int renamed;
+    private int beside;
 
     ScreditProject(Path folder) throws Mistake {
         if (Files.exists(folder) && !Files.isDirectory(folder)) {
             throw new Mistake("--scredit " + folder + ": expected a folder, found a file");
         }
         this.folder = folder;
+    }
+
+    /** What was left out or changed, lines for the user. */
+    List<String> notes() {
+        List<String> lines = new ArrayList<>();
+        if (renamed > 0) {
+            lines.add("pictures with another name in " + folder + ": " + renamed + " (as PNG: the editor would not see "
+                    + "them as they are seen here)");
+        }
+        if (beside > 0) {
+            lines.add("objects wholly beside their picture, left out: " + beside);
+        }
+        return lines;
     }
 
     /** Writes the script of a picture, and the picture unless it is there. A script that is there stays. */
@@ -49,7 +65,10 @@ final class ScreditProject {
         } else if (!plain || !Arrays.equals(Files.readAllBytes(target), stored)) {
             throw new Mistake(target + ": expected no picture of this name yet, found another one");
         }
-        Files.write(script, Scredit.write(found, picture.width(), picture.height()));
+        List<Detection> inside = found.stream().filter(one -> one.x0() < one.x1() && one.y0() < one.y1()).toList();
+        Files.write(script, Scredit.write(inside, picture.width(), picture.height()));
+        beside += found.size() - inside.size();
+        renamed += plain ? 0 : 1;
     }
 
     /** Whether the editor sees the file as it was seen here: it opens few kinds, and knows nothing of EXIF. */

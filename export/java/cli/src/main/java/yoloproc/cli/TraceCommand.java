@@ -19,6 +19,7 @@ import java.util.Set;
 import yoloproc.BitDepth;
 import yoloproc.Detection;
 import yoloproc.Detector;
+import yoloproc.InferenceException;
 import yoloproc.Json;
 import yoloproc.LabelCodec;
 import yoloproc.Letterbox;
@@ -60,6 +61,9 @@ final class TraceCommand {
         try (Detector detector = Detector.load(Arguments.path("", arguments.values().get(0)), options)) {
             for (Path file : pictures.files()) {
                 command.trace(detector, file);
+                if (out.checkError()) { // nobody reads on, or the device is full: Main says which
+                    break;
+                }
             }
         }
         out.println("\n]");
@@ -69,11 +73,11 @@ final class TraceCommand {
 
     private void trace(Detector detector, Path file) {
         Map<String, Object> fields = new LinkedHashMap<>();
-        fields.put("file", file.toString());
+        fields.put("file", Names.shown(file));
         try {
             stages(detector, file, Pictures.read(file, depth), fields);
             read++;
-        } catch (IOException | Mistake error) {
+        } catch (IOException | Mistake | InferenceException error) {
             String line = Main.oneLine(error);
             err.println("yolo-proc: " + line);
             fields.put("error", line);
@@ -101,13 +105,13 @@ final class TraceCommand {
 
     /** What an application gets, with the slots that the stages by themselves choose. */
     private static List<Object> detections(Detector detector, RgbImage picture, float[] values) {
+        List<Detection> found = detector.detect(picture); // first: it tells of NaN
         LabelCodec codec = detector.spec().codec();
         ModelSpec.Defaults limits = detector.limits();
         LabelCodec.Candidates all = codec.decode(values, 0, limits.confidence(), limits.maxCandidates(),
                 detector.spec().output().activated());
         int[] kept = NonMaxSuppression.kept(all.boxesXyxy(), limits.agnostic() ? null : all.classIds(),
                 limits.maxIou(), limits.maxDetections());
-        List<Detection> found = detector.detect(picture);
         if (found.size() != kept.length) {
             throw new IllegalStateException("the stages apart keep " + kept.length + " boxes, the detector "
                     + found.size());

@@ -6,7 +6,10 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.awt.image.BufferedImage;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.OutputStream;
+import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -74,6 +77,77 @@ class DetectCommandTest {
                 Map.of("file", black.toString(), "width", 64, "height", 64, "detections", List.of()))), "expected");
         assertEquals(expected, Json.read(ran.out(), "found"));
         assertEquals("yolo-proc: " + error, ran.err().strip());
+    }
+
+    @Test
+    void whatTheLimitsLeaveOutIsCounted() throws IOException {
+        Path both = Files.write(folder.resolve("both.png"), DrawnPictures.png(twoColours()));
+        CommandLine ran = CommandLine.run("detect", MODEL, red, both, both, "--max-detections", "1");
+        assertEquals("pictures with more than 1 objects: 2; the rest is left out (--max-detections)",
+                ran.err().strip());
+        assertEquals("", CommandLine.run("detect", MODEL, red, both, "--max-detections", "2").err());
+        Path few = MODEL.resolveSibling("few.onnx");
+        assertEquals("pictures with more than 1 candidates: 1; the least confident are not looked at (--confidence)",
+                CommandLine.run("detect", few, red, both).err().strip());
+    }
+
+    /** 64 x 64: the right upper quarter red, the left lower one blue. */
+    private static RgbImage twoColours() {
+        byte[] rgb = new byte[64 * 64 * 3];
+        for (int at = 0; at < 64 * 64; at++) {
+            int x = at % 64;
+            int y = at / 64;
+            rgb[at * 3] = (byte) (x >= 32 && y < 32 ? 255 : 0);
+            rgb[at * 3 + 2] = (byte) (x < 32 && y >= 32 ? 255 : 0);
+        }
+        return new RgbImage(64, 64, rgb);
+    }
+
+    @Test
+    void aNetworkThatGivesNaNEndsNoArray() throws IOException {
+        Path nan = MODEL.resolveSibling("nan.onnx");
+        for (String command : new String[] {"detect", "trace"}) {
+            CommandLine ran = command.equals("trace") ? CommandLine.run(command, nan, red, black)
+                    : CommandLine.run(command, nan, red, black, "--json");
+            assertEquals(2, ran.code());
+            List<?> list = (List<?>) Json.read(ran.out(), "found");
+            assertEquals(2, list.size());
+            assertTrue(((Map<?, ?>) list.get(0)).get("error").toString().contains("found NaN"), ran.out());
+            assertEquals(2, ran.err().lines().count());
+        }
+    }
+
+    @Test
+    void namesAreToldApart() {
+        assertEquals("caf\u00e9/\\udce9 \ud83d\ude00\\udcff\\udcc3",
+                Names.decoded(("caf\u00c3\u00a9/\u00e9 \u00f0\u009f\u0098\u0080\u00ff\u00c3").getBytes(StandardCharsets.ISO_8859_1)));
+        assertEquals("a/b\\x0ac\\x1b[2J\u00e9", Names.onALine(Path.of("a", "b\nc\u001b[2J\u00e9")));
+        assertEquals("a/\u00e9", Names.shown(Path.of("a", "\u00e9")).replace('\\', '/'));
+        // A name with the sign that stands for what cannot be read, as it is.
+        Path odd = Path.of("deep", "\ufffd x%41.png");
+        assertEquals("deep/\ufffd x%41.png", Names.shown(odd).replace('\\', '/'));
+        assertEquals(odd.toAbsolutePath().toString(), Names.shown(odd.toAbsolutePath()));
+    }
+
+    @Test
+    void anOutputThatFailsIsTold() {
+        for (String[] each : new String[][] {{"No space left on device", "2"}, {"Broken pipe", "141"}}) {
+            Output output = new Output(new OutputStream() {
+                @Override
+                public void write(int one) throws IOException {
+                    throw new IOException(each[0]);
+                }
+            });
+            PrintStream out = new PrintStream(output, false, StandardCharsets.UTF_8);
+            ByteArrayOutputStream err = new ByteArrayOutputStream();
+            int code = Main.run(List.of("detect", MODEL.toString(), black.toString(), red.toString()), out, System.err);
+            assertEquals(0, code);
+            assertEquals(Integer.parseInt(each[1]), Main.finish(output, code, new PrintStream(err, true)));
+            assertEquals(each[1].equals("2") ? "yolo-proc: standard output: cannot be written: " + each[0] : "",
+                    err.toString(StandardCharsets.UTF_8).strip());
+        }
+        Output fine = new Output(OutputStream.nullOutputStream());
+        assertEquals(1, Main.finish(fine, 1, System.err));
     }
 
     @Test

@@ -15,8 +15,9 @@ PACKAGE = ROOT / "yolo_proc"
 # From above to below.
 ORDER = """
     errors output files
-    locking options config config_digest rng boxes checks.finding picture_costs picture_headers bit_depth
-    annotations.records pictures letterbox scene outlines typefaces raster painter canvas generator configfile events
+    locking options config config_digest rng boxes checks.finding
+    picture_costs picture_headers native_stderr picture_reading annotations.records pictures
+    letterbox scene outlines typefaces raster painter canvas generator configfile events
     augment workers datasets.pool stream fingerprint grids nms codec contract matching cocomap
     annotations.layout annotations.polygons annotations.common annotations.foreign annotations.checked_json
     annotations.classes annotations.passed_over

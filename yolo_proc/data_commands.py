@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from yolo_proc.annotations.records import YOLO_LINES, BinaryLayout, Problems, ReadOptions, YoloLines
-from yolo_proc.bit_depth import HELP as BIT_DEPTH_HELP
-from yolo_proc.bit_depth import LEAST, MOST, BitDepth
 from yolo_proc.configfile import Given, config_from_values, config_options, read_config_file
 from yolo_proc.errors import ConfigError
 from yolo_proc.flags import FlagParser, Parsed, build_own, parse_size, read_picture_size
 from yolo_proc.options import option
+from yolo_proc.picture_reading import HELP as BIT_DEPTH_HELP
+from yolo_proc.picture_reading import LEAST, MOST, PictureReading
 from yolo_proc.set_flags import (
     BINARY,
     FORMAT_NAMES,
@@ -207,7 +207,7 @@ def convert(parser: FlagParser, argv: Sequence[str]) -> int:
             voc_from_zero=flags.voc_from_zero,
             yolo_lines=cast(YoloLines, flags.yolo_lines),
             binary=layout if flags.binary_size is not None else None,
-            depth=BitDepth(flags.bit_depth),
+            reading=PictureReading(flags.bit_depth),
         ),
         binary=layout,
     )

@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from yolo_proc.bit_depth import HELP as BIT_DEPTH_HELP
-from yolo_proc.bit_depth import LEAST, MOST, BitDepth
 from yolo_proc.commands import run_place
 from yolo_proc.config import Config
 from yolo_proc.configfile import Given, config_from_values
 from yolo_proc.errors import ConfigError, DataError, one_line
 from yolo_proc.flags import INPUT_SIZE_HELP, FlagParser, build_own, read_input_size
 from yolo_proc.options import option
+from yolo_proc.picture_reading import HELP as BIT_DEPTH_HELP
+from yolo_proc.picture_reading import LEAST, MOST, PictureReading
 
 if TYPE_CHECKING:
     import numpy as np
@@ -204,10 +204,10 @@ def predict(parser: FlagParser, argv: Sequence[str]) -> int:
     _check_out(out, [source.name for source in sources if source.kind != "camera"])
     finder = _finder(flags, config)
     writers: list[Writer] = []
-    depth = BitDepth(flags.bit_depth)
+    reading = PictureReading(flags.bit_depth)
     said = _open_writers(flags, out, finder, writers)
-    tally, interrupted = _run(sources, finder, writers, said, flags.frames, depth)
-    notes = (depth.notes(), finder.cuts.notes(), *(writer.notes() for writer in writers))
+    tally, interrupted = _run(sources, finder, writers, said, flags.frames, reading)
+    notes = (reading.notes(), finder.cuts.notes(), *(writer.notes() for writer in writers))
     for note in itertools.chain(*notes):
         print(note, file=sys.stderr)
     _print_tally(tally, out)
@@ -315,7 +315,7 @@ def _run(
     writers: "Sequence[Writer]",
     said: "JsonWriter | None",
     limit: int | None,
-    depth: BitDepth,
+    reading: PictureReading,
 ) -> tuple[dict[_Tally, int], bool]:
     """Shows every frame to the detector. An interrupt ends it like the last frame: a camera has no other end.
 
@@ -331,7 +331,7 @@ def _run(
         try:
             for source in sources:
                 before = tally["read"] + tally["skipped"]
-                for read in frames_of(source, limit=limit, depth=depth):
+                for read in frames_of(source, limit=limit, reading=reading):
                     frame, found = finder.detect(read)
                     if found is None:
                         tally["skipped"] += 1

@@ -30,8 +30,6 @@ from yolo_proc.annotations.records import (
     ReadOptions,
     YoloLines,
 )
-from yolo_proc.bit_depth import HELP as BIT_DEPTH_HELP
-from yolo_proc.bit_depth import LEAST, MOST, BitDepth
 from yolo_proc.boxes import FloatArray
 from yolo_proc.canvas import Canvas
 from yolo_proc.configfile import parse_anchors
@@ -39,6 +37,8 @@ from yolo_proc.errors import ConfigError, DataError, GeneratorError, UserError
 from yolo_proc.generator import Place, Source
 from yolo_proc.letterbox import PAD, Letterbox
 from yolo_proc.options import option
+from yolo_proc.picture_reading import HELP as BIT_DEPTH_HELP
+from yolo_proc.picture_reading import LEAST, MOST, PictureReading
 from yolo_proc.pictures import is_deep, picture_bytes, read_picture
 from yolo_proc.rng import shuffled
 
@@ -287,7 +287,7 @@ class _Picture:
             raise DataError(f"{self.title}: has changed since its folder was read; the run would be another one")
         if not isinstance(pixels, bytes):
             return pixels
-        return read_picture(pixels, depth=BitDepth(bit_depth), name=self.title)
+        return read_picture(pixels, reading=PictureReading(bit_depth), name=self.title)
 
 
 @dataclass(frozen=True)
@@ -314,7 +314,7 @@ def _read(root: Path, _folder: Path, settings: _Settings, _signature: str) -> _P
     about: Mapping[str, Any] = read_about(root) or {}
     layout = settings.binary or binary_from_about(about, root)
     pictures, omitted = [], 0
-    depth, seen = BitDepth(settings.bit_depth), 0
+    reading, seen = PictureReading(settings.bit_depth), 0
     for split, annotations in data.splits.items():
         for annotation in annotations:
             if annotation.extra.get("usage") == "omit":
@@ -328,11 +328,11 @@ def _read(root: Path, _folder: Path, settings: _Settings, _signature: str) -> _P
                 digest, content = _load(annotation, records)
                 if seen < _DEEP_SEEN and isinstance(content, bytes) and is_deep(content):
                     seen += 1
-                    read_picture(content, depth=depth, name=str(annotation.path))
+                    read_picture(content, reading=reading, name=str(annotation.path))
                 pictures.append(_Picture(annotation, digest, records))
             except AnnotationError as error:
                 problems.met(error)
-    notes = [*data.notes, *depth.notes()]
+    notes = [*data.notes, *reading.notes()]
     if problems.errors:
         reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(problems.by_reason.items()))
         notes.append(f"{root}: {len(problems.errors)} bad pictures left out ({reasons})")

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from yolo_proc.annotations.records import YOLO_LINES, BinaryLayout, Problems, ReadOptions, YoloLines
-from yolo_proc.bit_depth import HELP as BIT_DEPTH_HELP
-from yolo_proc.bit_depth import LEAST, MOST, BitDepth
 from yolo_proc.commands import run_place
 from yolo_proc.config import Config
 from yolo_proc.configfile import (
@@ -27,6 +25,8 @@ from yolo_proc.configfile import (
 from yolo_proc.errors import ConfigError
 from yolo_proc.flags import FlagParser, Parsed, build_own, parse_size
 from yolo_proc.options import option
+from yolo_proc.picture_reading import HELP as BIT_DEPTH_HELP
+from yolo_proc.picture_reading import LEAST, MOST, PictureReading
 from yolo_proc.set_flags import FORMAT_NAMES, SetParser, binary_layout, by_field, picture_progress
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ def _inspect_data_set(work: _Work, folder: Path) -> "Inspection":
         voc_from_zero=flags.voc_from_zero,
         yolo_lines=cast(YoloLines, flags.yolo_lines),
         binary=_binary_layout(flags),
-        depth=BitDepth(flags.bit_depth),
+        reading=PictureReading(flags.bit_depth),
     )
     if options.binary is None and folder.is_dir() and (flags.format or find_format(folder)) == "binary":
         options = replace(options, binary=binary_from_about(read_about(folder) or {}, folder))
@@ -190,7 +190,7 @@ def _inspect_data_set(work: _Work, folder: Path) -> "Inspection":
     problems = options.problems
     lines = [str(error) for error in problems.errors]
     statistics = _sum_up(work, found, source.classes, left_out=dict(problems.by_reason), left_out_lines=lines)
-    notes = [*work.notes, *data.notes, *options.depth.notes()]
+    notes = [*work.notes, *data.notes, *options.reading.notes()]
     if work.classes is not None and work.classes != data.classes:
         notes.append(
             f"the class names differ from the run's: {', '.join(data.classes)} here, {', '.join(work.classes)} there"

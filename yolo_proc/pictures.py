@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from PIL import BmpImagePlugin, Image, ImageFile, TiffImagePlugin, WebPImagePlugin
 
 from yolo_proc.annotations.records import AnnotationError
-from yolo_proc.bit_depth import MOST, BitDepth
 from yolo_proc.files import GIB, UnreadableFileError, open_regular, read_bytes
+from yolo_proc.native_stderr import caught
 from yolo_proc.picture_costs import MAX_PIXELS, MAX_SCANS
 from yolo_proc.picture_headers import (
     ORIENTATION,
@@ -37,6 +37,7 @@ from yolo_proc.picture_headers import (
     jpeg_segments,
     read_header,
 )
+from yolo_proc.picture_reading import MOST, PictureReading
 
 # In lower case. The second row are other names of the same kinds: browsers save `.jfif`, cameras `.mpo`.
 SUFFIXES = frozenset(
@@ -104,12 +105,16 @@ def orientation_of(data: bytes) -> int:
 
 
 def read_picture(
-    source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS, depth: BitDepth | None = None, name: str = "(bytes)"
+    source: Path | str | bytes,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    reading: PictureReading | None = None,
+    name: str = "(bytes)",
 ) -> Pixels:
     """The upright picture (H, W, 3), uint8 RGB, writable, of a file or of a file's bytes.
 
     Args:
-        depth: how 16 bits become 8; it learns what was seen.
+        reading: how 16 bits become 8; it learns what was seen.
         name: of bytes, for messages.
 
     Raises:
@@ -118,7 +123,7 @@ def read_picture(
             a sample that the bit depth does not allow ("value").
     """
     where = name if isinstance(source, bytes) else str(source)
-    depth = depth or BitDepth()
+    reading = reading or PictureReading()
     try:
         if isinstance(source, bytes):
             data = source
@@ -128,13 +133,13 @@ def read_picture(
             data = read_bytes(source, MAX_BYTES, "a picture")
         header = read_header(io.BytesIO(data), max_pixels)
         if header.format == "JPEG":
-            stored = _decode_with_opencv(_checked_jpeg(data), header)
+            stored = _decode_with_opencv(_checked_jpeg(data), header, where, reading)
         elif header.format == "PNG":
-            stored = _decode_with_opencv(_essential_png(data), header)
+            stored = _decode_with_opencv(_essential_png(data), header, where, reading)
         else:
-            stored = _decode_with_pillow(data, header, where, depth)
+            stored = _decode_with_pillow(data, header, where, reading)
         if stored.dtype == np.uint16:
-            stored = _eight_bits(stored, header.significant, where, depth)
+            stored = _eight_bits(stored, header.significant, where, reading)
         if stored.ndim == 2:
             stored = np.repeat(stored[:, :, None], 3, axis=2)
         return _upright(stored, header.orientation)
@@ -222,16 +227,20 @@ def _essential_png(data: bytes) -> bytes:
     return b"".join(parts)
 
 
-def _decode_with_opencv(data: bytes, header: Header) -> NDArray[Any]:
+def _decode_with_opencv(data: bytes, header: Header, where: str, reading: PictureReading) -> NDArray[Any]:
     """(H, W, 3) uint8, or uint16 of a PNG that has 16 bits."""
     # Colour drops alpha and repeats grey; the orientation is ours to apply.
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION | (cv2.IMREAD_ANYDEPTH if header.bits == MOST else 0)
     try:
-        found = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        with caught() as complaints:
+            found = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
         raise WrongFileError(f"a readable {header.format}", f"what OpenCV refuses: {_one_line(error.err)}") from error
     if found is None:
-        raise WrongFileError(f"a readable {header.format}", "damaged content")
+        raise WrongFileError(f"a readable {header.format}", "; ".join(["damaged content", *complaints[:1]]))
+    damage = [line for line in complaints if not line.startswith("Warning")]  # of a version's number, for example
+    if damage:
+        reading.is_damaged(where, damage[0])
     _check_size(found.shape[1], found.shape[0], header)
     for row in range(0, len(found), _ROWS):  # in place
         part = found[row : row + _ROWS]
@@ -239,7 +248,7 @@ def _decode_with_opencv(data: bytes, header: Header) -> NDArray[Any]:
     return np.asarray(found)
 
 
-def _decode_with_pillow(data: bytes, header: Header, where: str, depth: BitDepth) -> NDArray[Any]:
+def _decode_with_pillow(data: bytes, header: Header, where: str, reading: PictureReading) -> NDArray[Any]:
     """BMP, WebP and TIFF; by their plugins, as `Image.open` has limits of its own for the whole process.
 
     Returns (H, W, 3) uint8, or grey (H, W) of uint8 or uint16.
@@ -254,8 +263,9 @@ def _decode_with_pillow(data: bytes, header: Header, where: str, depth: BitDepth
     if header.format == "TIFF":
         data = _with_orientation_1(data)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of tags that we do not use; what spoils pixels is an error
+        # What spoils pixels is an error; libtiff complains of tags that we do not use, too.
+        with caught(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             image = plugins[header.format](io.BytesIO(data))
             size = image.size
             bits = 0
@@ -269,10 +279,10 @@ def _decode_with_pillow(data: bytes, header: Header, where: str, depth: BitDepth
     if pixels.dtype == np.uint16 and bits < MOST:  # the file says how many there are
         return np.asarray(pixels >> (bits - 8), dtype=np.uint8)
     if bits == MOST and pixels.dtype == np.uint8:  # Pillow gives the upper halves
-        if depth.bits not in (None, MOST):
+        if reading.bits not in (None, MOST):
             raise WrongFileError("a TIFF in grey or a PNG, where a bit depth is given", "a TIFF in RGB; convert it")
         largest = int(pixels.max(initial=0))
-        depth.saw(where, 8 + largest.bit_length())
+        reading.saw(where, 8 + largest.bit_length())
     return pixels
 
 
@@ -323,20 +333,20 @@ def _pixels_of(image: Image.Image) -> NDArray[Any]:
     raise WrongFileError("a picture in grey or RGB", f"{image.mode}; convert it to RGB")
 
 
-def _eight_bits(values: NDArray[np.uint16], significant: int, where: str, depth: BitDepth) -> Pixels:
+def _eight_bits(values: NDArray[np.uint16], significant: int, where: str, reading: PictureReading) -> Pixels:
     """Samples (H, W) or (H, W, 3) with 8 bits; `significant` are those that the file says it uses, or 0."""
     largest = int(values.max(initial=0))
-    if depth.bits is not None:
-        bits = depth.bits
+    if reading.bits is not None:
+        bits = reading.bits
         if largest >> bits:
             expected = f"samples of at most {(1 << bits) - 1:,}, as a bit depth of {bits} has them"
             raise WrongFileError(expected, f"{largest:,}", "value")
     elif _are_unscaled(values, largest, significant):
         bits = significant
-        depth.is_sure(where, bits)
+        reading.is_sure(where, bits)
     else:
         bits = MOST
-        depth.saw(where, largest.bit_length())
+        reading.saw(where, largest.bit_length())
     found = np.empty(values.shape, np.uint8)
     for row in range(0, len(values), _ROWS):
         found[row : row + _ROWS] = values[row : row + _ROWS] >> (bits - 8)

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from yolo_proc.bit_depth import BitDepth
 from yolo_proc.errors import DataError
 from yolo_proc.picture_costs import MAX_PIXELS
+from yolo_proc.picture_reading import PictureReading
 
 Kind = Literal["rectangle", "mask", "point", "polygon", "text"]
 Box = tuple[float, float, float, float]
@@ -201,7 +201,7 @@ class ReadOptions:
         yolo_lines: what the lines of YOLO label files are, where their number of fields leaves it open.
         binary: of a binary set.
         max_pixels: a picture that claims more is refused by its header.
-        depth: how 16 bits become 8, where pixels are read.
+        reading: how pictures are read where pixels are needed; it learns what was seen.
     """
 
     classes: tuple[str, ...] | None = None
@@ -212,7 +212,7 @@ class ReadOptions:
     yolo_lines: YoloLines = "auto"
     binary: BinaryLayout | None = None
     max_pixels: int = MAX_PIXELS
-    depth: BitDepth = field(default_factory=BitDepth)
+    reading: PictureReading = field(default_factory=PictureReading)
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,7 @@ def convert(work: Conversion, *, on_pictures: Callable[[int, int], None] = lambd
         write_whole(work.out / SET_FILE, about_bytes(written))
     before = Counts.of(data)
     after = None if work.images == "none" else _read_back(work, before, lost)
-    notes = (*data.notes, *_changes(work, data), *work.options.depth.notes())
+    notes = (*data.notes, *_changes(work, data), *work.options.reading.notes())
     return Converted(data, before, after, lost, notes, work.options.problems)
 
 
@@ -200,7 +200,7 @@ def _write(
     for split, part in data.splits.items():
         written: list[Annotation] = []
         for annotation in part:
-            picture = Picture(data.root, split, annotation, layout, options.depth)
+            picture = Picture(data.root, split, annotation, layout, options.reading)
             try:
                 lost += target.put(split, len(written), annotation, picture)
                 written.append(annotation)

@@ -12,10 +12,10 @@ from yolo_proc.annotations import binary
 from yolo_proc.annotations.formats import FORMATS
 from yolo_proc.annotations.layout import Layout, Listed
 from yolo_proc.annotations.records import SPLITS, Annotation, AnnotationError, BinaryLayout, DataSet
-from yolo_proc.bit_depth import BitDepth
 from yolo_proc.datasets.scenefiles import encode_picture
 from yolo_proc.datasets.setwriter import BinarySet, FileSet
 from yolo_proc.errors import ConfigError, DataError
+from yolo_proc.picture_reading import PictureReading
 from yolo_proc.pictures import picture_bytes, read_picture
 
 TOGETHER = 1000  # pictures whose outlines become text at once
@@ -44,12 +44,12 @@ class Picture:
     split: str
     annotation: Annotation
     layout: BinaryLayout | None
-    depth: BitDepth
+    reading: PictureReading
 
     def pixels(self) -> Any:
         """(H, W, 3) uint8 RGB, upright."""
         if self.annotation.path is not None:
-            return read_picture(self.annotation.path, depth=self.depth)
+            return read_picture(self.annotation.path, reading=self.reading)
         assert self.layout is not None, "only a binary set has pictures without files"
         assert self.annotation.record is not None, "and they have numbers"
         folder = binary.record_folder(self.root, self.split)

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo_proc.annotations.records import AnnotationError
-from yolo_proc.bit_depth import BitDepth
 from yolo_proc.errors import DataError
 from yolo_proc.files import UnreadableFileError, check_regular
 from yolo_proc.output import shown
+from yolo_proc.picture_reading import PictureReading
 from yolo_proc.pictures import OTHER_SUFFIXES, SUFFIXES, read_picture, unread_pictures
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".ts"})
@@ -144,18 +144,18 @@ def frames_of(
     *,
     limit: int | None = None,
     stop: Callable[[], bool] = lambda: False,
-    depth: BitDepth | None = None,
+    reading: PictureReading | None = None,
 ) -> Iterator[Frame]:
     """The frames of a source; one with an `error` for what cannot be read.
 
     Args:
-        depth: how 16 bits of a picture become 8.
+        reading: how pictures are read; it learns what was seen.
         limit: how many of a video or camera.
         stop: asked before each frame of a video or camera.
     """
     if source.kind == "picture":
         try:
-            yield Frame(source, read_picture(source.name, depth=depth))
+            yield Frame(source, read_picture(source.name, reading=reading))
         except AnnotationError as error:
             yield Frame(source, None, error=str(error))
         return

@@ -97,7 +97,7 @@ class DataSetSource:
 
     def _pixels(self, split: str, one: Annotation) -> Image:
         if one.path is not None:
-            pixels = read_picture(one.path, max_pixels=self._options.max_pixels, depth=self._options.depth)
+            pixels = read_picture(one.path, max_pixels=self._options.max_pixels, reading=self._options.reading)
         else:
             assert one.record is not None, one.name
             assert self._options.binary is not None, one.name

@@ -20,11 +20,11 @@ _USUAL = (8, 10, 12, 14)
 
 
 @dataclass
-class BitDepth:
-    """How samples of 16 bits become 8, and what was seen of them.
+class PictureReading:
+    """How pictures are read, and what was seen of them.
 
     Attributes:
-        bits: that the samples use, as the user says; None: all, or what is sure.
+        bits: that samples of 16 bits use, as the user says; None: all, or what is sure.
     """
 
     bits: int | None = None
@@ -33,6 +33,8 @@ class BitDepth:
     _first_few: str = field(default="", init=False)
     _most: int = field(default=0, init=False)
     _sure: dict[int, list[str]] = field(default_factory=dict, init=False)
+    _damaged: int = field(default=0, init=False)
+    _first_damage: str = field(default="", init=False)
 
     def saw(self, name: str, used: int) -> None:
         """Counts a picture of 16 bits whose largest sample has `used` bits."""
@@ -45,6 +47,11 @@ class BitDepth:
     def is_sure(self, name: str, bits: int) -> None:
         """Counts a picture of which it is sure that its samples have so many bits."""
         self._sure.setdefault(bits, []).append(name)
+
+    def is_damaged(self, name: str, words: str) -> None:
+        """Counts a picture whose decoder complained, and decoded on."""
+        self._damaged += 1
+        self._first_damage = self._first_damage or f"{name}: {words}"
 
     def notes(self, option: str = "--bit-depth") -> Iterator[str]:
         """Lines for the user on what was seen; `option` is how `bits` are given."""
@@ -59,4 +66,9 @@ class BitDepth:
                 f"{self._few:,} of {self._deep:,} pictures of 16 bits a sample use {self._most} of them or fewer "
                 f"(first: {self._first_few}) and are read dark; if their camera has {usual} bits, say so: {option} "
                 f"{usual}"
+            )
+        if self._damaged:
+            yield (
+                f"{self._damaged:,} pictures are damaged inside, so that parts of them may be wrong (first: "
+                f"{self._first_damage})"
             )

@@ -13,10 +13,10 @@ from picture_files import chunk, png_by_hand, saved
 from PIL import Image
 
 from yolo_proc.annotations.records import AnnotationError, ReadOptions
-from yolo_proc.bit_depth import BitDepth
 from yolo_proc.cli import main
 from yolo_proc.exporting.sources import Source, frames_of
 from yolo_proc.folder import Folder
+from yolo_proc.picture_reading import PictureReading
 from yolo_proc.pictures import is_deep, read_picture
 
 RNG = np.random.default_rng(3)
@@ -43,8 +43,8 @@ def grey_of(picture: np.ndarray) -> np.ndarray:
 
 
 def read(data: bytes, bits: int | None = None) -> tuple[np.ndarray, list[str]]:
-    depth = BitDepth(bits)
-    return grey_of(read_picture(data, depth=depth, name="a.png")), list(depth.notes())
+    reading = PictureReading(bits)
+    return grey_of(read_picture(data, reading=reading, name="a.png")), list(reading.notes())
 
 
 @pytest.mark.parametrize("bits", [10, 12, 14])
@@ -78,7 +78,7 @@ def test_more_bits_than_the_user_says_are_refused() -> None:
     colour = np.repeat(samples(10)[:, :, None], 3, axis=2)
     colour[3, 4, 1] = 1024
     with pytest.raises(AnnotationError, match="found 1,024"):
-        read_picture(png_16(colour, colour=2), depth=BitDepth(10))
+        read_picture(png_16(colour, colour=2), reading=PictureReading(10))
 
 
 def test_pictures_of_8_bits_do_not_mind() -> None:
@@ -95,11 +95,11 @@ def test_what_a_png_says_and_shows_is_done(bits: int, colour: int) -> None:
     values = RNG.integers(0, 1 << bits, (30, 40, channels), dtype=np.uint16)
     if colour in (4, 6):
         values[:, :, -1] = 65535  # alpha has no say
-    depth = BitDepth()
-    found = read_picture(png_16(values, bits, colour), depth=depth, name="b.png")
+    reading = PictureReading()
+    found = read_picture(png_16(values, bits, colour), reading=reading, name="b.png")
     expected = (values[:, :, : 3 if channels > 2 else 1] >> (bits - 8)).astype(np.uint8)
     assert np.array_equal(found, np.broadcast_to(expected, found.shape))
-    assert list(depth.notes()) == [
+    assert list(reading.notes()) == [
         f"1 pictures of 16 bits a sample say and show that they use {bits}: read so (first: b.png)"
     ]
 
@@ -173,20 +173,20 @@ def test_tiffs_of_16_bits() -> None:
     assert np.array_equal(read(data, 12)[0], values >> 4)
     colour = np.stack([samples(12), samples(12), samples(12)], axis=2)
     data = cv2.imencode(".tiff", colour)[1].tobytes()
-    depth = BitDepth()
-    assert np.array_equal(read_picture(data, depth=depth), colour[:, :, ::-1] >> 8)
-    assert "use 12 of them or fewer" in next(depth.notes())
+    reading = PictureReading()
+    assert np.array_equal(read_picture(data, reading=reading), colour[:, :, ::-1] >> 8)
+    assert "use 12 of them or fewer" in next(reading.notes())
     with pytest.raises(AnnotationError, match="a TIFF in grey or a PNG, where a bit depth is given, found"):
-        read_picture(data, depth=BitDepth(12))
+        read_picture(data, reading=PictureReading(12))
 
 
 def test_notes_count_over_a_set() -> None:
-    depth = BitDepth()
-    assert list(depth.notes()) == []
+    reading = PictureReading()
+    assert list(reading.notes()) == []
     for number, bits in enumerate((16, 10, 11, 16, 15)):
-        read_picture(png_16(samples(bits)), depth=depth, name=f"{number}.png")
-    read_picture(png_16(np.zeros((4, 4), np.uint16)), depth=depth, name="black.png")
-    assert list(depth.notes("--depth")) == [
+        read_picture(png_16(samples(bits)), reading=reading, name=f"{number}.png")
+    read_picture(png_16(np.zeros((4, 4), np.uint16)), reading=reading, name="black.png")
+    assert list(reading.notes("--depth")) == [
         "3 of 6 pictures of 16 bits a sample use 11 of them or fewer (first: 1.png) and are read dark; if their camera "
         "has 12 bits, say so: --depth 12"
     ]
@@ -263,13 +263,13 @@ def test_a_folder_tells_it_and_takes_it(camera: Path) -> None:
 def test_predict_takes_it(camera: Path) -> None:
     name = str(camera / "images/train/0.png")
     for bits, most in ((None, 7), (12, 113)):
-        depth = BitDepth(bits)
-        frame = next(frames_of(Source("picture", name), depth=depth))
+        reading = PictureReading(bits)
+        frame = next(frames_of(Source("picture", name), reading=reading))
         assert frame.rgb is not None
         assert frame.rgb.max() == most
-        assert len(list(depth.notes())) == (bits is None)
+        assert len(list(reading.notes())) == (bits is None)
 
 
 def test_options_carry_it() -> None:
     """Each reading has a count of its own."""
-    assert ReadOptions().depth is not ReadOptions().depth
+    assert ReadOptions().reading is not ReadOptions().reading

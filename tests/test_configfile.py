@@ -36,7 +36,7 @@ OPTIONS = config_options()
 def numbers(declared: Declared, kind: type) -> st.SearchStrategy[Any]:
     low, high = declared.option.low, declared.option.high
     if kind is int:
-        return st.integers(None if low is None else int(low), None if high is None else int(high))
+        return st.integers(-(2**63) + 1 if low is None else int(low), 2**63 - 1 if high is None else int(high))
     return st.floats(low, high, allow_nan=False, allow_infinity=False)
 
 
@@ -84,7 +84,7 @@ def test_values_and_back(config: Config) -> None:
 def test_toml_and_back(tmp_path: Path, config: Config) -> None:
     path = tmp_path / "config.toml"
     path.write_text(config_to_toml(config), encoding="utf-8")
-    assert read_config(path) == config
+    assert config_from_values(read_config_file(path), trust=True) == config
 
 
 @given(configs)
@@ -180,7 +180,7 @@ def test_parameters_of_the_generator_are_typed_and_written(tmp_path: Path, cards
     assert config.generator.parameters == {"max_cards": 7}
     path = write(tmp_path, config_to_toml(config))
     assert "max-cards = 7" in path.read_text()
-    assert read_config(path) == config
+    assert config_from_values(read_config_file(path), trust=True) == config
 
 
 @pytest.mark.parametrize(
@@ -338,15 +338,20 @@ def test_several_changes_give_a_line_each() -> None:
 
 def test_a_resumed_configuration_keeps_what_is_not_given(cards: str) -> None:
     old = config_from_values(as_given({"generator.name": cards, "generator.max-cards": 7, "batch-size": 8}))
-    resumed = resumed_config(old, {"target-loss": Given("0.1", "--target-loss")})
+    path, saved = Path("1.pt"), config_values(old)
+    resumed = resumed_config(saved, path, {"target-loss": Given("0.1", "--target-loss")}, trust=True)
     assert resumed == replace(old, target_loss=0.1)
-    assert resumed_config(old, {}) == old
-    other = resumed_config(old, {"generator.name": Given("shapes", "--generator")})
+    assert resumed_config(saved, path, {}, trust=True) == old
+    with pytest.raises(GeneratorError, match=r"^1\.pt: generator\.name: names the generator .*cards\.py"):
+        resumed_config(saved, path, {})
+    named = {"generator.name": Given(cards, "--generator")}
+    assert resumed_config(saved, path, named) == old
+    other = resumed_config(saved, path, {"generator.name": Given("shapes", "--generator")})
     assert other.generator == GeneratorConfig("shapes", {})
     with pytest.raises(ConfigError, match="--epochs: expected a whole number"):
-        resumed_config(old, {"epochs": Given("x", "--epochs")})
+        resumed_config(saved, path, {"epochs": Given("x", "--epochs")}, trust=True)
 
 
 def test_reading_keeps_where_a_value_stands(tmp_path: Path) -> None:
     path = write(tmp_path, "[augment]\nflip-x = 0.5\n")
-    assert read_config_file(path) == {"augment.flip-x": Given(0.5, f"{path}: augment.flip-x")}
+    assert read_config_file(path) == {"augment.flip-x": Given(0.5, f"{path}: augment.flip-x", of_file=True)}

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "yolo_proc"
 # From above to below.
 ORDER = """
     errors locking options config rng boxes checks.finding annotations.records picture_headers pictures letterbox scene
-    outlines typefaces raster painter canvas generator configfile events
+    outlines typefaces raster painter canvas generator trust configfile events
     augment workers datasets.pool stream fingerprint grids nms codec contract matching cocomap
     annotations.layout annotations.polygons annotations.checked_json annotations.classes annotations.common
     annotations.about
@@ -48,7 +48,7 @@ SUBPACKAGES = (
 )  # their rooms are called as in `annotations.coco`
 PACKAGES = ("yolo_proc", *(f"yolo_proc.{name}" for name in SUBPACKAGES))
 TORCH_FREE = (
-    "errors options config rng boxes pictures letterbox scene outlines typefaces raster painter canvas generator"
+    "errors options config rng boxes pictures letterbox scene outlines typefaces raster painter canvas generator trust"
 )
 TORCH_FREE += " augment grids nms configfile events flags commands check_command cli checks.finding contract"
 TORCH_FREE += " exporting.spec exporting.session exporting.sources exporting.findings export_commands"

@@ -28,15 +28,16 @@ def declared(kind: Any, **rule: Any) -> Declared:
     return Declared("some_name", kind, None, Option("help", **rule))
 
 
+WHOLE = st.integers(-(2**63) + 1, 2**63 - 1)
 KINDS = [
-    (int, st.integers()),
+    (int, WHOLE),
     (float, st.floats(allow_nan=False, allow_infinity=False)),
     (bool, st.booleans()),
-    (int | None, st.none() | st.integers()),
-    (tuple[int, ...], st.lists(st.integers()).map(tuple)),
+    (int | None, st.none() | WHOLE),
+    (tuple[int, ...], st.lists(WHOLE).map(tuple)),
     (tuple[str, ...], st.lists(st.text("abc é:/", min_size=1)).map(tuple)),
     (tuple[float, float], st.tuples(*[st.floats(allow_nan=False, allow_infinity=False)] * 2)),
-    (tuple[bool, int], st.tuples(st.booleans(), st.integers())),
+    (tuple[bool, int], st.tuples(st.booleans(), WHOLE)),
 ]
 
 
@@ -57,7 +58,7 @@ def test_text_stays_text(text: str) -> None:
 
 
 @given(
-    st.one_of(st.integers(), st.floats(), st.text(), st.booleans(), st.none(), st.lists(st.integers())),
+    st.one_of(st.integers(), st.floats(), st.text(), st.booleans(), st.none(), st.lists(WHOLE)),
     st.sampled_from([kind for kind, _ in KINDS] + [str]),
 )
 def test_any_value_is_converted_or_refused_in_one_line(value: Any, kind: Any) -> None:

@@ -13,14 +13,22 @@ from typing import TYPE_CHECKING, Literal
 from yolo_proc.config import Config
 from yolo_proc.configfile import (
     Given,
-    as_given,
     config_from_values,
     config_options,
     read_config_file,
     resumed_config,
+    saved_config,
 )
 from yolo_proc.errors import CheckpointError, ConfigError
-from yolo_proc.flags import INPUT_SIZE_HELP, FlagParser, Parsed, build_own, read_input_size, read_picture_size
+from yolo_proc.flags import (
+    INPUT_SIZE_HELP,
+    TRUST_HELP,
+    FlagParser,
+    Parsed,
+    build_own,
+    read_input_size,
+    read_picture_size,
+)
 from yolo_proc.options import nearest, option
 
 if TYPE_CHECKING:
@@ -56,6 +64,7 @@ class TrainFlags:
         None, help="go on from the newest checkpoint: of the newest run, or of this run, folder or checkpoint"
     )
     accept_changed_data: bool = option(False, help="resume although the scenes are not the same any more")
+    trust: bool = option(False, help=TRUST_HELP)
 
 
 def train_parser() -> FlagParser:
@@ -72,9 +81,9 @@ def train(parser: FlagParser, argv: Sequence[str]) -> int:
     if flags.resume is None:
         if flags.accept_changed_data:
             raise ConfigError("--accept-changed-data: only a resumed run has data that can have changed; add --resume")
-        config, place = config_from_values(given), None
+        config, place = config_from_values(given, trust=flags.trust), None
     else:
-        place, config = _resume(flags.resume, given)
+        place, config = _resume(flags.resume, given, flags.trust)
     from yolo_proc.console import run_training
     from yolo_proc.trainer import Command, Trainer
 
@@ -82,7 +91,7 @@ def train(parser: FlagParser, argv: Sequence[str]) -> int:
     return run_training(trainer, lambda: trainer.commands.put(Command.STOP))
 
 
-def _resume(run: str, given: dict[str, Given]) -> tuple[Path, Config]:
+def _resume(run: str, given: dict[str, Given], trust: bool) -> tuple[Path, Config]:
     """Where a run goes on from, and its configuration with what is given now."""
     named = given.pop("run", None)
     if named is not None:
@@ -94,8 +103,7 @@ def _resume(run: str, given: dict[str, Given]) -> tuple[Path, Config]:
     from yolo_proc import checkpoint
 
     path, state, _ = checkpoint.newest_valid(place) if place.is_dir() else (place, checkpoint.load(place), ())
-    old = config_from_values(as_given(state["config"], f"{path}: "))
-    return place, resumed_config(old, given)
+    return place, resumed_config(state["config"], path, given, trust=trust)
 
 
 def run_place(run: str, runs_dir: str) -> Path:
@@ -132,6 +140,7 @@ class EvaluateFlags:
         None, help="WxH: pictures of this size, shown to the network as `predict` shows them; none: the network's"
     )
     input_size: str | None = option(None, help=INPUT_SIZE_HELP)
+    trust: bool = option(False, help=TRUST_HELP)
     json: bool = option(False, help="print JSON")
 
 
@@ -182,7 +191,7 @@ def _evaluate(
 
     path, state, notes = checkpoint.shipped(place)
     _print_notes(notes)
-    run = config_from_values(as_given(state["config"], f"{path}: "))
+    run = saved_config(state["config"], path, trust=flags.trust)
     kinds: list[Literal["ema", "raw"]] = [kind for kind in ("ema", "raw") if flags.weights in (kind, "both")]
     detectors = {kind: Detector.load(path, weights=kind, input_size=input_size, device=ours.device) for kind in kinds}
     stream = Stream.from_config(run, "test", picture_size=size)
@@ -223,6 +232,7 @@ class PreviewFlags:
     out: str = option("preview.png", help="file to write, PNG")
     augment: bool = option(True, help="augment, or show the scenes as they are drawn")
     stream: str = option("train", help="which stream", choices=("train", "validation", "target", "calibration", "test"))
+    trust: bool = option(False, help=TRUST_HELP)
 
 
 def preview_parser() -> FlagParser:
@@ -239,7 +249,7 @@ def preview(parser: FlagParser, argv: Sequence[str]) -> int:
     given = _config_of(parsed, flags.config)
     if "augment" in parsed.own:
         given["augment.enabled"] = parsed.own["augment"]
-    config = config_from_values(given)
+    config = config_from_values(given, trust=flags.trust)
     from yolo_proc.preview import preview_sheet, write_png
     from yolo_proc.stream import Stream
 
@@ -260,6 +270,7 @@ class DescribeFlags:
 
     run: str | None = option(None, help=f"describe the network of a run: {_RUN_HELP}")
     config: str | None = option(None, help="TOML file with options; flags are stronger")
+    trust: bool = option(False, help=TRUST_HELP)
     json: bool = option(False, help="print JSON")
 
 
@@ -275,7 +286,7 @@ def describe(parser: FlagParser, argv: Sequence[str]) -> int:
     parsed = parser.read(argv)
     flags = build_own(DescribeFlags, parsed.own)
     given = _config_of(parsed, flags.config)
-    config = config_from_values(given)
+    config = config_from_values(given, trust=flags.trust)
     if flags.run is not None:
         description = _describe_run(run_place(flags.run, config.runs_dir))
     else:

@@ -14,7 +14,7 @@ from yolo_proc.commands import run_place
 from yolo_proc.config import Config
 from yolo_proc.configfile import Given, config_from_values
 from yolo_proc.errors import ConfigError
-from yolo_proc.flags import INPUT_SIZE_HELP, FlagParser, build_own, read_input_size
+from yolo_proc.flags import INPUT_SIZE_HELP, TRUST_HELP, FlagParser, build_own, read_input_size
 from yolo_proc.options import option
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ class ExportFlags:
         None, help="WxH of the network's input, for pictures of another shape, such as 448x256; none: as trained"
     )
     images: int = option(500, help="fresh images to compare on, half of another size", low=200, high=1_000_000)
+    trust: bool = option(False, help=TRUST_HELP)
 
 
 def export_parser() -> FlagParser:
@@ -123,6 +124,7 @@ def export(parser: FlagParser, argv: Sequence[str]) -> int:
         input_size=input_size,
         images=flags.images,
         threads=threads,
+        trust=flags.trust,
     )
     with _Progress(flags.images) as progress:
         done = write(order, say=progress.say, on_images=progress.show)

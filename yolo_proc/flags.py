@@ -19,6 +19,7 @@ from yolo_proc.options import SWITCH_WORDS, Declared, check_value, declared_opti
 
 T = TypeVar("T")
 GENERATOR_PREFIX = "--generator."
+TRUST_HELP = "run the code of a generator that only a file names; see docs/safety.md"
 INPUT_SIZE_HELP = "WxH of a run's network, multiples of every stride; none: the picture's own shape, or as trained"
 
 

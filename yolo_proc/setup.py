@@ -14,7 +14,7 @@ import torch
 from yolo_proc import checkpoint
 from yolo_proc.codec import LabelCodec
 from yolo_proc.config import Config
-from yolo_proc.configfile import as_given, compare_on_resume, config_from_values, parse_anchors, validate
+from yolo_proc.configfile import compare_on_resume, config_options, parse_anchors, saved_config, validate
 from yolo_proc.errors import CheckpointError, ConfigError, GeneratorError
 from yolo_proc.events import StopReason
 from yolo_proc.fingerprint import changed_parts, fingerprint
@@ -32,6 +32,7 @@ from yolo_proc.state import TrainingState
 from yolo_proc.stopping import LossWindow, Patience, TargetRule
 from yolo_proc.stream import Batch, Stream, batches
 from yolo_proc.task import DetectionTask
+from yolo_proc.trust import remember
 
 ANCHOR_SCENES = 2000
 VALIDATION_IMAGES = 500
@@ -115,7 +116,8 @@ def _new_session(config: Config, device: torch.device, held: ExitStack) -> Sessi
     precision, why = pick_precision(config.precision, model, task, lambda: timing_batch(probes, task, device), parts)
     state = _state(config, model, stream, precision, threads, device)
     write_config(folder, config)
-    return Session(config, folder, device, task, state, workers, [*notes, why])
+    lines = [*notes, why, *filter(None, [remember(config.generator.name)])]
+    return Session(config, folder, device, task, state, workers, lines)
 
 
 def _check_source(stream: Stream, config: Config) -> tuple[str, ...]:
@@ -129,7 +131,7 @@ def _check_source(stream: Stream, config: Config) -> tuple[str, ...]:
 
 def _resumed_session(config: Config, device: torch.device, resume_from: Path, accept_changed_data: bool) -> Session:
     path, saved, notes = _checkpoint_to_resume(resume_from)
-    old = config_from_values(as_given(saved["config"]))
+    old = _old_config(path, saved["config"], config)
     folder = path.parent
     config = replace(config, run=folder.name, runs_dir=str(folder.parent))
     refusals, inexact = compare_on_resume(old, config, accept_changed_data=accept_changed_data)
@@ -157,7 +159,15 @@ def _resumed_session(config: Config, device: torch.device, resume_from: Path, ac
     if changed:
         lines.append(f"not bit for bit the uninterrupted run, the environment differs: {'; '.join(changed)}")
     write_config(folder, config)
+    lines += filter(None, [remember(config.generator.name)])
     return Session(config, folder, device, task, state, worker_count(config), lines, path, nothing_left)
+
+
+def _old_config(path: Path, values: Mapping[str, Any], config: Config) -> Config:
+    """The configuration of the checkpoint, for comparing. Of another generator than the session's nothing is run."""
+    if values.get("generator.name") != config.generator.name:
+        values = {flat: value for flat, value in values.items() if flat in config_options()}
+    return saved_config(values, path, trust=True)  # the session's own generator was named, or allowed, by its caller
 
 
 def _checkpoint_to_resume(resume_from: Path) -> tuple[Path, dict[str, Any], tuple[str, ...]]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from yolo_proc import checkpoint
 from yolo_proc.config import Config
-from yolo_proc.configfile import as_given, config_from_values
+from yolo_proc.configfile import saved_config
 from yolo_proc.errors import CheckpointError, ConfigError, DataError
 from yolo_proc.exporting.onnx_graph import to_onnx
 from yolo_proc.exporting.quantize import to_int8
@@ -52,6 +52,7 @@ class Order:
         input_size: (width, height) of the model's pictures; None: as in training.
         images: fresh ones for the verification.
         threads: of ONNX Runtime; 0: one a processor.
+        trust: run the code of the generator that the checkpoint names, whatever it is; see `trust.py`.
     """
 
     place: Path
@@ -62,6 +63,7 @@ class Order:
     input_size: tuple[int, int] | None = None
     images: int = 500
     threads: int = 0
+    trust: bool = False
 
     @property
     def precisions(self) -> tuple[str, ...]:
@@ -108,7 +110,7 @@ def export(
     detector = Detector.load(path, input_size=order.input_size, device="cpu")
     for note in notes:
         say(note)
-    config = config_from_values(as_given(state["config"], f"{path}: "))
+    config = saved_config(state["config"], path, trust=order.trust)
     drawn = load_generator(config.generator.name, config.generator.parameters).classes
     if len(drawn) != len(detector.classes):
         raise CheckpointError(

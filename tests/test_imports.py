@@ -24,7 +24,7 @@ ORDER = """
     folder mix datasets.scenefiles datasets.setwriter datasets.chunks datasets.generate datasets.convert
     inspection.duplicates inspection.measure inspection.outliers inspection.encoding inspection.statistics
     inspection.sources inspection.report exporting.stages exporting.vectors
-    model weights parts loss task step stopping muon optim pacing checkpoint
+    model parts loss fields weights task step stopping muon optim pacing archives checkpoint
     runtime judge report runs state learn describe predict evaluate calibrate preview setup sheets
     inspection.charts inspection.plots
     exporting.spec exporting.session exporting.onnx_graph exporting.quantize exporting.verify exporting.readme

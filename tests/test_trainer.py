@@ -100,7 +100,6 @@ FORGOTTEN: dict[str, Any] = {
     "window": lambda state: [],
     "torch_random": lambda state: torch.Generator().manual_seed(1).get_state(),
     "step": lambda state: state["epoch"] * STEPS_PER_EPOCH,
-    "epoch": lambda state: 0,
     "history": lambda state: [],
     "clipped": lambda state: 0,
     "norms": lambda state: 0.0,
@@ -159,6 +158,16 @@ def test_forgetting_any_part_of_the_state_shows(
         one["config"].pop("run")
     metrics_differ = (folder / "metrics.csv").read_bytes() != (whole / "metrics.csv").read_bytes()
     assert (bool(list(differing(expected, found))) or metrics_differ) == (part is not None)
+
+
+def test_a_step_that_is_not_of_the_epoch_is_refused(with_target: tuple[Path, Path], tmp_path: Path) -> None:
+    state = checkpoint.load(with_target[1])
+    state["epoch"] = 0
+    checkpoint.save(tmp_path / "half" / with_target[1].name, state)
+    with pytest.raises(
+        CheckpointError, match=r"step: expected one of the epoch after 0 whole ones of 4 steps, found 10"
+    ):
+        run_tiny(replace(trying(tmp_path), run="half"), tmp_path / "half")
 
 
 def test_a_run_killed_at_20_random_moments_is_the_same_run(whole: Path, tmp_path: Path) -> None:

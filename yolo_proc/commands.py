@@ -101,8 +101,9 @@ def _resume(run: str, given: dict[str, Given], trust: bool) -> tuple[Path, Confi
     runs_dir = str(given["runs-dir"].value) if "runs-dir" in given else Config().runs_dir
     place = run_place(run, runs_dir)
     from yolo_proc import checkpoint
+    from yolo_proc.fields import check_training
 
-    path, state, _ = checkpoint.newest_valid(place) if place.is_dir() else (place, checkpoint.load(place), ())
+    path, state, _ = checkpoint.to_resume(place, check_training)
     return place, resumed_config(state["config"], path, given, trust=trust)
 
 
@@ -185,13 +186,14 @@ def _evaluate(
 
     from yolo_proc import checkpoint
     from yolo_proc.evaluate import evaluate as judge
+    from yolo_proc.fields import check_state, saved_values
     from yolo_proc.predict import Detector
     from yolo_proc.runtime import processors
     from yolo_proc.stream import Stream
 
-    path, state, notes = checkpoint.shipped(place)
+    path, state, notes = checkpoint.shipped(place, check_state)
     _print_notes(notes)
-    run = saved_config(state["config"], path, trust=flags.trust)
+    run = saved_config(saved_values(state, path), path, trust=flags.trust)
     kinds: list[Literal["ema", "raw"]] = [kind for kind in ("ema", "raw") if flags.weights in (kind, "both")]
     detectors = {kind: Detector.load(path, weights=kind, input_size=input_size, device=ours.device) for kind in kinds}
     stream = Stream.from_config(run, "test", picture_size=size)
@@ -298,11 +300,12 @@ def describe(parser: FlagParser, argv: Sequence[str]) -> int:
 def _describe_run(place: Path) -> "Description":
     from yolo_proc import checkpoint
     from yolo_proc import describe as room
+    from yolo_proc.fields import check_state
     from yolo_proc.weights import model_from_checkpoint
 
-    _, state, notes = checkpoint.shipped(place)
+    path, state, notes = checkpoint.shipped(place, check_state)
     _print_notes(notes)
-    model = model_from_checkpoint(state)
+    model = model_from_checkpoint(state, path=path)
     return room.describe(model, model.codec)
 
 

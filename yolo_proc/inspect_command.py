@@ -115,12 +115,13 @@ def _work(parsed: Parsed) -> _Work:
     if flags.run is None:
         return _Work(flags, config_from_values(given, trust=flags.trust), folder)
     from yolo_proc import checkpoint
+    from yolo_proc.fields import check_state, saved_values
     from yolo_proc.grids import Grid
 
     runs_dir = str(given["runs-dir"].value) if "runs-dir" in given else Config().runs_dir
-    path, state, notes = checkpoint.shipped(run_place(flags.run, runs_dir))
+    path, state, notes = checkpoint.shipped(run_place(flags.run, runs_dir), check_state)
     grids = tuple(Grid.from_dict(grid) for grid in state["grids"])
-    config = resumed_config(state["config"], path, given, trust=flags.trust)
+    config = resumed_config(saved_values(state, path), path, given, trust=flags.trust)
     return _Work(flags, config, folder, grids, tuple(state["classes"]), notes)
 
 

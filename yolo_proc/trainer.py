@@ -35,6 +35,7 @@ from yolo_proc.events import (
     StopReason,
     TargetTried,
 )
+from yolo_proc.fields import check_state
 from yolo_proc.judge import measure_loss
 from yolo_proc.learn import learn
 from yolo_proc.pacing import Pace, decay_to_begin, rise_again
@@ -354,7 +355,7 @@ class Trainer:
             yield Note(f"calibrating the confidence on {CALIBRATION_IMAGES} fresh images")
             if not better:
                 try:
-                    shipped = checkpoint.load(best)
+                    _, shipped, _ = checkpoint.to_resume(best, check_state)
                 except CheckpointError as error:
                     yield Note(f"{error}; the newest weights are shipped instead")
                     better = True

@@ -23,6 +23,7 @@ from yolo_proc.exporting.spec import ModelSpec
 from yolo_proc.exporting.stages import DEFAULT_TOLERANCES
 from yolo_proc.exporting.vectors import write_vectors
 from yolo_proc.exporting.verify import Comparison, VerificationError, compare, fresh_batches, measure, table
+from yolo_proc.fields import check_state, saved_values
 from yolo_proc.generator import file_stem, load_generator
 from yolo_proc.letterbox import Letterbox
 from yolo_proc.model import Yolo
@@ -106,11 +107,11 @@ def export(
         CheckpointError, ConfigError, GeneratorError, DataError: what cannot be read, drawn or written.
     """
     _check_place(order.out)
-    path, state, notes = checkpoint.shipped(order.place)
+    path, state, notes = checkpoint.shipped(order.place, check_state)
     detector = Detector.load(path, input_size=order.input_size, device="cpu")
     for note in notes:
         say(note)
-    config = saved_config(state["config"], path, trust=order.trust)
+    config = saved_config(saved_values(state, path), path, trust=order.trust)
     drawn = load_generator(config.generator.name, config.generator.parameters).classes
     if len(drawn) != len(detector.classes):
         raise CheckpointError(

@@ -185,8 +185,8 @@ def _saved_codec(saved: Mapping[str, Any], config: Config) -> LabelCodec:
     sizes = {(grid.columns * grid.stride, grid.rows * grid.stride) for grid in grids}
     if sizes != {(side, side)} or tuple(grid.stride for grid in grids) != strides:
         raise CheckpointError(
-            f"grids: expected strides {value_text(strides)} over {side} x {side} pixels, found others; use a checkpoint "
-            "that yolo_proc wrote"
+            f"grids: expected strides {value_text(strides)} over {side} x {side} pixels, found others; use a "
+            "checkpoint that yolo_proc wrote"
         )
     codec = LabelCodec(grids, len(saved["classes"]))
     # A few bytes can describe a network of many gigabytes, so the weights are compared before it is built.

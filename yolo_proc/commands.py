@@ -4,6 +4,7 @@ Imports of torch and OpenCV stand inside of functions: `--help` needs neither.
 """
 
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from yolo_proc.flags import (
     read_input_size,
     read_picture_size,
 )
-from yolo_proc.options import nearest, option
+from yolo_proc.options import nearest, option, shown
 
 if TYPE_CHECKING:
     from yolo_proc.describe import Description
@@ -108,22 +109,32 @@ def _resume(run: str, given: dict[str, Given], trust: bool) -> tuple[Path, Confi
 
 
 def run_place(run: str, runs_dir: str) -> Path:
-    """The folder or checkpoint that a user means by `run`; an empty one is the newest run.
+    """The folder or checkpoint that a user means by `run`; an empty one is the newest run. A run's folder is mended.
 
     Raises:
         CheckpointError: there is none of that name; the message has the nearest one.
     """
+    from yolo_proc.runs import mend
+
+    place = _run_place(run, runs_dir)
+    if place.is_dir():
+        mend(place)
+    return place
+
+
+def _run_place(run: str, runs_dir: str) -> Path:
     if not run:
         from yolo_proc import checkpoint
 
         return checkpoint.newest_run(runs_dir)
     for place in (Path(runs_dir) / run, Path(run)):
-        if place.exists():
+        if os.path.exists(place):  # noqa: PTH110 `Path.exists` raises for a name that no file can have
             return place
     folder = Path(runs_dir)
     known = sorted(one.name for one in folder.iterdir() if one.is_dir()) if folder.is_dir() else []
     listed = f"; there are: {', '.join(known)}" if known else "; it has no runs"
-    raise CheckpointError(f"{run}: no such run in {runs_dir}{nearest(run, known)}{listed}")
+    name = run if run.isprintable() and len(run) < 200 else shown(run)
+    raise CheckpointError(f"{name}: no such run in {runs_dir}{nearest(run, known)}{listed}")
 
 
 # --------------------------------------------------------------------------------------------- evaluate

@@ -26,7 +26,7 @@ from yolo_proc.model import Yolo, constant_object_logit
 from yolo_proc.optim import Ema, Schedule, build_optimizer
 from yolo_proc.parts import part_count
 from yolo_proc.rng import rng_for
-from yolo_proc.runs import locked_run, new_run_folder, write_config
+from yolo_proc.runs import locked_run, new_run_folder, put_right, write_config
 from yolo_proc.runtime import differences, environment, pick_device, pick_precision, processors
 from yolo_proc.scene import label_verdict_codes
 from yolo_proc.state import TrainingState
@@ -109,6 +109,7 @@ def _new_session(config: Config, device: torch.device, held: ExitStack) -> Sessi
     notes = _check_source(stream, config)
     folder = new_run_folder(config)  # what can fail at once comes before what takes seconds
     held.enter_context(locked_run(folder))
+    put_right(folder)
     checkpoint.take_turn(folder)
     config = replace(config, run=folder.name)
     codec = build_codec(config, Stream.from_config(config, "anchors"), workers)
@@ -158,6 +159,7 @@ def _resumed_session(config: Config, device: torch.device, resume_from: Path, ac
         state.load_state_dict(saved)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
+    put_right(folder)
     checkpoint.take_turn(folder)
     changed = differences(saved["environment"], state.environment)
     if changed:

@@ -118,10 +118,10 @@ class TrainingState:
             "step": self.step,
             "epoch": self.epoch,
             "images": self.images,
-            "history": self.history,
+            "history": [*self.history],
             "clipped": self.clipped,
             "norms": self.norms,
-            "dropped": self.dropped,
+            "dropped": dict(self.dropped),
             "best_loss": self.best_loss,
             "finished": self.finished,
         }

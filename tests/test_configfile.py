@@ -31,6 +31,7 @@ from yolo_proc.errors import ConfigError, GeneratorError
 from yolo_proc.options import Declared
 
 OPTIONS = config_options()
+SIGNS = st.characters(exclude_categories=("Cs",), exclude_characters="\0")
 
 
 def numbers(declared: Declared, kind: type) -> st.SearchStrategy[Any]:
@@ -47,11 +48,11 @@ def values_of(declared: Declared) -> st.SearchStrategy[Any]:
         return st.sampled_from(declared.option.choices)
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
         kind = next(member for member in typing.get_args(kind) if member is not type(None))
-        inner = st.text(min_size=1).filter(lambda text: text.lower() != "none") if kind is str else None
+        inner = st.text(SIGNS, min_size=1).filter(lambda text: text.lower() != "none") if kind is str else None
         return st.none() | (inner if inner is not None else numbers(declared, kind))
     if kind is bool:
         return st.booleans()
-    return st.text() if kind is str else numbers(declared, kind)
+    return st.text(SIGNS) if kind is str else numbers(declared, kind)
 
 
 # Options that `validate` checks against others, or that have a form of their own.
@@ -64,7 +65,7 @@ OF_A_FORM = {
     "image-size": st.integers(1, 128).map(lambda n: 64 * n),
     "batch-size": st.integers(1, 500),
     "epoch-images": st.integers(500, 10**9),
-    "generator.name": st.text(),
+    "generator.name": st.text(SIGNS),
     "loss.weight-class": st.floats(0.1, 1000),
     "augment.letterbox-size": st.tuples(st.floats(0.125, 1), st.floats(1, 10)),
 }
@@ -136,6 +137,24 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
         ("[batch-size]\nx = 1", "run.toml: batch-size.x: no such option"),
         ('model = "orignal"', r"one of small, original, found 'orignal' \(did you mean original\?\)"),
         ("batch-size = ", "run.toml: expected TOML"),
+        (f"batch-size = {'9' * 401}", "run.toml: batch-size: expected a number .*, found a number of about 401 digits"),
+        (f"batch-size = {'9' * 5000}", "run.toml: expected TOML: Exceeds the limit"),
+        (f"keep = -{'9' * 401}", "run.toml: keep: expected a number .*, found a number of about 401 digits"),
+        (
+            f"keep = {'9' * 401}",
+            "run.toml: keep: expected a number from 1 to 9.22337e\\+18, found a number",
+        ),
+        (f"max-time = {'9' * 401}", "run.toml: max-time: expected a number, found a number of about 401 digits"),
+        (f"max-time = {'9' * 401}.5", "run.toml: max-time: expected a number of at least 0.01, found inf"),
+        (f"model.strides = [{'9' * 401}]", "run.toml: model.strides: expected a number from 4 to 64"),
+        (f'model.anchors = "{"9" * 401}x9"', "model.anchors: expected auto, or sizes"),
+        (f'device = "cuda:{"9" * 401}"', "device: expected auto, cpu, cuda or cuda:N, found 'cuda:999"),
+        (f'epochs = "{"9" * 5000}"', "run.toml: epochs: expected a whole number, found '999"),
+        (f"a = {'[' * 5000}", "run.toml: expected TOML with tables of options, found brackets nested too deep"),
+        (f"[augment{'.b' * 5000}]\nc = 1", r"run.toml: augment.b.b: no such option"),
+        (f"[a{'.b' * 5000}]\nc = 1", "run.toml: a: no such table"),
+        ('runs-dir = "a\\u0000b"', r"run.toml: runs-dir: expected text without the character 0, found 'a\\x00b'"),
+        (f'run = "{"a/" * 3000}"', "run: expected a plain folder name .*, found 'a/a/"),
         (
             "image-size = 100\nmodel.strides = [16]",
             "image-size: expected a multiple of the stride 16, found 100; 96 and 112 are",

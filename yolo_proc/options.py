@@ -107,7 +107,7 @@ def shown(value: Any, longest: int = _LONGEST_SHOWN) -> str:
     if value is None or isinstance(value, bool | float):
         return repr(value)
     if isinstance(value, int):
-        digits = math.ceil(value.bit_length() * math.log10(2))
+        digits = round(value.bit_length() * math.log10(2))
         return repr(value) if digits <= _LONGEST_SHOWN else f"a number of about {digits} digits"
     if isinstance(value, list | tuple) and len(value) <= 8 and not any(map(_holds_others, value)):
         return f"[{', '.join(map(shown, value))}]"
@@ -191,6 +191,8 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
     if kind is str:
         if not isinstance(value, str):
             raise ConfigError(f"{where}: expected text, found {shown(value)}")
+        if "\0" in value:  # no file and no name has one
+            raise ConfigError(f"{where}: expected text without the character 0, found {shown(value)}")
         return value
     return _to_number(kind, value, where)
 

@@ -1,6 +1,7 @@
 # make train   trains the built-in generator `glyphs` to a loss of 0.05; more options: make train ARGS="--epochs 5"
 # make install makes the virtual environment alone, for the commands of the README
 # make test    everything that a change must pass
+# make lowest  installs the lowest versions that pyproject.toml allows elsewhere, and tries them: gigabytes
 # make prove   every fault against its check, every check on healthy runs: hours; writes docs/checks.md
 # make clean   removes what was made here; checkpoints stay
 
@@ -10,10 +11,11 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 # Byte code is made once, for all processors at once, and not by the first program that imports a module.
-INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt
+# uv gives up on a file after a minute, and with it the install: on a busy machine that is no failure.
+INSTALL := UV_COMPILE_BYTECODE_TIMEOUT=0 $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt
 
 .DELETE_ON_ERROR:
-.PHONY: help train install test prove clean
+.PHONY: help train install test lowest prove clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -29,6 +31,9 @@ test: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	cd export/java && mvn -q -B package
 	$(BIN)/pytest -n 2
+
+lowest: $(VENV)/.installed-dev
+	$(BIN)/pytest -m lowest tests/test_lowest.py
 
 prove: $(VENV)/.installed-dev
 	$(BIN)/python tests/prove.py $(ARGS)

@@ -5,6 +5,7 @@ import io
 import os
 import pickle
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -175,6 +176,7 @@ def test_a_payload_with_a_right_checksum_is_still_not_trusted(
     with pytest.raises(CheckpointError) as refused:
         load(path)
     assert "\n" not in str(refused.value)
+    assert "weights_only" not in str(refused.value)  # torch's advice is to switch the protection off
     assert not (tmp_path / "pwned").exists()
 
 
@@ -244,6 +246,60 @@ def test_newest_run_is_the_last_written(tmp_path: Path) -> None:
     assert newest_run(tmp_path).name == "a"
     with pytest.raises(CheckpointError, match="train first"):
         newest_run(tmp_path / "missing")
+
+
+def test_the_newest_run_is_known_though_the_clock_was_set_back(tmp_path: Path) -> None:
+    for number, name in enumerate(["old", "a", "b", "c"]):
+        save(checkpoint_path(tmp_path / name, 1), {})
+        if name != "old":
+            checkpoint.take_turn(tmp_path / name)
+        os.utime(checkpoint_path(tmp_path / name, 1), (1000 - number, 1000 - number))
+    assert newest_run(tmp_path).name == "c"
+    checkpoint.take_turn(tmp_path / "a")  # resumed
+    assert newest_run(tmp_path).name == "a"
+    for content in (b"", b"x", b"9" * 401 + b"\n", b"-1\n"):
+        (tmp_path / "a" / ".turn").write_bytes(content)
+        assert newest_run(tmp_path).name == "c"
+    (tmp_path / "a" / ".turn").unlink()
+    (tmp_path / "a" / ".turn").mkdir()
+    checkpoint.take_turn(tmp_path / "a")
+    assert newest_run(tmp_path).name == "c"
+    assert not list((tmp_path / "a").glob(".*.tmp"))
+
+
+def test_a_checkpoint_pruned_while_the_newest_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for epoch in range(3):
+        save(checkpoint_path(tmp_path / "run", epoch), {"epoch": epoch})
+    read = checkpoint.load
+    raced: list[int] = []
+
+    def load_while_it_trains(path: Path) -> dict[str, Any]:
+        if len(raced) < 3:  # its run saves the next checkpoint and keeps one
+            raced.append(len(raced))
+            save(checkpoint_path(tmp_path / "run", 3 + len(raced)), {"epoch": 3 + len(raced)})
+            prune(tmp_path / "run", 1)
+        return read(path)
+
+    monkeypatch.setattr(checkpoint, "load", load_while_it_trains)
+    path, state, notes = newest_valid(tmp_path / "run")
+    assert (path.name, state, notes) == ("000006.pt", {"epoch": 6}, ())
+    stat = Path.stat
+
+    def gone(self: Path, **how: Any) -> os.stat_result:
+        if self.suffix == ".pt":
+            raise FileNotFoundError(2, "No such file or directory")
+        return stat(self, **how)
+
+    monkeypatch.setattr(Path, "stat", gone)
+    assert newest_run(tmp_path).name == "run"
+
+
+def test_no_other_room_takes_a_state_unchecked() -> None:
+    package = Path(checkpoint.__file__).parent
+    for file in package.rglob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        calls = re.findall(r"checkpoint\.(load|newest_valid|shipped|to_resume)\(([^()]*(?:\([^()]*\))?[^()]*)\)", text)
+        assert all(name != "load" and "check_" in words for name, words in calls), file
 
 
 def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

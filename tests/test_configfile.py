@@ -31,12 +31,13 @@ from yolo_proc.errors import ConfigError, GeneratorError
 from yolo_proc.options import Declared
 
 OPTIONS = config_options()
+SIGNS = st.characters(exclude_categories=("Cs",), exclude_characters="\0")
 
 
 def numbers(declared: Declared, kind: type) -> st.SearchStrategy[Any]:
     low, high = declared.option.low, declared.option.high
     if kind is int:
-        return st.integers(None if low is None else int(low), None if high is None else int(high))
+        return st.integers(-(2**63) + 1 if low is None else int(low), 2**63 - 1 if high is None else int(high))
     return st.floats(low, high, allow_nan=False, allow_infinity=False)
 
 
@@ -47,11 +48,11 @@ def values_of(declared: Declared) -> st.SearchStrategy[Any]:
         return st.sampled_from(declared.option.choices)
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
         kind = next(member for member in typing.get_args(kind) if member is not type(None))
-        inner = st.text(min_size=1).filter(lambda text: text.lower() != "none") if kind is str else None
+        inner = st.text(SIGNS, min_size=1).filter(lambda text: text.lower() != "none") if kind is str else None
         return st.none() | (inner if inner is not None else numbers(declared, kind))
     if kind is bool:
         return st.booleans()
-    return st.text() if kind is str else numbers(declared, kind)
+    return st.text(SIGNS) if kind is str else numbers(declared, kind)
 
 
 # Options that `validate` checks against others, or that have a form of their own.
@@ -64,7 +65,7 @@ OF_A_FORM = {
     "image-size": st.integers(1, 128).map(lambda n: 64 * n),
     "batch-size": st.integers(1, 500),
     "epoch-images": st.integers(500, 10**9),
-    "generator.name": st.text(),
+    "generator.name": st.text(SIGNS),
     "loss.weight-class": st.floats(0.1, 1000),
     "augment.letterbox-size": st.tuples(st.floats(0.125, 1), st.floats(1, 10)),
 }
@@ -84,7 +85,7 @@ def test_values_and_back(config: Config) -> None:
 def test_toml_and_back(tmp_path: Path, config: Config) -> None:
     path = tmp_path / "config.toml"
     path.write_text(config_to_toml(config), encoding="utf-8")
-    assert read_config(path) == config
+    assert config_from_values(read_config_file(path), trust=True) == config
 
 
 @given(configs)
@@ -136,6 +137,24 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
         ("[batch-size]\nx = 1", "run.toml: batch-size.x: no such option"),
         ('model = "orignal"', r"one of small, original, found 'orignal' \(did you mean original\?\)"),
         ("batch-size = ", "run.toml: expected TOML"),
+        (f"batch-size = {'9' * 401}", "run.toml: batch-size: expected a number .*, found a number of about 401 digits"),
+        (f"batch-size = {'9' * 5000}", "run.toml: expected TOML: Exceeds the limit"),
+        (f"keep = -{'9' * 401}", "run.toml: keep: expected a number .*, found a number of about 401 digits"),
+        (
+            f"keep = {'9' * 401}",
+            "run.toml: keep: expected a number from 1 to 9.22337e\\+18, found a number",
+        ),
+        (f"max-time = {'9' * 401}", "run.toml: max-time: expected a number, found a number of about 401 digits"),
+        (f"max-time = {'9' * 401}.5", "run.toml: max-time: expected a number of at least 0.01, found inf"),
+        (f"model.strides = [{'9' * 401}]", "run.toml: model.strides: expected a number from 4 to 64"),
+        (f'model.anchors = "{"9" * 401}x9"', "model.anchors: expected auto, or sizes"),
+        (f'device = "cuda:{"9" * 401}"', "device: expected auto, cpu, cuda or cuda:N, found 'cuda:999"),
+        (f'epochs = "{"9" * 5000}"', "run.toml: epochs: expected a whole number, found '999"),
+        (f"a = {'[' * 5000}", "run.toml: expected TOML with tables of options, found brackets nested too deep"),
+        (f"[augment{'.b' * 5000}]\nc = 1", r"run.toml: augment.b.b: no such option"),
+        (f"[a{'.b' * 5000}]\nc = 1", "run.toml: a: no such table"),
+        ('runs-dir = "a\\u0000b"', r"run.toml: runs-dir: expected text without the character 0, found 'a\\x00b'"),
+        (f'run = "{"a/" * 3000}"', "run: expected a plain folder name .*, found 'a/a/"),
         (
             "image-size = 100\nmodel.strides = [16]",
             "image-size: expected a multiple of the stride 16, found 100; 96 and 112 are",
@@ -180,7 +199,7 @@ def test_parameters_of_the_generator_are_typed_and_written(tmp_path: Path, cards
     assert config.generator.parameters == {"max_cards": 7}
     path = write(tmp_path, config_to_toml(config))
     assert "max-cards = 7" in path.read_text()
-    assert read_config(path) == config
+    assert config_from_values(read_config_file(path), trust=True) == config
 
 
 @pytest.mark.parametrize(
@@ -338,15 +357,20 @@ def test_several_changes_give_a_line_each() -> None:
 
 def test_a_resumed_configuration_keeps_what_is_not_given(cards: str) -> None:
     old = config_from_values(as_given({"generator.name": cards, "generator.max-cards": 7, "batch-size": 8}))
-    resumed = resumed_config(old, {"target-loss": Given("0.1", "--target-loss")})
+    path, saved = Path("1.pt"), config_values(old)
+    resumed = resumed_config(saved, path, {"target-loss": Given("0.1", "--target-loss")}, trust=True)
     assert resumed == replace(old, target_loss=0.1)
-    assert resumed_config(old, {}) == old
-    other = resumed_config(old, {"generator.name": Given("shapes", "--generator")})
+    assert resumed_config(saved, path, {}, trust=True) == old
+    with pytest.raises(GeneratorError, match=r"^1\.pt: generator\.name: names the generator .*cards\.py"):
+        resumed_config(saved, path, {})
+    named = {"generator.name": Given(cards, "--generator")}
+    assert resumed_config(saved, path, named) == old
+    other = resumed_config(saved, path, {"generator.name": Given("shapes", "--generator")})
     assert other.generator == GeneratorConfig("shapes", {})
     with pytest.raises(ConfigError, match="--epochs: expected a whole number"):
-        resumed_config(old, {"epochs": Given("x", "--epochs")})
+        resumed_config(saved, path, {"epochs": Given("x", "--epochs")}, trust=True)
 
 
 def test_reading_keeps_where_a_value_stands(tmp_path: Path) -> None:
     path = write(tmp_path, "[augment]\nflip-x = 0.5\n")
-    assert read_config_file(path) == {"augment.flip-x": Given(0.5, f"{path}: augment.flip-x")}
+    assert read_config_file(path) == {"augment.flip-x": Given(0.5, f"{path}: augment.flip-x", of_file=True)}

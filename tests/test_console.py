@@ -172,7 +172,7 @@ def test_exit_codes(reason: StopReason, code: int) -> None:
     assert run_training(script, script.stop) == code
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_the_first_signal_asks_and_the_second_stops_at_once(
     number: int, code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -199,6 +199,68 @@ def test_before_anything_was_trained_the_first_signal_stops_at_once(capsys: pyte
     assert run_training(script, script.stop) == 143
     assert (script.asked, script.closed) == (0, True)
     assert capsys.readouterr().out.splitlines()[1:] == ["Stopped at once, before the first step"]
+
+
+def test_a_hang_up_that_is_ignored_stays_so() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        script = Script(started(), int(signal.SIGHUP), stopped("done"))
+        assert run_training(script, script.stop) == 0
+        assert script.asked == 0
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+class Gone(io.StringIO):
+    """A terminal that closes after some writes."""
+
+    def __init__(self, writes: int, error: Exception) -> None:
+        super().__init__()
+        self.writes = writes
+        self.error = error
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        self.writes -= 1
+        if self.writes < 0:
+            raise self.error
+        return super().write(text)
+
+
+@pytest.mark.parametrize("writes", [0, 1, 2, 3, 5, 8])
+@pytest.mark.parametrize(
+    "error",
+    [BrokenPipeError(), OSError(28, "No space left on device"), OSError(5, "Input/output error"), ValueError("closed")],
+    ids=["pipe", "full", "hung up", "closed"],
+)
+def test_a_run_goes_on_without_its_console(error: Exception, writes: int) -> None:
+    out, bar = Gone(writes, error), Gone(writes, error)
+    console = Console(out, bar)
+    for event in (started(), step(1), step(2), step(3), epoch_end(1), step(5, epoch=2), Note("a"), stopped("done")):
+        console.show(event)
+    console.close()
+    assert out.writes < 0 or writes > 8
+    assert bar.writes < 0
+
+
+def test_a_real_pipe_that_closed_is_not_written_to_at_the_end() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as out:
+        console = Console(out, io.StringIO())
+        console.line("lost")
+        out.write("later, by somebody else")  # and flushed when it is closed, without an error
+    console.line("no more")
+
+
+@pytest.mark.parametrize(("encoding", "expected"), [("ascii", "Gr\\xf6\\xdfe \\u2603"), ("latin-1", "Größe \\u2603")])
+def test_a_console_of_another_encoding(encoding: str, expected: str) -> None:
+    content = io.BytesIO()
+    Console(io.TextIOWrapper(content, encoding=encoding), io.StringIO()).line("Größe ☃")
+    assert content.getvalue().decode(encoding) == f"{expected}\n"
 
 
 def test_handlers_come_back() -> None:

@@ -131,7 +131,7 @@ def test_generate_reads_a_file_of_options(place: Path, capsys: pytest.CaptureFix
     (place / "run.toml").write_text(
         'seed = 3\nimage-size = 32\n[generator]\nname = "tiny_generator.py:Tiny"\ndiscs = 0\n'
     )
-    assert main(["generate", "--config", "run.toml", "--count", "2", "--workers", "0", "--out", "a"]) == 0
+    assert main(["generate", "--config", "run.toml", "--trust", "--count", "2", "--workers", "0", "--out", "a"]) == 0
     assert json.loads((place / "a/yolo_proc.json").read_text())["options"]["generator.discs"] == "0"
     assert capsys.readouterr().err == ""
 

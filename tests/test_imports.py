@@ -17,7 +17,7 @@ ORDER = """
     errors output files
     locking options config config_digest rng boxes checks.finding
     picture_costs picture_headers native_stderr picture_reading annotations.records pictures
-    letterbox scene outlines typefaces raster painter canvas generator configfile events
+    letterbox scene outlines typefaces raster painter canvas generator trust configfile events
     augment workers datasets.pool stream fingerprint grids nms codec contract matching cocomap
     annotations.layout annotations.polygons annotations.common annotations.foreign annotations.checked_json
     annotations.classes annotations.passed_over
@@ -31,7 +31,7 @@ ORDER = """
     datasets.targets datasets.convert
     inspection.duplicates inspection.measure inspection.outliers inspection.encoding inspection.statistics
     inspection.sources inspection.report exporting.stages exporting.vectors
-    model weights parts loss task step stopping muon optim pacing checkpoint
+    model parts loss fields weights task step stopping muon optim pacing archives checkpoint
     runtime judge report runs state learn describe predict evaluate calibrate preview setup sheets
     inspection.charts inspection.plots
     exporting.place exporting.digest exporting.onnx_file exporting.spec exporting.session exporting.onnx_graph
@@ -56,6 +56,7 @@ SUBPACKAGES = (
 PACKAGES = ("yolo_proc", *(f"yolo_proc.{name}" for name in SUBPACKAGES))
 TORCH_FREE = (
     "errors files options config rng boxes pictures letterbox scene outlines typefaces raster painter canvas generator"
+    " trust"
 )
 TORCH_FREE += " augment grids nms configfile events flags commands check_command cli checks.finding contract"
 TORCH_FREE += " exporting.digest exporting.onnx_file exporting.spec exporting.session exporting.sources"

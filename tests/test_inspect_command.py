@@ -258,5 +258,5 @@ class _Checkpoints:
     def __init__(self, state: dict[str, Any]) -> None:
         self.state = state
 
-    def shipped(self, place: Path) -> tuple[Path, dict[str, Any], tuple[str, ...]]:
+    def shipped(self, place: Path, _: Any) -> tuple[Path, dict[str, Any], tuple[str, ...]]:
         return place, self.state, ()

@@ -116,7 +116,7 @@ def test_a_run_that_is_trained_is_not_resumed_beside_it(tmp_path: Path) -> None:
         with pytest.raises(UserError, match="trains this run"):
             next(Trainer(going_on, folder).run())
         changed = [path.name for path, content in before.items() if path.read_bytes() != content]
-        assert set(changed) <= {"config.toml", "preview.png"}  # by the first one
+        assert set(changed) <= {"config.toml", "preview.png", ".turn"}  # by the first one
     assert sum(isinstance(event, Step) for event in run_tiny(going_on, folder)) == STEPS_PER_EPOCH
 
 

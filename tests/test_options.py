@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from yolo_proc.configfile import value_text
 from yolo_proc.errors import ConfigError
-from yolo_proc.options import Declared, Option, build, check_value, declared_options, nearest, option
+from yolo_proc.options import Declared, Option, build, check_value, declared_options, nearest, option, shown
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,16 @@ def declared(kind: Any, **rule: Any) -> Declared:
     return Declared("some_name", kind, None, Option("help", **rule))
 
 
+WHOLE = st.integers(-(2**63) + 1, 2**63 - 1)
 KINDS = [
-    (int, st.integers()),
+    (int, WHOLE),
     (float, st.floats(allow_nan=False, allow_infinity=False)),
     (bool, st.booleans()),
-    (int | None, st.none() | st.integers()),
-    (tuple[int, ...], st.lists(st.integers()).map(tuple)),
+    (int | None, st.none() | WHOLE),
+    (tuple[int, ...], st.lists(WHOLE).map(tuple)),
     (tuple[str, ...], st.lists(st.text("abc é:/", min_size=1)).map(tuple)),
     (tuple[float, float], st.tuples(*[st.floats(allow_nan=False, allow_infinity=False)] * 2)),
-    (tuple[bool, int], st.tuples(st.booleans(), st.integers())),
+    (tuple[bool, int], st.tuples(st.booleans(), WHOLE)),
 ]
 
 
@@ -51,13 +52,13 @@ def test_text_and_back(kind: Any, values: st.SearchStrategy[Any]) -> None:
     round_trip()
 
 
-@given(st.text())
+@given(st.text(st.characters(exclude_characters="\0")))
 def test_text_stays_text(text: str) -> None:
     assert check_value(declared(str), text, "--x") == text
 
 
 @given(
-    st.one_of(st.integers(), st.floats(), st.text(), st.booleans(), st.none(), st.lists(st.integers())),
+    st.one_of(st.integers(), st.floats(), st.text(), st.booleans(), st.none(), st.lists(WHOLE)),
     st.sampled_from([kind for kind, _ in KINDS] + [str]),
 )
 def test_any_value_is_converted_or_refused_in_one_line(value: Any, kind: Any) -> None:
@@ -135,3 +136,22 @@ def test_only_options_are_declared() -> None:
     assert list(declared_options(Cards)) == ["max_cards", "suit", "scale", "sizes", "place", "marked"]
     assert declared_options(Cards)["max_cards"].spelling == "max-cards"
     assert declared_options(int) == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (10**400, "a number of about 400 digits"),
+        (7, "7"),
+        ("a" * 61, f"{'a' * 60!r}... of 61 characters"),
+        ("\x1b[2J\n", "'\\x1b[2J\\n'"),
+        ([1, "a", None], "[1, 'a', None]"),
+        ([[1]], "a list of 1"),
+        (list(range(9)), "a list of 9"),
+        ({}, "a dict of 0"),
+        (object(), "a value of type object"),
+    ],
+)
+def test_any_value_is_shown_short_and_on_one_line(value: Any, expected: str) -> None:
+    assert shown(value) == expected
+    assert shown(-(10**5000)) == "a number of about 5000 digits"

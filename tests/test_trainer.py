@@ -6,8 +6,10 @@ import os
 import random
 import shutil
 import signal
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +17,14 @@ from unittest import mock
 
 import pytest
 import torch
-from tiny_run import STEPS_PER_EPOCH, child, differing, run_tiny, tiny_config
+from tiny_run import STEPS_PER_EPOCH, child, differing, run_tiny, small_numbers, tiny_config
 
 from yolo_proc import checkpoint
 from yolo_proc.config import Config, GeneratorConfig, LabelConfig, LossConfig, OptimConfig
-from yolo_proc.errors import CheckpointError, ConfigError, GeneratorError, TrainingError
+from yolo_proc.errors import CheckpointError, ConfigError, DataError, GeneratorError, TrainingError
 from yolo_proc.events import CheckpointSaved, EpochEnd, RunStarted, Step, Stopped, TargetTried
+from yolo_proc.setup import Session
+from yolo_proc.stream import Batch, Stream
 from yolo_proc.trainer import Trainer
 
 
@@ -100,7 +104,6 @@ FORGOTTEN: dict[str, Any] = {
     "window": lambda state: [],
     "torch_random": lambda state: torch.Generator().manual_seed(1).get_state(),
     "step": lambda state: state["epoch"] * STEPS_PER_EPOCH,
-    "epoch": lambda state: 0,
     "history": lambda state: [],
     "clipped": lambda state: 0,
     "norms": lambda state: 0.0,
@@ -159,6 +162,16 @@ def test_forgetting_any_part_of_the_state_shows(
         one["config"].pop("run")
     metrics_differ = (folder / "metrics.csv").read_bytes() != (whole / "metrics.csv").read_bytes()
     assert (bool(list(differing(expected, found))) or metrics_differ) == (part is not None)
+
+
+def test_a_step_that_is_not_of_the_epoch_is_refused(with_target: tuple[Path, Path], tmp_path: Path) -> None:
+    state = checkpoint.load(with_target[1])
+    state["epoch"] = 0
+    checkpoint.save(tmp_path / "half" / with_target[1].name, state)
+    with pytest.raises(
+        CheckpointError, match=r"step: expected one of the epoch after 0 whole ones of 4 steps, found 10"
+    ):
+        run_tiny(replace(trying(tmp_path), run="half"), tmp_path / "half")
 
 
 def test_a_run_killed_at_20_random_moments_is_the_same_run(whole: Path, tmp_path: Path) -> None:
@@ -389,3 +402,135 @@ def test_a_generator_that_cannot_be_trained_on_is_refused(tmp_path: Path, x: str
     path.write_text(GENERATOR.format(x=x, label=label))
     with pytest.raises(GeneratorError, match=message):
         run_tiny(tiny_config(tmp_path, generator=GeneratorConfig(f"{path}:Dots")))
+
+
+# -------------------------------------------------------------------------------- what can be saved is saved
+
+
+def run_with_kill(config: Config, kill: Callable[[Step], bool]) -> str:
+    """Runs with a process that draws, which is killed after a step; gives the line that ends the run."""
+
+    def run() -> None:
+        for event in Trainer(config).run():
+            if isinstance(event, Step) and kill(event):
+                for worker in multiprocessing.active_children():
+                    os.kill(worker.pid or 0, signal.SIGKILL)
+
+    with small_numbers(), pytest.raises(TrainingError) as ended:
+        run()
+    return str(ended.value)
+
+
+def test_a_killed_worker_ends_a_run_that_is_saved(whole: Path, tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, workers=1)
+    line = run_with_kill(config, lambda step: step.step == 5)
+    assert "a process that draws scenes was killed" in line
+    saved = checkpoint.list_checkpoints(tmp_path / "tiny")[0]
+    assert f"the state is saved in {saved}, and the run goes on with: python -m yolo_proc train --resume tiny" in line
+    assert checkpoint.load(saved)["step"] >= 5
+    run_tiny(tiny_config(tmp_path), tmp_path / "tiny")
+    assert list(differing(last_state(whole), last_state(tmp_path / "tiny"))) == []
+
+
+@pytest.mark.parametrize("name", ["validation", "calibration", "target"])
+@pytest.mark.parametrize("error", [TrainingError, GeneratorError, MemoryError])
+def test_an_epoch_that_cannot_be_judged_is_judged_by_the_resumed_run(
+    tmp_path: Path, name: str, error: type[Exception]
+) -> None:
+    """Whatever decision comes first, none is made twice: the resumed run is the uninterrupted one."""
+    config = tiny_config(tmp_path, epochs=2, target_loss=100.0)
+    with in_vain():
+        run_tiny(replace(config, run="whole"))
+        draw = Session.batches
+
+        def fail(self: Session, stream: str, *rest: Any) -> Iterator[Batch]:
+            if stream == name and self.state.step == (8 if name == "calibration" else 4):
+                raise error
+            return draw(self, stream, *rest)
+
+        with mock.patch.object(Session, "batches", fail), pytest.raises(error) as ended:
+            run_tiny(config)
+        folder = tmp_path / "tiny"
+        saved = checkpoint.list_checkpoints(folder)[0]
+        assert saved.name == ("000001+00004.pt" if name == "calibration" else "000000+00004.pt")
+        assert str(saved) in (str(ended.value) or ended.value.__notes__[-1])
+        run_tiny(config, folder)
+    expected, found = last_state(tmp_path / "whole"), last_state(folder)
+    for one in (expected, found):
+        one["config"].pop("run")
+    assert list(differing(expected, found)) == []
+    assert (folder / "metrics.csv").read_bytes() == (tmp_path / "whole" / "metrics.csv").read_bytes()
+
+
+def test_a_scene_that_cannot_be_drawn_ends_a_run_that_is_saved(tmp_path: Path) -> None:
+    draw = Stream.__getitem__
+
+    def fail(self: Stream, index: int) -> Any:
+        if self.stream == "train" and index == 22:
+            raise DataError("a picture has changed")
+        return draw(self, index)
+
+    with (
+        mock.patch.object(Stream, "__getitem__", fail),
+        pytest.raises(DataError, match="a picture has changed; the state"),
+    ):
+        run_tiny(tiny_config(tmp_path))
+    assert checkpoint.list_checkpoints(tmp_path / "tiny")[0].name == "000001+00001.pt"
+
+
+def test_a_disk_that_is_full_by_then_is_told_too(tmp_path: Path) -> None:
+    def fail(*_: Any) -> None:
+        raise CheckpointError("no room")
+
+    draw = Stream.__getitem__
+
+    def draw_two(self: Stream, index: int) -> Any:
+        if self.stream == "train" and index == 8:
+            raise DataError("a picture has changed")
+        return draw(self, index)
+
+    with (
+        mock.patch.object(Stream, "__getitem__", draw_two),
+        mock.patch.object(checkpoint, "save", fail),
+        pytest.raises(DataError, match="a picture has changed; the state could not be saved either: no room"),
+    ):
+        run_tiny(tiny_config(tmp_path))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "hang up"])
+def test_a_training_goes_on_or_saves_without_its_console(tmp_path: Path, kind: str) -> None:
+    """The command itself: `| head -1`, and a terminal that is closed, which tells the whole group."""
+    words = "train --generator shapes --run a --epochs 2 --epoch-images 16 --batch-size 4 --image-size 64 --no-check"
+    code = (
+        "import sys; from tiny_run import small_numbers\nwith small_numbers(): from yolo_proc import cli; cli.entry()"
+    )
+    command = [sys.executable, "-c", code, *words.split(), "--model.width", "0.25", "--workers", "1"]
+    root = Path(__file__).parents[1]
+    environment = {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{root / 'tests'}", "OMP_NUM_THREADS": "1"}
+    with (
+        (tmp_path / "errors").open("w+") as errors,
+        subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            cwd=tmp_path,
+            env=environment,
+            start_new_session=True,
+        ) as process,
+    ):
+        assert process.stdout is not None
+        for line in process.stdout:
+            if kind == "pipe" or line.startswith("Epoch: 1"):
+                break
+        process.stdout.close()
+        if kind == "hang up":
+            os.killpg(process.pid, signal.SIGHUP)
+        code_of_end = process.wait(120)
+        errors.seek(0)
+        said = errors.read()
+    assert "Traceback" not in said, said
+    assert code_of_end == (129 if kind == "hang up" else 0), said
+    saved = checkpoint.list_checkpoints(tmp_path / "checkpoints" / "a")
+    assert saved, said
+    assert kind == "hang up" or saved[0].name == "000002.pt"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from yolo_proc.config import Config
 from yolo_proc.configfile import config_from_values, config_options, read_config_file
-from yolo_proc.flags import FlagParser, build_own
+from yolo_proc.flags import TRUST_HELP, FlagParser, build_own
 from yolo_proc.options import option
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class CheckFlags:
     only: str | None = option(None, help="names of checks with commas between: labels,step; none: all")
     quick: bool = option(False, help="only those that `train` runs before its first step")
     out: str = option("checks", help="folder for the pictures of the evidence")
+    trust: bool = option(False, help=TRUST_HELP)
     json: bool = option(False, help="print JSON")
 
 
@@ -58,7 +59,7 @@ def check(parser: FlagParser, argv: Sequence[str]) -> int:
     parsed = parser.read(argv)
     flags = build_own(CheckFlags, parsed.own)
     file = read_config_file(Path(flags.config)) if flags.config is not None else {}
-    config = config_from_values({**file, **parsed.given})
+    config = config_from_values({**file, **parsed.given}, trust=flags.trust)
     from yolo_proc.checks.registry import checks_named
 
     checks = [check for check in checks_named(flags.only) if check.quick or not flags.quick]

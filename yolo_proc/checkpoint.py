@@ -17,7 +17,7 @@ import io
 import os
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from yolo_proc.archives import ArchiveError, check_archive
 from yolo_proc.errors import CheckpointError
 from yolo_proc.files import GIB, UnreadableFileError, create, read_bytes, read_start
 
@@ -36,6 +37,7 @@ _MAGIC = b"yolo_proc checkpoint "
 _HEADER = re.compile(rb"yolo_proc checkpoint (\d{1,9}) sha256=([0-9a-f]{64}) bytes=(\d{1,18})")
 _NUMBERED = re.compile(r"(\d{6,})(?:\+(\d{5,}))?\.pt", re.ASCII)
 _TEMPORARY = ".pt.tmp"
+_TURN = ".turn"
 # What the restricted unpickler and the archive reader raise on a payload that somebody made up.
 _UNREADABLE = (
     pickle.UnpicklingError,
@@ -48,6 +50,14 @@ _UNREADABLE = (
     AssertionError,
     OverflowError,
 )
+
+
+Check = Callable[[Mapping[str, Any]], None]
+_LISTINGS = 100  # of a folder whose files come and go
+
+
+def _anything(_: Mapping[str, Any]) -> None:
+    """No check."""
 
 
 def checkpoint_path(folder: str | Path, epoch: int, step_in_epoch: int = 0) -> Path:
@@ -117,12 +127,14 @@ def load(path: str | Path) -> dict[str, Any]:
         raise CheckpointError(str(error)) from error
     payload = _verified(content, path)
     try:
+        check_archive(payload)
         state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
-    except _UNREADABLE as error:
-        reason = str(error).partition("\n")[0]
+    except (ArchiveError, *_UNREADABLE) as error:
+        # Not torch's own words, which advise to switch the protection off.
+        found = str(error) if isinstance(error, ArchiveError) else f"something else ({type(error).__name__})"
         raise CheckpointError(
-            f"{path}: expected plain values and tensors only, found something else, so nothing of it was run "
-            f"({reason}); use a checkpoint that yolo_proc wrote"
+            f"{path}: expected plain values and tensors only, found {found}; nothing of it was run; use a checkpoint "
+            "that yolo_proc wrote"
         ) from error
     if not isinstance(state, dict):
         raise CheckpointError(f"{path}: expected a mapping, found {type(state).__name__}; yolo_proc did not write it")
@@ -221,43 +233,71 @@ def list_checkpoints(folder: str | Path) -> list[Path]:
     return [path for _, path in sorted(((at, path) for at, path in numbered if at is not None), reverse=True)]
 
 
-def newest_valid(folder: str | Path) -> tuple[Path, dict[str, Any], tuple[str, ...]]:
+def newest_valid(folder: str | Path, check: Check = _anything) -> tuple[Path, dict[str, Any], tuple[str, ...]]:
     """The newest readable checkpoint of a run: its path, its state, and a line for each newer one that is not.
+
+    Args:
+        check: raises `CheckpointError` for a state that is not to be taken.
 
     Raises:
         CheckpointError: there is none, or none is readable.
     """
-    notes: list[str] = []
-    for path in list_checkpoints(folder):
-        try:
-            return path, load(path), tuple(notes)
-        except CheckpointError as error:
-            notes.append(str(error))
+    for _ in range(_LISTINGS):
+        notes: list[str] = []
+        gone = False
+        for path in list_checkpoints(folder):
+            try:
+                return path, _checked(path, check), tuple(notes)
+            except CheckpointError as error:
+                gone = not path.exists()  # its run goes on and has pruned it, for a newer one
+                if gone:
+                    break
+                notes.append(str(error))
+        if not gone:
+            break
     if notes:
         raise CheckpointError(f"{folder}: none of its {len(notes)} checkpoints is readable; the newest: {notes[0]}")
     raise CheckpointError(f"{folder}: expected a run's folder with checkpoints such as 000001.pt, found none")
 
 
-def shipped(path: str | Path) -> tuple[Path, dict[str, Any], tuple[str, ...]]:
+def shipped(path: str | Path, check: Check = _anything) -> tuple[Path, dict[str, Any], tuple[str, ...]]:
     """The checkpoint that evaluate, predict and export take: the file itself, or of a run's folder the best.
 
-    A folder without a readable `best.pt` gives its newest readable one. Returns path, state and notes as
-    `newest_valid` does.
+    A folder without a readable `best.pt` gives its newest readable one. For `check` and what is returned see
+    `newest_valid`.
 
     Raises:
         CheckpointError: nothing readable.
     """
     path = Path(path)
     if not path.is_dir():
-        return path, load(path), ()
+        return path, _checked(path, check), ()
     notes: tuple[str, ...] = ()
     if (path / BEST).exists():
         try:
-            return path / BEST, load(path / BEST), ()
+            return path / BEST, _checked(path / BEST, check), ()
         except CheckpointError as error:
             notes = (str(error),)
-    found, state, more = newest_valid(path)
+    found, state, more = newest_valid(path, check)
     return found, state, notes + more
+
+
+def to_resume(path: str | Path, check: Check = _anything) -> tuple[Path, dict[str, Any], tuple[str, ...]]:
+    """The checkpoint that a run goes on from: the file itself, or of a run's folder the newest readable one.
+
+    For `check`, what is returned and what is raised see `newest_valid`.
+    """
+    path = Path(path)
+    return newest_valid(path, check) if path.is_dir() else (path, _checked(path, check), ())
+
+
+def _checked(path: Path, check: Check) -> dict[str, Any]:
+    state = load(path)
+    try:
+        check(state)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    return state
 
 
 def prune(folder: str | Path, keep: int) -> list[Path]:
@@ -284,20 +324,61 @@ def set_aside(folder: str | Path, position: tuple[int, int], written: str | Path
 
 
 def newest_run(runs_dir: str | Path) -> Path:
-    """The folder under `runs_dir` whose newest checkpoint was written last; runs without one do not count.
+    """The folder under `runs_dir` that was trained last; runs without a checkpoint do not count.
+
+    Each training takes a number, see `take_turn`, because clocks are set back. Runs without one are older; among
+    them, and where two are equal, the time of the newest checkpoint decides.
 
     Raises:
         CheckpointError: there is none.
     """
     runs = []
-    folders = Path(runs_dir).iterdir() if Path(runs_dir).is_dir() else ()
-    for folder in folders:
-        written = [path.stat().st_mtime_ns for path in list_checkpoints(folder)]
+    for folder in _folders(runs_dir):
+        written = [_written(path) for path in list_checkpoints(folder)]
         if written:
-            runs.append((max(written), folder))
+            runs.append((_turn(folder), max(written), folder))
     if not runs:
         raise CheckpointError(
             f"{runs_dir}: expected a folder with runs, found no checkpoint in it; train first, or name another "
             "folder with --runs-dir"
         )
-    return max(runs)[1]
+    return max(runs)[2]
+
+
+def take_turn(folder: Path) -> None:
+    """Makes `folder` the newest of the runs beside it, by a number in its file `.turn`.
+
+    Where that cannot be written, the clock decides.
+    """
+    turn = 1 + max((_turn(run) for run in _folders(folder.parent)), default=0)
+    temporary = folder / f"{_TURN}{_TEMPORARY}"
+    try:
+        temporary.write_text(f"{turn}\n", encoding="ascii")
+        temporary.replace(folder / _TURN)
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def _folders(place: str | Path) -> list[Path]:
+    try:
+        return [path for path in Path(place).iterdir() if path.is_dir()]
+    except OSError:
+        return []
+
+
+def _turn(folder: Path) -> int:
+    try:
+        with (folder / _TURN).open("rb") as file:
+            words = file.read(20)
+    except OSError:
+        return 0
+    match = re.fullmatch(rb"(\d{1,15})\n", words)
+    return int(match[1]) if match else 0
+
+
+def _written(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:  # pruned meanwhile
+        return 0

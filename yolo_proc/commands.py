@@ -4,6 +4,7 @@ Imports of torch and OpenCV stand inside of functions: `--help` needs neither.
 """
 
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,15 +14,23 @@ from typing import TYPE_CHECKING, Literal
 from yolo_proc.config import Config
 from yolo_proc.configfile import (
     Given,
-    as_given,
     config_from_values,
     config_options,
     read_config_file,
     resumed_config,
+    saved_config,
 )
 from yolo_proc.errors import CheckpointError, ConfigError
-from yolo_proc.flags import INPUT_SIZE_HELP, FlagParser, Parsed, build_own, read_input_size, read_picture_size
-from yolo_proc.options import nearest, option
+from yolo_proc.flags import (
+    INPUT_SIZE_HELP,
+    TRUST_HELP,
+    FlagParser,
+    Parsed,
+    build_own,
+    read_input_size,
+    read_picture_size,
+)
+from yolo_proc.options import nearest, option, shown
 
 if TYPE_CHECKING:
     from yolo_proc.describe import Description
@@ -56,6 +65,7 @@ class TrainFlags:
         None, help="go on from the newest checkpoint: of the newest run, or of this run, folder or checkpoint"
     )
     accept_changed_data: bool = option(False, help="resume although the scenes are not the same any more")
+    trust: bool = option(False, help=TRUST_HELP)
 
 
 def train_parser() -> FlagParser:
@@ -72,9 +82,9 @@ def train(parser: FlagParser, argv: Sequence[str]) -> int:
     if flags.resume is None:
         if flags.accept_changed_data:
             raise ConfigError("--accept-changed-data: only a resumed run has data that can have changed; add --resume")
-        config, place = config_from_values(given), None
+        config, place = config_from_values(given, trust=flags.trust), None
     else:
-        place, config = _resume(flags.resume, given)
+        place, config = _resume(flags.resume, given, flags.trust)
     from yolo_proc.console import run_training
     from yolo_proc.trainer import Command, Trainer
 
@@ -82,7 +92,7 @@ def train(parser: FlagParser, argv: Sequence[str]) -> int:
     return run_training(trainer, lambda: trainer.commands.put(Command.STOP))
 
 
-def _resume(run: str, given: dict[str, Given]) -> tuple[Path, Config]:
+def _resume(run: str, given: dict[str, Given], trust: bool) -> tuple[Path, Config]:
     """Where a run goes on from, and its configuration with what is given now."""
     named = given.pop("run", None)
     if named is not None:
@@ -92,29 +102,39 @@ def _resume(run: str, given: dict[str, Given]) -> tuple[Path, Config]:
     runs_dir = str(given["runs-dir"].value) if "runs-dir" in given else Config().runs_dir
     place = run_place(run, runs_dir)
     from yolo_proc import checkpoint
+    from yolo_proc.fields import check_training
 
-    path, state, _ = checkpoint.newest_valid(place) if place.is_dir() else (place, checkpoint.load(place), ())
-    old = config_from_values(as_given(state["config"], f"{path}: "))
-    return place, resumed_config(old, given)
+    path, state, _ = checkpoint.to_resume(place, check_training)
+    return place, resumed_config(state["config"], path, given, trust=trust)
 
 
 def run_place(run: str, runs_dir: str) -> Path:
-    """The folder or checkpoint that a user means by `run`; an empty one is the newest run.
+    """The folder or checkpoint that a user means by `run`; an empty one is the newest run. A run's folder is mended.
 
     Raises:
         CheckpointError: there is none of that name; the message has the nearest one.
     """
+    from yolo_proc.runs import mend
+
+    place = _run_place(run, runs_dir)
+    if place.is_dir():
+        mend(place)
+    return place
+
+
+def _run_place(run: str, runs_dir: str) -> Path:
     if not run:
         from yolo_proc import checkpoint
 
         return checkpoint.newest_run(runs_dir)
     for place in (Path(runs_dir) / run, Path(run)):
-        if place.exists():
+        if os.path.exists(place):  # noqa: PTH110 `Path.exists` raises for a name that no file can have
             return place
     folder = Path(runs_dir)
     known = sorted(one.name for one in folder.iterdir() if one.is_dir()) if folder.is_dir() else []
     listed = f"; there are: {', '.join(known)}" if known else "; it has no runs"
-    raise CheckpointError(f"{run}: no such run in {runs_dir}{nearest(run, known)}{listed}")
+    name = run if run.isprintable() and len(run) < 200 else shown(run)
+    raise CheckpointError(f"{name}: no such run in {runs_dir}{nearest(run, known)}{listed}")
 
 
 # --------------------------------------------------------------------------------------------- evaluate
@@ -132,6 +152,7 @@ class EvaluateFlags:
         None, help="WxH: pictures of this size, shown to the network as `predict` shows them; none: the network's"
     )
     input_size: str | None = option(None, help=INPUT_SIZE_HELP)
+    trust: bool = option(False, help=TRUST_HELP)
     json: bool = option(False, help="print JSON")
 
 
@@ -176,13 +197,14 @@ def _evaluate(
 
     from yolo_proc import checkpoint
     from yolo_proc.evaluate import evaluate as judge
+    from yolo_proc.fields import check_state, saved_values
     from yolo_proc.predict import Detector
     from yolo_proc.runtime import processors
     from yolo_proc.stream import Stream
 
-    path, state, notes = checkpoint.shipped(place)
+    path, state, notes = checkpoint.shipped(place, check_state)
     _print_notes(notes)
-    run = config_from_values(as_given(state["config"], f"{path}: "))
+    run = saved_config(saved_values(state, path), path, trust=flags.trust)
     kinds: list[Literal["ema", "raw"]] = [kind for kind in ("ema", "raw") if flags.weights in (kind, "both")]
     detectors = {kind: Detector.load(path, weights=kind, input_size=input_size, device=ours.device) for kind in kinds}
     stream = Stream.from_config(run, "test", picture_size=size)
@@ -224,6 +246,7 @@ class PreviewFlags:
     out: str = option("preview.png", help="file to write, PNG")
     augment: bool = option(True, help="augment, or show the scenes as they are drawn")
     stream: str = option("train", help="which stream", choices=("train", "validation", "target", "calibration", "test"))
+    trust: bool = option(False, help=TRUST_HELP)
 
 
 def preview_parser() -> FlagParser:
@@ -240,7 +263,7 @@ def preview(parser: FlagParser, argv: Sequence[str]) -> int:
     given = _config_of(parsed, flags.config)
     if "augment" in parsed.own:
         given["augment.enabled"] = parsed.own["augment"]
-    config = config_from_values(given)
+    config = config_from_values(given, trust=flags.trust)
     from yolo_proc.preview import preview_sheet, write_png
     from yolo_proc.stream import Stream
 
@@ -262,6 +285,7 @@ class DescribeFlags:
 
     run: str | None = option(None, help=f"describe the network of a run: {_RUN_HELP}")
     config: str | None = option(None, help="TOML file with options; flags are stronger")
+    trust: bool = option(False, help=TRUST_HELP)
     json: bool = option(False, help="print JSON")
 
 
@@ -277,7 +301,7 @@ def describe(parser: FlagParser, argv: Sequence[str]) -> int:
     parsed = parser.read(argv)
     flags = build_own(DescribeFlags, parsed.own)
     given = _config_of(parsed, flags.config)
-    config = config_from_values(given)
+    config = config_from_values(given, trust=flags.trust)
     if flags.run is not None:
         description = _describe_run(run_place(flags.run, config.runs_dir))
     else:
@@ -289,11 +313,12 @@ def describe(parser: FlagParser, argv: Sequence[str]) -> int:
 def _describe_run(place: Path) -> "Description":
     from yolo_proc import checkpoint
     from yolo_proc import describe as room
+    from yolo_proc.fields import check_state
     from yolo_proc.weights import model_from_checkpoint
 
-    _, state, notes = checkpoint.shipped(place)
+    path, state, notes = checkpoint.shipped(place, check_state)
     _print_notes(notes)
-    model = model_from_checkpoint(state)
+    model = model_from_checkpoint(state, path=path)
     return room.describe(model, model.codec)
 
 

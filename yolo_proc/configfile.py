@@ -6,6 +6,7 @@ names are the flags (`--augment.flip-x 0.5`) and the keys of the file (`[augment
 
 import dataclasses
 import itertools
+import math
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from yolo_proc.config import Config, ModelConfig
 from yolo_proc.config_digest import check_digest, with_digest
 from yolo_proc.errors import ConfigError, GeneratorError
 from yolo_proc.files import MIB, UnreadableFileError, read_bytes
-from yolo_proc.options import Declared, Option, check_value, declared_options, nearest
+from yolo_proc.options import Declared, Option, check_value, declared_options, nearest, shown
 
 MAX_BYTES = MIB  # of a TOML file: all options together have some kilobytes
 HEADER = (
@@ -43,10 +44,15 @@ NAMED_CONFIGURATIONS: Mapping[str, Mapping[str, Any]] = {
 
 @dataclass(frozen=True)
 class Given:
-    """A value as the user gave it, and how the user would name it: `--batch-size`, `run.toml: batch-size`."""
+    """A value as the user gave it, and how the user would name it: `--batch-size`, `run.toml: batch-size`.
+
+    Attributes:
+        of_file: it stands in a file, which somebody else may have written; see `trust.py`.
+    """
 
     value: Any
     where: str
+    of_file: bool = False
 
 
 @cache
@@ -101,25 +107,37 @@ def _place(config: Config, flat: str) -> tuple[Any, str]:
     return (getattr(config, section) if section else config), name.replace("-", "_")
 
 
-def as_given(values: Mapping[str, Any], where: str = "") -> dict[str, Given]:
+def as_given(values: Mapping[str, Any], where: str = "", *, of_file: bool = False) -> dict[str, Given]:
     """Values by flat name as `Given`; each is named `where` + its flat name."""
-    return {flat: Given(value, f"{where}{flat}") for flat, value in values.items()}
+    return {flat: Given(value, f"{where}{flat}", of_file) for flat, value in values.items()}
 
 
-def config_from_values(given: Mapping[str, Given]) -> Config:
+def config_from_values(given: Mapping[str, Given], *, trust: bool = False) -> Config:
     """The validated configuration that the given values make; what is not given is the named configuration's or
     the declared default.
 
+    Args:
+        trust: run the code of a generator that is named in a file, whatever it is.
+
     Raises:
         ConfigError: an unknown name, with the nearest valid spelling; a wrong type; a value out of range.
-        GeneratorError: the generator cannot be found.
+        GeneratorError: the generator cannot be found, or stands in a file and is not trusted.
     """
     options = config_options()
     checked = {flat: check_value(options[flat], one.value, one.where) for flat, one in given.items() if flat in options}
     spec = checked.get("generator.name", options["generator.name"].default)
+    if not trust and "generator.name" in given and given["generator.name"].of_file:
+        from yolo_proc.trust import require_trust  # here, because it imports the canvas, see `generator_options`
+
+        require_trust(spec, given["generator.name"].where)
     parameters = _check_parameters(given, spec)
     named = NAMED_CONFIGURATIONS.get(checked.get("model.name", ""), {})
     return validate(_assemble({**named, **checked}, parameters))
+
+
+def saved_config(values: Mapping[str, Any], path: Path, *, trust: bool = False) -> Config:
+    """The configuration that a checkpoint holds; for `trust` and what is raised see `config_from_values`."""
+    return config_from_values(as_given(values, f"{path}: ", of_file=True), trust=trust)
 
 
 def _check_parameters(given: Mapping[str, Given], spec: str) -> dict[str, Any]:
@@ -175,8 +193,10 @@ def read_config_file(path: Path) -> dict[str, Given]:
         tree = tomllib.loads(text)
     except UnreadableFileError as error:
         raise ConfigError(f"--config {error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: expected TOML: {error}") from error
+    except RecursionError:
+        raise ConfigError(f"{path}: expected TOML with tables of options, found brackets nested too deep") from None
+    except ValueError as error:  # no UTF-8, no TOML, or a number of thousands of digits
+        raise ConfigError(f"{path}: expected TOML: {str(error).partition(';')[0]}") from error
     given: dict[str, Given] = {}
     for key, value in tree.items():
         where = f"{path}: {key}"
@@ -185,21 +205,21 @@ def read_config_file(path: Path) -> dict[str, Given]:
                 raise ConfigError(f"{where}: no such table{nearest(key, sections())}; known: {', '.join(sections())}")
             _flatten(key, value, path, given)
         elif key in SHORTHANDS:
-            given[SHORTHANDS[key]] = Given(value, where)
+            given[SHORTHANDS[key]] = Given(value, where, of_file=True)
         elif key in sections():
-            raise ConfigError(f"{where}: expected a table [{key}] with options, found {value!r}")
+            raise ConfigError(f"{where}: expected a table [{key}] with options, found {shown(value)}")
         else:
-            given[key] = Given(value, where)
+            given[key] = Given(value, where, of_file=True)
     return given
 
 
 def _flatten(prefix: str, table: Mapping[str, Any], path: Path, into: dict[str, Given]) -> None:
     for key, value in table.items():
         flat = f"{prefix}.{key}"
-        if isinstance(value, dict):
+        if isinstance(value, dict) and "." not in prefix:
             _flatten(flat, value, path, into)
-        else:
-            into[flat] = Given(value, f"{path}: {flat}")
+        else:  # no option lies deeper: its name is refused
+            into[flat] = Given(value, f"{path}: {flat}", of_file=True)
 
 
 def config_to_toml(config: Config) -> str:
@@ -256,12 +276,12 @@ def validate(config: Config) -> Config:
 def _check_run(config: Config) -> None:
     if config.run is not None and not re.fullmatch(r"[\w+][\w.+ -]*", config.run):
         raise ConfigError(
-            f"run: expected a plain folder name of letters, digits and .-_+, found {config.run!r}; "
+            f"run: expected a plain folder name of letters, digits and .-_+, found {shown(config.run)}; "
             "runs-dir says where the folder lies"
         )
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", config.device):
+    if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", config.device):
         hint = nearest(config.device, ("auto", "cpu", "cuda"))
-        raise ConfigError(f"device: expected auto, cpu, cuda or cuda:N, found {config.device!r}{hint}")
+        raise ConfigError(f"device: expected auto, cpu, cuda or cuda:N, found {shown(config.device)}{hint}")
 
 
 def _check_model(model: ModelConfig, image_size: int) -> None:
@@ -280,13 +300,13 @@ def _check_model(model: ModelConfig, image_size: int) -> None:
     sizes = parse_anchors(model.anchors)
     if sizes is not None and max(max(size) for size in sizes) > image_size:
         raise ConfigError(
-            f"model.anchors: expected sizes of at most the picture's side {image_size}, found {model.anchors!r}; "
+            f"model.anchors: expected sizes of at most the picture's side {image_size}, found {shown(model.anchors)}; "
             "give smaller ones, `auto`, or a larger --image-size"
         )
     if sizes is not None and len(sizes) < len(strides):
         raise ConfigError(
             f"model.anchors: expected at least one size a grid, {len(strides)} grids, found {len(sizes)}: "
-            f"{model.anchors!r}"
+            f"{shown(model.anchors)}"
         )
     if model.name == "original":
         _check_original(model)
@@ -316,8 +336,8 @@ def parse_anchors(text: str) -> tuple[tuple[float, float], ...] | None:
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)x(\d+(?:\.\d+)?)\s*", part)
         width, height = (float(match[1]), float(match[2])) if match else (0.0, 0.0)
-        if width <= 0 or height <= 0:
-            raise ConfigError(f"model.anchors: expected auto, or sizes such as 60x60,120x90, found {text!r}")
+        if not (0 < width < math.inf and 0 < height < math.inf):
+            raise ConfigError(f"model.anchors: expected auto, or sizes such as 60x60,120x90, found {shown(text)}")
         sizes.append((width, height))
     return tuple(sizes)
 
@@ -325,16 +345,16 @@ def parse_anchors(text: str) -> tuple[tuple[float, float], ...] | None:
 # ----------------------------------------------------------------------------------------------- resume
 
 
-def resumed_config(old: Config, given: Mapping[str, Given]) -> Config:
-    """The configuration of a resumed run: the old one, but for what is given now.
+def resumed_config(old: Mapping[str, Any], path: Path, given: Mapping[str, Given], *, trust: bool = False) -> Config:
+    """The configuration of a resumed run: the one that the checkpoint `path` holds, but for what is given now.
 
-    The old generator's parameters are dropped where another generator is given.
+    The old generator's parameters are dropped where another generator is given; for `trust` see `config_from_values`.
     """
-    values = as_given(config_values(old))
+    values = as_given(old, f"{path}: ", of_file=True)
     name = given.get("generator.name")
-    if name is not None and name.value != old.generator.name:
+    if name is not None and name.value != old.get("generator.name"):
         values = {flat: one for flat, one in values.items() if flat in config_options()}
-    return config_from_values({**values, **given})
+    return config_from_values({**values, **given}, trust=trust)
 
 
 def compare_on_resume(

@@ -3,12 +3,13 @@
 A consumer of the trainer's events; whatever it prints, the run is the same without it.
 """
 
+import io
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Never, TextIO
@@ -55,16 +56,30 @@ class _Bar(_Tqdm):
     monitor_interval = 0
 
 
+def printable(text: str, file: TextIO) -> str:
+    """A text as a file's encoding can say it: `Größe` as `Gr\\xf6\\xdfe` on an ASCII console."""
+    encoding = getattr(file, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def silence(file: TextIO) -> None:
+    """Leads what is written to a file that takes nothing any more nowhere, what waits to be written too."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, file.fileno())
+        os.close(nowhere)
+
+
 class Console:
-    """Prints events as they come.
+    """Prints events as they come; where nothing can be printed any more (a closed pipe, a full disk), no more.
 
     Args:
         out: where lines go; the bar goes to `bar`, and only if that is a terminal.
     """
 
     def __init__(self, out: TextIO | None = None, bar: TextIO | None = None) -> None:
-        self._out = out if out is not None else sys.stdout
-        self._bar_file = bar if bar is not None else sys.stderr
+        self._out: TextIO | None = out if out is not None else sys.stdout
+        self._bar_file: TextIO = bar if bar is not None else sys.stderr
         self._bar: _Bar | None = None
         self._epoch_images = 0
         self._told_at = time.monotonic()
@@ -86,15 +101,35 @@ class Console:
     def line(self, text: str) -> None:
         """Prints a line, above the bar where there is one."""
         if self._bar is not None:
-            self._bar.clear()
-        print(text, file=self._out, flush=True)
+            with self._for_the_bar():
+                self._bar.clear()
+        if self._out is not None:
+            try:
+                print(printable(text, self._out), file=self._out, flush=True)
+            except OSError:
+                silence(self._out)
+                self._out = None
+            except ValueError:  # closed
+                self._out = None
         if self._bar is not None:
-            self._bar.refresh()
+            with self._for_the_bar():
+                self._bar.refresh()
 
     def close(self) -> None:
         """Takes the bar away."""
         if self._bar is not None:
-            self._bar.close()
+            with self._for_the_bar():
+                self._bar.close()
+            self._bar = None
+
+    @contextmanager
+    def _for_the_bar(self) -> Iterator[None]:
+        """Where the bar is drawn no more, because its terminal has gone, there is none from now on."""
+        try:
+            yield
+        except (OSError, ValueError):
+            silence(self._bar_file)
+            self._bar_file = io.StringIO()  # no terminal
             self._bar = None
 
     def _run_started(self, event: RunStarted) -> None:
@@ -117,6 +152,10 @@ class Console:
                     f"loss {event.loss:.3f}"
                 )
             return
+        with self._for_the_bar():
+            self._draw_bar(event)
+
+    def _draw_bar(self, event: Step) -> None:
         in_epoch = min(event.images - (event.epoch - 1) * self._epoch_images, self._epoch_images)
         fresh = self._bar is None
         if self._bar is None:
@@ -170,7 +209,9 @@ class Interrupt(KeyboardInterrupt):
 def signals_to(
     stop: Callable[[], bool], promise: str = "saves a checkpoint and stops; once more stops at once"
 ) -> Iterator[Callable[[], int | None]]:
-    """While inside, the first SIGINT or SIGTERM calls `stop`, a second one raises `Interrupt`.
+    """While inside, the first SIGINT, SIGTERM or SIGHUP calls `stop`, a second one raises `Interrupt`.
+
+    A SIGHUP that is ignored (`nohup`) stays so.
 
     A `stop` that gives False has nothing to wait for: then the first one raises too.
 
@@ -186,18 +227,25 @@ def signals_to(
         received.append(number)
         if len(received) > 1 or not stop():
             # One more kills the process the way the system does.
-            for one in (signal.SIGINT, signal.SIGTERM):
+            for one in before:
                 signal.signal(one, signal.SIG_DFL)
             raise Interrupt
         # Not print: a buffered stream that is being written to cannot be entered again.
-        os.write(2, f"\n{signal.Signals(number).name}: {promise}\n".encode())
+        with suppress(OSError):  # the terminal may have gone, and said so by this signal
+            os.write(2, f"\n{signal.Signals(number).name}: {promise}\n".encode())
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handle) for number in _stopping_signals()}
     try:
         yield lambda: received[0] if received else None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _stopping_signals() -> list[int]:
+    if not hasattr(signal, "SIGHUP") or signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        return [signal.SIGINT, signal.SIGTERM]
+    return [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
 def run_training(trainer: Any, stop: Callable[[], None]) -> int:

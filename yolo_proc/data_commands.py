@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from yolo_proc.annotations.records import YOLO_LINES, BinaryLayout, Problems, ReadOptions, YoloLines
 from yolo_proc.configfile import Given, config_from_values, config_options, read_config_file
 from yolo_proc.errors import ConfigError
-from yolo_proc.flags import FlagParser, Parsed, build_own, parse_size, read_picture_size
+from yolo_proc.flags import TRUST_HELP, FlagParser, Parsed, build_own, parse_size, read_picture_size
 from yolo_proc.options import option
 from yolo_proc.picture_reading import HELP as BIT_DEPTH_HELP
 from yolo_proc.picture_reading import LEAST, MOST, PictureReading
@@ -56,6 +56,7 @@ class GenerateFlags:
     augment: bool = option(False, help="augment, or write the scenes as they are drawn")
     stream: str = option("train", help="which stream", choices=("train", "validation", "target", "calibration", "test"))
     picture_size: str | None = option(None, help="WxH; none: a square of --image-size")
+    trust: bool = option(False, help=TRUST_HELP)
     binary_stride: int = option(32, help="format binary: pixels between the grid's slots", low=1, high=4096)
     binary_anchors: str = option("100x100", help="format binary: anchor sizes in pixels, with commas between")
     binary_type: str = option("unsigned_byte", help="format binary: of pixels", choices=("unsigned_byte", "float32"))
@@ -107,7 +108,7 @@ def _order(parsed: Parsed) -> "Order":
         raise ConfigError(f"{unused[0]}: has no effect without --augment on")
     if flags.format != BINARY and binary_flags(parsed):
         raise ConfigError(f"{binary_flags(parsed)[0]}: only a binary set is like that; add --format binary")
-    config = config_from_values(given)
+    config = config_from_values(given, trust=flags.trust)
     size = read_picture_size(flags.picture_size)
     from yolo_proc.datasets.chunks import Order
     from yolo_proc.datasets.pool import processors

@@ -16,7 +16,7 @@ from yolo_proc.commands import run_place
 from yolo_proc.config import Config
 from yolo_proc.configfile import Given, config_from_values
 from yolo_proc.errors import ConfigError, DataError, one_line
-from yolo_proc.flags import INPUT_SIZE_HELP, FlagParser, build_own, read_input_size
+from yolo_proc.flags import INPUT_SIZE_HELP, TRUST_HELP, FlagParser, build_own, read_input_size
 from yolo_proc.options import option
 from yolo_proc.picture_reading import HELP as BIT_DEPTH_HELP
 from yolo_proc.picture_reading import LEAST, MOST, PictureReading
@@ -98,6 +98,7 @@ class ExportFlags:
         high=10,
     )
     images: int = option(500, help="fresh images to compare on, half of another size", low=200, high=1_000_000)
+    trust: bool = option(False, help=TRUST_HELP)
 
 
 def export_parser() -> FlagParser:
@@ -135,6 +136,7 @@ def export(parser: FlagParser, argv: Sequence[str]) -> int:
         ir_version=flags.ir_version,
         images=flags.images,
         threads=threads,
+        trust=flags.trust,
     )
     with _Progress(flags.images) as progress:
         done = write(order, say=progress.say, on_images=progress.show)

@@ -15,10 +15,11 @@ from typing import Any, NoReturn, TypeVar
 
 from yolo_proc.configfile import SHORTHANDS, Given, config_options, sections, value_text
 from yolo_proc.errors import ConfigError
-from yolo_proc.options import SWITCH_WORDS, Declared, check_value, declared_options, nearest
+from yolo_proc.options import SWITCH_WORDS, Declared, check_value, declared_options, nearest, shown
 
 T = TypeVar("T")
 GENERATOR_PREFIX = "--generator."
+TRUST_HELP = "run the code of a generator that only a file names; see docs/safety.md"
 INPUT_SIZE_HELP = "WxH of a run's network, multiples of every stride; none: the picture's own shape, or as trained"
 
 
@@ -244,7 +245,9 @@ def parse_size(text: str, where: str, low: int, high: int) -> tuple[int, int]:
     match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
     width, height = (int(match[1]), int(match[2])) if match else (0, 0)
     if not (low <= width <= high and low <= height <= high):
-        raise ConfigError(f"{where}: expected WIDTHxHEIGHT such as 416x416, sides from {low} to {high}, found {text!r}")
+        raise ConfigError(
+            f"{where}: expected WIDTHxHEIGHT such as 416x416, sides from {low} to {high}, found {shown(text)}"
+        )
     return width, height
 
 

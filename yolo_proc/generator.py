@@ -23,9 +23,10 @@ import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -147,6 +148,11 @@ class Source(Generator):
         """A short name for the files and folders of a run; see `file_stem`."""
         return argument
 
+    @classmethod
+    def drawn_by(cls, argument: str) -> tuple[str, ...]:  # noqa: ARG003
+        """The specs of the generators that the argument names; see `code_specs`."""
+        return ()
+
 
 def load_generator(spec: str, parameters: Mapping[str, Any] | None = None) -> Generator:
     """The generator that `spec` names, made with `parameters` (checked against its declaration).
@@ -191,6 +197,20 @@ def file_stem(spec: str) -> str:
     return re.sub(r"[^\w.-]+", "-", stem).strip("-.")[:_LONGEST_STEM] or scheme
 
 
+def code_specs(spec: str) -> list[str]:
+    """The specs whose code would run where `spec` is loaded: itself, or those that a source names. Loads none of them.
+
+    Raises:
+        GeneratorError: a source whose argument cannot be read.
+    """
+    scheme, colon, argument = spec.partition(":")
+    if not colon or scheme not in SOURCES:
+        return [spec]
+    source = find_generator_class(spec)  # one of this package
+    assert issubclass(source, Source)
+    return [code for member in source.drawn_by(argument) for code in code_specs(member)]
+
+
 def find_generator_class(spec: str) -> type[Generator]:
     """The class that a spec names.
 
@@ -224,7 +244,7 @@ def _is_generator_class(value: Any) -> bool:
 
 def _load_entry_point(name: str) -> Any:
     matches = [entry for entry in entry_points(group=ENTRY_POINT_GROUP) if entry.name == name]
-    if not matches and name.endswith(".py") and Path(name).is_file():
+    if not matches and name.endswith(".py") and is_file(Path(name)):
         raise GeneratorError(f"generator {name}: expected a class of that file too: {name}:Name")
     if not matches:
         known = generator_names()
@@ -243,18 +263,18 @@ def _load_module(spec: str, name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except Exception as error:
-        hint = "; a file is named file.py:Name" if Path(f"{name}.py").exists() else ""
+        hint = "; a file is named file.py:Name" if is_file(Path(f"{name}.py")) else ""
         raise GeneratorError(f"generator {spec}: module {name} cannot be imported: {_told(error)}{hint}") from error
 
 
 def _load_file(spec: str, path: Path) -> ModuleType:
-    if not path.is_file():
+    if not is_file(path):
         raise GeneratorError(f"generator {spec}: no file {path} (looked in {Path.cwd()})")
     key = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
     module_name = f"_yolo_proc_file_{key}"
     if module_name in sys.modules:
         return sys.modules[module_name]
-    module_spec = importlib.util.spec_from_file_location(module_name, path)
+    module_spec = importlib.util.spec_from_file_location(module_name, path, loader=_FromSource(module_name, str(path)))
     assert module_spec is not None
     assert module_spec.loader is not None
     module = importlib.util.module_from_spec(module_spec)
@@ -265,6 +285,24 @@ def _load_file(spec: str, path: Path) -> ModuleType:
         del sys.modules[module_name]
         raise GeneratorError(f"generator {spec}: {path} cannot be imported: {_told(error)}") from error
     return module
+
+
+def is_file(path: Path) -> bool:
+    """Whether it is a file; a path that no file can have is none, where `Path.is_file` may raise."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+class _FromSource(SourceFileLoader):
+    """Runs the file that was named, and not byte code that somebody put into a `__pycache__` beside it."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        """The compiled source."""
+        path = self.get_filename(fullname)
+        code: CodeType = self.source_to_code(self.get_data(path), path)
+        return code
 
 
 def _told(error: Exception) -> str:

@@ -15,7 +15,6 @@ from yolo_proc.commands import run_place
 from yolo_proc.config import Config
 from yolo_proc.configfile import (
     Given,
-    as_given,
     config_from_values,
     config_options,
     parse_anchors,
@@ -23,7 +22,7 @@ from yolo_proc.configfile import (
     resumed_config,
 )
 from yolo_proc.errors import ConfigError
-from yolo_proc.flags import FlagParser, Parsed, build_own, parse_size
+from yolo_proc.flags import TRUST_HELP, FlagParser, Parsed, build_own, parse_size
 from yolo_proc.options import option
 from yolo_proc.picture_reading import HELP as BIT_DEPTH_HELP
 from yolo_proc.picture_reading import LEAST, MOST, PictureReading
@@ -55,6 +54,7 @@ class InspectFlags:
     stream: str = option("train", help="which stream", choices=("train", "validation", "target", "calibration", "test"))
     augment: bool = option(True, help="augment, or inspect the scenes as they are drawn")
     out: str | None = option(None, help="folder for the pictures; none: inspect_ and the name of what is inspected")
+    trust: bool = option(False, help=TRUST_HELP)
     json: bool = option(False, help="print JSON")
     format: str | None = option(None, help="of a data set; none: what the folder looks like", choices=FORMAT_NAMES)
     classes: str | None = option(None, help="file with class names, one a line; none: what the data set says")
@@ -120,15 +120,16 @@ def _work(parsed: Parsed) -> _Work:
         given["augment.enabled"] = own.get("augment", Given(True, "--augment"))
     folder = None if place is None else Path(str(place.value))
     if flags.run is None:
-        return _Work(flags, config_from_values(given), folder)
+        return _Work(flags, config_from_values(given, trust=flags.trust), folder)
     from yolo_proc import checkpoint
+    from yolo_proc.fields import check_state, saved_values
     from yolo_proc.grids import Grid
 
     runs_dir = str(given["runs-dir"].value) if "runs-dir" in given else Config().runs_dir
-    path, state, notes = checkpoint.shipped(run_place(flags.run, runs_dir))
-    old = config_from_values(as_given(state["config"], f"{path}: "))
+    path, state, notes = checkpoint.shipped(run_place(flags.run, runs_dir), check_state)
     grids = tuple(Grid.from_dict(grid) for grid in state["grids"])
-    return _Work(flags, resumed_config(old, given), folder, grids, tuple(state["classes"]), notes)
+    config = resumed_config(saved_values(state, path), path, given, trust=flags.trust)
+    return _Work(flags, config, folder, grids, tuple(state["classes"]), notes)
 
 
 def _check_together(parsed: Parsed, given: dict[str, Given], folder: str | None, flags: InspectFlags) -> None:

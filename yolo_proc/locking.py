@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from yolo_proc.errors import DataError, UserError
@@ -19,8 +19,10 @@ _held: set[int] = set()  # file descriptors
 
 
 @contextmanager
-def locked(path: Path, owner: Path, doing: str) -> Iterator[None]:
+def locked(path: Path, owner: Path, doing: str) -> Iterator[bool]:
     """Holds the lock of a file, which is made, and stays; where the system knows no such locks, nobody is kept out.
+
+    Yields whether others are kept out.
 
     A lock of the whole system, not of this process: two that want the same file in one process are kept apart too.
 
@@ -34,7 +36,7 @@ def locked(path: Path, owner: Path, doing: str) -> Iterator[None]:
         DataError: the file cannot be made, or a link lies there.
     """
     if not KEEPS_OUT:
-        yield
+        yield False
         return
     try:
         file = open_own(path, os.O_RDWR)
@@ -49,11 +51,12 @@ def locked(path: Path, owner: Path, doing: str) -> Iterator[None]:
             who = f"process {number}" if number.isdecimal() else "another process"
             raise UserError(f"{owner}: {who} {doing}; wait until it has ended, or stop it") from None
         except OSError:
-            pass  # no locks there, as on some network file systems
-        else:
+            yield False  # no locks there, as on some network file systems
+            return
+        with suppress(OSError):  # on a full disk others are kept out all the same, and are not told by whom
             os.truncate(file, 0)
             os.write(file, f"{os.getpid()}\n".encode())
-        yield
+        yield True
     finally:
         if file in _held:  # not in a process that was forked meanwhile
             _held.remove(file)

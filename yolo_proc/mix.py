@@ -112,6 +112,11 @@ class Mix(Source):
         """`mix-glyphs-real`."""
         return "-".join(["mix", *map(file_stem, parse_mix(argument))])
 
+    @classmethod
+    def drawn_by(cls, argument: str) -> tuple[str, ...]:
+        """The members."""
+        return tuple(parse_mix(argument))
+
     def _present(self, stream: str) -> list[str]:
         """The members that have scenes in a stream."""
         return [

@@ -5,6 +5,7 @@ linear decay to zero after Bergsma et al., "Straight to zero", 2025). It reads t
 that it is the same function after a resume.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,8 +13,10 @@ import torch
 from torch import nn
 
 from yolo_proc.config import OptimConfig
+from yolo_proc.errors import CheckpointError
 from yolo_proc.model import Yolo
 from yolo_proc.muon import ADAM_BETAS, Muon
+from yolo_proc.options import shown
 
 # What is left of the learning rate when a decay has ended.
 FLOOR = 0.01
@@ -34,6 +37,77 @@ def build_optimizer(model: Yolo, config: OptimConfig) -> torch.optim.Optimizer:
     filters = [p for p in groups[0]["params"] if id(p) not in output]
     others = [([p for p in groups[0]["params"] if id(p) in output], config.weight_decay), (groups[1]["params"], 0.0)]
     return Muon(filters, others, lr=lr, adam_lr=lr * ADAM_SHARE, weight_decay=config.weight_decay)
+
+
+# What an optimizer keeps of a parameter: "like": a tensor of its shape, "count": updates, "step": the same as a tensor.
+_KEPT: Mapping[type[torch.optim.Optimizer], Mapping[str, str]] = {
+    Muon: {"momentum": "like", "first": "like", "second": "like", "updates": "count"},
+    torch.optim.AdamW: {"step": "step", "exp_avg": "like", "exp_avg_sq": "like"},
+    torch.optim.SGD: {"momentum_buffer": "like"},
+}
+_MOST_UPDATES = 2**40
+
+
+@torch.no_grad()
+def load_optimizer(optimizer: torch.optim.Optimizer, saved: Mapping[str, Any]) -> None:
+    """Goes on from what `optimizer.state_dict()` gave, which comes from a file and is compared with the optimizer.
+
+    Rates and decays are the saved ones; what else a group says is the optimizer's own.
+
+    Raises:
+        CheckpointError: it is of another network or optimizer.
+    """
+    own = optimizer.state_dict()["param_groups"]
+    groups = saved["param_groups"]
+    if len(groups) != len(own):
+        raise CheckpointError(f"optimizer: expected {len(own)} groups of parameters, found {len(groups)}; train anew")
+    taken = [
+        {**mine, **_rates(group, mine, number)} for number, (mine, group) in enumerate(zip(own, groups, strict=True))
+    ]
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    state = {}
+    for number, kept in saved["state"].items():
+        if type(number) is not int or not 0 <= number < len(parameters):
+            raise CheckpointError(
+                f"optimizer: expected parameters from 0 to {len(parameters) - 1}, found {shown(number)}; train anew"
+            )
+        state[number] = _kept_of(optimizer, number, parameters[number], kept)
+    optimizer.load_state_dict({"state": state, "param_groups": taken})
+
+
+def _rates(group: Mapping[str, Any], own: Mapping[str, Any], number: int) -> dict[str, float]:
+    if list(group.get("params", ())) != own["params"]:
+        raise CheckpointError(f"optimizer: group {number} is not of the parameters of this network; train anew")
+    rates: dict[str, float] = {}
+    for name in ("lr", "weight_decay"):
+        value: Any = group.get(name)
+        if type(value) not in (int, float) or not 0 <= value <= 1e6:
+            raise CheckpointError(
+                f"optimizer: group {number}: {name}: expected a number of at least 0, found {shown(value)}"
+            )
+        rates[name] = value
+    return rates
+
+
+def _kept_of(optimizer: torch.optim.Optimizer, number: int, parameter: torch.Tensor, kept: Any) -> dict[str, Any]:
+    """What was kept of a parameter, its tensors copied: those of a file may share memory in any way."""
+    kinds = next(kinds for cls, kinds in _KEPT.items() if isinstance(optimizer, cls))
+    where = f"optimizer: parameter {number}"
+    whole = isinstance(optimizer, Muon)  # it makes what it lacks
+    if not isinstance(kept, dict) or not (set(kept) <= set(kinds) if whole else set(kept) in (set(), set(kinds))):
+        raise CheckpointError(f"{where}: expected {', '.join(kinds)}, found others; train anew")
+    taken = dict(kept)
+    for name, value in kept.items():
+        if kinds[name] == "like":
+            fits = isinstance(value, torch.Tensor) and value.shape == parameter.shape and value.dtype == parameter.dtype
+            taken[name] = torch.empty_like(parameter).copy_(value) if fits else value
+        elif kinds[name] == "count":
+            fits = type(value) is int and 0 <= value <= _MOST_UPDATES
+        else:
+            fits = isinstance(value, torch.Tensor) and value.shape == () and 0 <= float(value) <= _MOST_UPDATES
+        if not fits and not (value is None and name == "momentum_buffer"):
+            raise CheckpointError(f"{where}: {name} does not fit a parameter of {tuple(parameter.shape)}; train anew")
+    return taken
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
@@ -102,7 +176,11 @@ class Schedule:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The inverse of `state_dict`."""
         self.since, self.longest = state["since"], state["longest"]
-        self.decay = None if state["decay"] is None else Decay(**state["decay"])
+        self.decay = (
+            None
+            if state["decay"] is None
+            else Decay(**{name: state["decay"][name] for name in ("start", "steps", "reason")})
+        )
 
 
 class Ema:

@@ -15,12 +15,14 @@ import types
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date, time
 from typing import Any, Literal, TypeVar
 
 from yolo_proc.errors import ConfigError
 
 OnResume = Literal["free", "inexact", "refused"]
 T = TypeVar("T")
+_LARGEST = 2**63 - 1  # of a whole number, where the option says nothing else
 SWITCH_WORDS = {"true": True, "on": True, "yes": True, "false": False, "off": False, "no": False}
 
 
@@ -90,9 +92,37 @@ def declared_options(cls: type) -> dict[str, Declared]:
     }
 
 
+_LONGEST_SHOWN = 60
+
+
+def shown(value: Any, longest: int = _LONGEST_SHOWN) -> str:
+    """A value that a user or a file gave, for a message: short and on one line, whatever it is.
+
+    Args:
+        longest: text is cut behind so many characters.
+    """
+    if isinstance(value, str | bytes):
+        rest = f"... of {len(value)} characters" if len(value) > longest else ""
+        return f"{value[:longest]!r}{rest}"
+    if value is None or isinstance(value, bool | float):
+        return repr(value)
+    if isinstance(value, int):
+        digits = round(value.bit_length() * math.log10(2))
+        return repr(value) if digits <= _LONGEST_SHOWN else f"a number of about {digits} digits"
+    if isinstance(value, list | tuple) and len(value) <= 8 and not any(map(_holds_others, value)):
+        return f"[{', '.join(map(shown, value))}]"
+    if isinstance(value, list | tuple | dict):
+        return f"a {type(value).__name__} of {len(value)}"
+    return f"a value of type {type(value).__name__}" if _holds_others(value) else str(value)[:_LONGEST_SHOWN]
+
+
+def _holds_others(value: object) -> bool:
+    return not isinstance(value, str | bytes | int | float | date | time | None)
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """` (did you mean X?)` for the nearest of the known words, or an empty string."""
-    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    found = difflib.get_close_matches(word[:_LONGEST_SHOWN], list(known), n=1, cutoff=0.5)
     return f" (did you mean {found[0]}?)" if found else ""
 
 
@@ -109,17 +139,23 @@ def check_value(declared: Declared, value: Any, where: str) -> Any:
     rule = declared.option
     if rule.choices and converted is not None and converted not in rule.choices:
         known = [str(choice) for choice in rule.choices]
-        raise ConfigError(f"{where}: expected one of {', '.join(known)}, found {value!r}{nearest(str(value), known)}")
+        hint = nearest(value if isinstance(value, str) else shown(value), known)
+        raise ConfigError(f"{where}: expected one of {', '.join(known)}, found {shown(value)}{hint}")
     numbers = converted if isinstance(converted, tuple) else (converted,)
     for number in numbers:
         if isinstance(number, bool) or not isinstance(number, int | float):
             continue
-        if not math.isfinite(number) or not _within(number, rule.low, rule.high):
-            raise ConfigError(f"{where}: expected a number {_range_text(rule.low, rule.high)}, found {value!r}")
+        low, high = rule.low, rule.high
+        if isinstance(number, int) and not -_LARGEST <= number <= _LARGEST:
+            low, high = (-_LARGEST if low is None else low), (_LARGEST if high is None else high)
+        if not _within(number, low, high):
+            raise ConfigError(f"{where}: expected a number {_range_text(low, high)}, found {shown(value)}")
     return converted
 
 
 def _within(number: float, low: float | None, high: float | None) -> bool:
+    if isinstance(number, float) and not math.isfinite(number):
+        return False
     return (low is None or number >= low) and (high is None or number <= high)
 
 
@@ -143,18 +179,20 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
     if origin is tuple:
         items = (value.split(",") if value else []) if isinstance(value, str) else value
         if not isinstance(items, list | tuple):
-            raise ConfigError(f"{where}: expected values with commas between, found {value!r}")
+            raise ConfigError(f"{where}: expected values with commas between, found {shown(value)}")
         members = list(typing.get_args(kind))
         if len(members) == 2 and members[1] is Ellipsis:
             members = [members[0]] * len(items)
         if len(members) != len(items):
-            raise ConfigError(f"{where}: expected {len(members)} values, found {len(items)} in {value!r}")
+            raise ConfigError(f"{where}: expected {len(members)} values, found {len(items)} in {shown(value)}")
         return tuple(_convert(member, item, where) for member, item in zip(members, items, strict=True))
     if kind is bool:
         return _to_bool(value, where)
     if kind is str:
         if not isinstance(value, str):
-            raise ConfigError(f"{where}: expected text, found {value!r}")
+            raise ConfigError(f"{where}: expected text, found {shown(value)}")
+        if "\0" in value:  # no file and no name has one
+            raise ConfigError(f"{where}: expected text without the character 0, found {shown(value)}")
         return value
     return _to_number(kind, value, where)
 
@@ -164,13 +202,13 @@ def _to_bool(value: Any, where: str) -> bool:
         return value
     if isinstance(value, str) and value.lower() in SWITCH_WORDS:
         return SWITCH_WORDS[value.lower()]
-    raise ConfigError(f"{where}: expected on or off, found {value!r}")
+    raise ConfigError(f"{where}: expected on or off, found {shown(value)}")
 
 
 def _to_number(kind: Any, value: Any, where: str) -> Any:
     assert kind in (int, float), f"{where}: no conversion to {kind}"
     wanted = "a whole number" if kind is int else "a number"
-    error = ConfigError(f"{where}: expected {wanted}, found {value!r}")
+    error = ConfigError(f"{where}: expected {wanted}, found {shown(value)}")
     if isinstance(value, bool):
         raise error
     try:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from yolo_proc import checkpoint
 from yolo_proc.codec import DecodeConfig, Detections
-from yolo_proc.errors import CheckpointError, ConfigError, DataError
+from yolo_proc.errors import ConfigError, DataError
+from yolo_proc.fields import check_state
 from yolo_proc.grids import side_multiple
 from yolo_proc.letterbox import Letterbox, frame_for
 from yolo_proc.model import Yolo
@@ -78,18 +79,10 @@ class Detector:
         """
         if input_size is not None and [type(side) for side in np.atleast_1d(input_size).tolist()] != [int, int]:
             raise ConfigError(f"input-size: expected (width, height) such as (448, 256), found {input_size!r}")
-        found, state, notes = checkpoint.shipped(path)
-        try:
-            model = model_from_checkpoint(state, weights)
-            own_shape = input_size is None and bool(state.get("own_shape", False))
-            classes = tuple(str(name) for name in state["classes"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(
-                f"{found}: expected the checkpoint of a detector, but its contents do not fit ({error!r}); use one "
-                "that `train` wrote"
-            ) from error
-        except CheckpointError as error:
-            raise CheckpointError(f"{found}: {error}") from error
+        found, state, notes = checkpoint.shipped(path, check_state)
+        model = model_from_checkpoint(state, weights, path=found)
+        own_shape = input_size is None and state.get("own_shape", False)
+        classes = tuple(state["classes"])
         model = model if input_size is None else model.at(*input_size)
         return cls(model, classes, own_shape=own_shape, device=pick_device(device), notes=notes)
 

@@ -3,14 +3,16 @@
 import csv
 import io
 import os
+import re
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
-from yolo_proc.checkpoint import list_checkpoints
+from yolo_proc.checkpoint import checkpoint_position, list_checkpoints, newest_valid
 from yolo_proc.config import Config
 from yolo_proc.configfile import config_to_toml
-from yolo_proc.errors import ConfigError, DataError
+from yolo_proc.errors import ConfigError, DataError, UserError
+from yolo_proc.fields import check_training
 from yolo_proc.files import write_new
 from yolo_proc.generator import file_stem
 from yolo_proc.locking import locked
@@ -18,6 +20,8 @@ from yolo_proc.locking import locked
 METRICS = "metrics.csv"
 CONFIG = "config.toml"
 LOCK = ".lock"
+# As `checkpoint.save`, `write_atomic` and `preview.write_png` call a file that is not whole yet.
+_HALF_WRITTEN = re.compile(r"\..+\.(pt|\d+)\.tmp")
 
 
 def new_run_folder(config: Config) -> Path:
@@ -52,7 +56,7 @@ def new_run_folder(config: Config) -> Path:
         raise DataError(f"{runs_dir}: a run's folder cannot be made there: {error.strerror}") from error
 
 
-def locked_run(folder: Path) -> AbstractContextManager[None]:
+def locked_run(folder: Path) -> AbstractContextManager[bool]:
     """Keeps other processes from training the run in the same folder.
 
     Raises:
@@ -60,6 +64,50 @@ def locked_run(folder: Path) -> AbstractContextManager[None]:
         DataError: nothing can be written there.
     """
     return locked(folder / LOCK, folder, "trains this run")
+
+
+def mend(folder: Path) -> None:
+    """Puts right what a killed process left in a run's folder: half-written files, a table that lacks its last rows.
+
+    Nothing is done where nothing is wrong, where a process trains the run, or where nothing can be written.
+    """
+    if _left_over(folder) or _table_is_short(folder):
+        with suppress(UserError), locked_run(folder) as alone:
+            if alone:  # else a half-written file may be somebody's who writes it now
+                put_right(folder)
+
+
+def put_right(folder: Path) -> None:
+    """Does what `mend` promises; only the run's one writer may call this. What cannot be done is left."""
+    for path in _left_over(folder):
+        with suppress(OSError):
+            path.unlink()
+    if _table_is_short(folder):
+        with suppress(UserError):
+            _, state, _ = newest_valid(folder, check_training)
+            write_metrics(folder, state["history"])
+
+
+def _left_over(folder: Path) -> list[Path]:
+    try:
+        return [path for path in folder.iterdir() if _HALF_WRITTEN.fullmatch(path.name) and not path.is_dir()]
+    except OSError:
+        return []
+
+
+def _table_is_short(folder: Path) -> bool:
+    """Whether `metrics.csv` has fewer rows than the newest checkpoint has epochs."""
+    numbered = [checkpoint_position(path) for path in list_checkpoints(folder)[:1]]
+    epochs = numbered[0][0] if numbered and numbered[0] is not None else 0
+    if not epochs:
+        return False
+    try:
+        with (folder / METRICS).open("rb") as file:
+            return sum(1 for _ in file) < 1 + epochs
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
 
 
 def write_config(folder: Path, config: Config) -> None:
@@ -91,5 +139,6 @@ def write_atomic(path: Path, content: bytes) -> None:
         write_new(temporary, content)
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
         raise DataError(f"{path}: cannot be written: {error.strerror}") from error

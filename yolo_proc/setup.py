@@ -14,9 +14,10 @@ import torch
 from yolo_proc import checkpoint
 from yolo_proc.codec import LabelCodec
 from yolo_proc.config import Config
-from yolo_proc.configfile import as_given, compare_on_resume, config_from_values, parse_anchors, validate
+from yolo_proc.configfile import compare_on_resume, config_options, parse_anchors, saved_config, validate, value_text
 from yolo_proc.errors import CheckpointError, ConfigError, GeneratorError
 from yolo_proc.events import StopReason
+from yolo_proc.fields import check_training
 from yolo_proc.fingerprint import changed_parts, fingerprint
 from yolo_proc.generator import Source
 from yolo_proc.grids import Grid, grids_for, kmeans_anchors
@@ -25,13 +26,15 @@ from yolo_proc.model import Yolo, constant_object_logit
 from yolo_proc.optim import Ema, Schedule, build_optimizer
 from yolo_proc.parts import part_count
 from yolo_proc.rng import rng_for
-from yolo_proc.runs import locked_run, new_run_folder, write_config
+from yolo_proc.runs import locked_run, new_run_folder, put_right, write_config
 from yolo_proc.runtime import differences, environment, pick_device, pick_precision, processors
 from yolo_proc.scene import label_verdict_codes
 from yolo_proc.state import TrainingState
 from yolo_proc.stopping import LossWindow, Patience, TargetRule
 from yolo_proc.stream import Batch, Stream, batches
 from yolo_proc.task import DetectionTask
+from yolo_proc.trust import remember
+from yolo_proc.weights import require_weights_of
 
 ANCHOR_SCENES = 2000
 VALIDATION_IMAGES = 500
@@ -106,6 +109,8 @@ def _new_session(config: Config, device: torch.device, held: ExitStack) -> Sessi
     notes = _check_source(stream, config)
     folder = new_run_folder(config)  # what can fail at once comes before what takes seconds
     held.enter_context(locked_run(folder))
+    put_right(folder)
+    checkpoint.take_turn(folder)
     config = replace(config, run=folder.name)
     codec = build_codec(config, Stream.from_config(config, "anchors"), workers)
     task = DetectionTask(codec, config.labels, config.loss)
@@ -115,7 +120,8 @@ def _new_session(config: Config, device: torch.device, held: ExitStack) -> Sessi
     precision, why = pick_precision(config.precision, model, task, lambda: timing_batch(probes, task, device), parts)
     state = _state(config, model, stream, precision, threads, device)
     write_config(folder, config)
-    return Session(config, folder, device, task, state, workers, [*notes, why])
+    lines = [*notes, why, *filter(None, [remember(config.generator.name)])]
+    return Session(config, folder, device, task, state, workers, lines)
 
 
 def _check_source(stream: Stream, config: Config) -> tuple[str, ...]:
@@ -128,8 +134,8 @@ def _check_source(stream: Stream, config: Config) -> tuple[str, ...]:
 
 
 def _resumed_session(config: Config, device: torch.device, resume_from: Path, accept_changed_data: bool) -> Session:
-    path, saved, notes = _checkpoint_to_resume(resume_from)
-    old = config_from_values(as_given(saved["config"]))
+    path, saved, notes = checkpoint.to_resume(resume_from, check_training)
+    old = _old_config(path, saved["config"], config)
     folder = path.parent
     config = replace(config, run=folder.name, runs_dir=str(folder.parent))
     refusals, inexact = compare_on_resume(old, config, accept_changed_data=accept_changed_data)
@@ -145,25 +151,50 @@ def _resumed_session(config: Config, device: torch.device, resume_from: Path, ac
     if saved["finished"] and nothing_left is None:
         saved, line = _before_decay(folder, saved)
         lines.append(line)
-    codec = LabelCodec(tuple(Grid.from_dict(grid) for grid in saved["grids"]), len(stream.classes))
-    task = DetectionTask(codec, config.labels, config.loss)
-    model = Yolo(config.model, codec).to(device)
-    state = _state(config, model, stream, precision, threads, device)
     try:
+        codec = _saved_codec(saved, config)
+        task = DetectionTask(codec, config.labels, config.loss)
+        model = Yolo(config.model, codec).to(device)
+        state = _state(config, model, stream, precision, threads, device)
         state.load_state_dict(saved)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
+    put_right(folder)
+    checkpoint.take_turn(folder)
     changed = differences(saved["environment"], state.environment)
     if changed:
         lines.append(f"not bit for bit the uninterrupted run, the environment differs: {'; '.join(changed)}")
     write_config(folder, config)
+    lines += filter(None, [remember(config.generator.name)])
     return Session(config, folder, device, task, state, worker_count(config), lines, path, nothing_left)
 
 
-def _checkpoint_to_resume(resume_from: Path) -> tuple[Path, dict[str, Any], tuple[str, ...]]:
-    if resume_from.is_dir():
-        return checkpoint.newest_valid(resume_from)
-    return resume_from, checkpoint.load(resume_from), ()
+def _old_config(path: Path, values: Mapping[str, Any], config: Config) -> Config:
+    """The configuration of the checkpoint, for comparing. Of another generator than the session's nothing is run."""
+    if values.get("generator.name") != config.generator.name:
+        values = {flat: value for flat, value in values.items() if flat in config_options()}
+    return saved_config(values, path, trust=True)  # the session's own generator was named, or allowed, by its caller
+
+
+def _saved_codec(saved: Mapping[str, Any], config: Config) -> LabelCodec:
+    """The codec of a checkpoint, compared with the run's options, and its weights with the network that these make.
+
+    Raises:
+        CheckpointError: they do not fit each other.
+    """
+    grids = tuple(Grid.from_dict(grid) for grid in saved["grids"])
+    side, strides = config.image_size, config.model.strides
+    sizes = {(grid.columns * grid.stride, grid.rows * grid.stride) for grid in grids}
+    if sizes != {(side, side)} or tuple(grid.stride for grid in grids) != strides:
+        raise CheckpointError(
+            f"grids: expected strides {value_text(strides)} over {side} x {side} pixels, found others; use a "
+            "checkpoint that yolo_proc wrote"
+        )
+    codec = LabelCodec(grids, len(saved["classes"]))
+    # A few bytes can describe a network of many gigabytes, so the weights are compared before it is built.
+    with torch.device("meta"):
+        require_weights_of(Yolo(config.model, codec), saved["weights"])
+    return codec
 
 
 def _nothing_left(saved: Mapping[str, Any], config: Config) -> tuple[StopReason, str] | None:
@@ -187,7 +218,7 @@ def _before_decay(folder: Path, saved: dict[str, Any]) -> tuple[dict[str, Any], 
     path = folder / BEFORE_DECAY
     if saved["schedule"]["decay"] is None or not path.exists():
         return {**saved, "finished": ""}, f"the run had ended ({saved['finished']})"
-    earlier = checkpoint.load(path)
+    _, earlier, _ = checkpoint.to_resume(path, check_training)
     earlier |= {"best_loss": saved["best_loss"], "tries": saved["tries"]}
     return earlier, (
         f"the run had ended ({saved['finished']}); it goes on from epoch {earlier['epoch']}, before its learning rate "

@@ -10,13 +10,12 @@ import torch
 from yolo_proc.config import Config
 from yolo_proc.configfile import config_values
 from yolo_proc.errors import CheckpointError
+from yolo_proc.fields import TASK, VERSION
 from yolo_proc.model import Yolo
-from yolo_proc.optim import Ema, Schedule
+from yolo_proc.optim import Ema, Schedule, load_optimizer
 from yolo_proc.parts import InParts, in_parts
 from yolo_proc.stopping import LossWindow, Patience, TargetRule
 from yolo_proc.weights import load_weights
-
-VERSION = 1
 
 
 @dataclass
@@ -93,7 +92,7 @@ class TrainingState:
         """Plain values and tensors, as `checkpoint.save` takes them."""
         return {
             "version": VERSION,
-            "task": "detect",
+            "task": TASK,
             # What rebuilds the model alone.
             "classes": list(self.classes),
             "image_size": self.config.image_size,
@@ -119,35 +118,37 @@ class TrainingState:
             "step": self.step,
             "epoch": self.epoch,
             "images": self.images,
-            "history": self.history,
+            "history": [*self.history],
             "clipped": self.clipped,
             "norms": self.norms,
-            "dropped": self.dropped,
+            "dropped": dict(self.dropped),
             "best_loss": self.best_loss,
             "finished": self.finished,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on from what `state_dict` gave.
+        """Goes on from what `state_dict` gave, and `fields.check_training` passed.
 
         Raises:
-            CheckpointError: it belongs to another network.
+            CheckpointError: it belongs to another network or run.
         """
         load_weights(self.model, state["weights"])
         load_weights(self.ema.model, state["ema"])
-        try:
-            self.optimizer.load_state_dict(state["optimizer"])
-        except (RuntimeError, ValueError) as error:
-            raise CheckpointError(f"the checkpoint's optimizer does not fit the run's network: {error}") from error
+        load_optimizer(self.optimizer, state["optimizer"])
         self.ema.updates = state["ema_updates"]
         self.schedule.load_state_dict(state["schedule"])
         self.rule.tries = state["tries"]
         self.patience.best = state["patience"]["best"]
         self.patience.waited = state["patience"]["waited"]
         self.window.load_state_dict(state["window"])
-        torch.set_rng_state(state["torch_random"])
+        _set_random(state["torch_random"])
         self.step = state["step"]
         self.epoch = state["epoch"]
+        if not 0 <= self.step_in_epoch <= self.steps_per_epoch:
+            raise CheckpointError(
+                f"step: expected one of the epoch after {self.epoch} whole ones of {self.steps_per_epoch} steps, found "
+                f"{self.step}; use a checkpoint that yolo_proc wrote"
+            )
         self.history = [dict(row) for row in state["history"]]
         self.clipped = state["clipped"]
         self.norms = state["norms"]
@@ -156,3 +157,13 @@ class TrainingState:
         self.finished = state["finished"]
         calibration = state["calibration"]
         self.calibration = None if calibration is None else (calibration[0], calibration[1])
+
+
+def _set_random(saved: torch.Tensor) -> None:
+    own = torch.get_rng_state()
+    try:
+        if saved.shape != own.shape or saved.dtype != own.dtype:
+            raise RuntimeError
+        torch.set_rng_state(saved)
+    except RuntimeError as error:
+        raise CheckpointError("torch_random: expected the state of torch's random numbers, found another") from error

@@ -14,13 +14,14 @@ from collections import deque
 from collections.abc import Generator, Iterator
 from enum import Enum
 from pathlib import Path
+from typing import Any, NoReturn
 
 from yolo_proc import checkpoint
 from yolo_proc.calibrate import fit_calibration
 from yolo_proc.checks.gate import failure_line, quick_outcomes
 from yolo_proc.config import Config
 from yolo_proc.contract import LabelError
-from yolo_proc.errors import CheckpointError, TrainingError
+from yolo_proc.errors import CheckpointError, TrainingError, UserError, YoloProcError
 from yolo_proc.events import (
     EXIT_CODES,
     Checked,
@@ -35,6 +36,7 @@ from yolo_proc.events import (
     StopReason,
     TargetTried,
 )
+from yolo_proc.fields import check_state
 from yolo_proc.judge import measure_loss
 from yolo_proc.learn import learn
 from yolo_proc.pacing import Pace, decay_to_begin, rise_again
@@ -47,6 +49,7 @@ from yolo_proc.step import NotFiniteError, StepResult
 from yolo_proc.stopping import Estimate
 from yolo_proc.stream import Batch, Stream, batches
 from yolo_proc.weights import model_from_checkpoint
+from yolo_proc.workers import portable_class
 
 TARGET_IMAGES = 1000
 CALIBRATION_IMAGES = 1000
@@ -97,6 +100,7 @@ class Trainer:
             self._first_step = self.state.step
             # Where a resumed run goes on from, until its first checkpoint says that it has another future.
             self._position = (self.state.epoch, self.state.step_in_epoch) if session.resumed_from is not None else None
+            self._written: Path | None = None  # the last checkpoint of this process
             self._speeds: deque[float] = deque(maxlen=20)
             self._drops = Drops()
             yield RunStarted(
@@ -132,11 +136,17 @@ class Trainer:
 
     def _loop(self, session: Session) -> Iterator[Event]:
         config, state = self._config, self.state
+        if state.step_in_epoch >= state.steps_per_epoch:  # the process before was stopped while it judged the epoch
+            stop = yield from self._end_epoch(session)
+            if stop is not None:
+                yield stop
+                return
         source = Stream.from_config(config, "train")
         stream = batches(source, state.step, config.batch_size, workers=session.workers)
         try:
             began = time.perf_counter()
-            for batch in stream:
+            while True:
+                batch = self._drawn(stream)
                 result = self._step(session, batch)
                 if state.step == 1:  # after the step, which says better what is wrong with labels that cannot be drawn
                     write_preview(session, batch)
@@ -152,6 +162,33 @@ class Trainer:
                 began = time.perf_counter()
         finally:
             stream.close()
+
+    def _drawn(self, stream: Iterator[Batch]) -> Batch:
+        """The next batch. Where there is none, because a process that draws was killed or a scene fails, the state is
+        saved: nothing is wrong with it."""
+        try:
+            return next(stream)
+        except Exception as error:  # noqa: BLE001 it is raised again
+            self._save_and_raise(error, self.state.state_dict(), self._path_now())
+
+    def _save_and_raise(self, error: Exception, state: dict[str, Any], path: Path) -> NoReturn:
+        """Saves the state before a failure that left it sound, and says so with the failure."""
+        if self.state.step == self._first_step or isinstance(error, CheckpointError):
+            raise error  # nothing was learned since, or it is the saving that fails
+        told = f"the state is saved in {path}, and {self._resume_hint()}"
+        try:
+            if path != self._written:
+                self._write(path, state)
+        except UserError as failed:
+            told = f"the state could not be saved either: {failed}"
+        if isinstance(error, YoloProcError):
+            raise portable_class(error)(f"{error}; {told}") from error
+        error.add_note(told)
+        raise error
+
+    def _resume_hint(self) -> str:
+        place = "" if self._config.runs_dir == Config().runs_dir else f" --runs-dir {self._config.runs_dir}"
+        return f"the run goes on with: python -m yolo_proc train --resume {self.session.folder.name}{place}"
 
     def _step(self, session: Session, batch: Batch) -> StepResult:
         state = self.state
@@ -205,11 +242,7 @@ class Trainer:
         if save is not None and state.step_in_epoch > 0:
             yield self._save(self._path_now(), save)
         if agree(stop):
-            place = "" if self._config.runs_dir == Config().runs_dir else f" --runs-dir {self._config.runs_dir}"
-            return self._stopped(
-                "signal",
-                f"stopped by a signal; go on with: python -m yolo_proc train --resume {session.folder.name}{place}",
-            )
+            return self._stopped("signal", f"stopped by a signal; {self._resume_hint()}")
         over_time = self._config.max_time is not None and self._seconds() >= 60 * self._config.max_time
         if agree(over_time) and state.step_in_epoch > 0:
             return (yield from self._end_inside_epoch(session))
@@ -217,6 +250,13 @@ class Trainer:
 
     def _end_inside_epoch(self, session: Session) -> Generator[Event, None, Stopped]:
         """Ends the run because its time is over."""
+        before, path = self.state.state_dict(), self._path_now()
+        try:
+            return (yield from self._judge_the_end(session))
+        except Exception as error:  # noqa: BLE001 it is raised again
+            self._save_and_raise(error, before, path)
+
+    def _judge_the_end(self, session: Session) -> Generator[Event, None, Stopped]:
         validation = measure_loss(session.state.averaged, session.task, session.validation, session.device)
         stop = self._budget_ended("max-time")
         self.state.finished = stop.reason
@@ -225,7 +265,20 @@ class Trainer:
         return stop
 
     def _end_epoch(self, session: Session) -> Generator[Event, None, Stopped | None]:
-        """Judges the epoch, decides, saves; returns `Stopped` where the run ends by itself."""
+        """Judges the epoch, decides, saves; returns `Stopped` where the run ends by itself.
+
+        Where images that it is judged on cannot be drawn, the state before the first decision is saved, and a resumed
+        run judges the epoch anew.
+        """
+        before, path = self.state.state_dict(), self._path_now()
+        try:
+            return (yield from self._judge_epoch(session))
+        except Exception as error:
+            if self._written == self._path_now():
+                raise  # the epoch's own checkpoint is there already
+            self._save_and_raise(error, before, path)
+
+    def _judge_epoch(self, session: Session) -> Generator[Event, None, Stopped | None]:
         state = self.state
         training = state.window.estimate([session.task.weights[term] for term in session.task.terms])
         validation = measure_loss(session.state.averaged, session.task, session.validation, session.device)
@@ -354,7 +407,7 @@ class Trainer:
             yield Note(f"calibrating the confidence on {CALIBRATION_IMAGES} fresh images")
             if not better:
                 try:
-                    shipped = checkpoint.load(best)
+                    _, shipped, _ = checkpoint.to_resume(best, check_state)
                 except CheckpointError as error:
                     yield Note(f"{error}; the newest weights are shipped instead")
                     better = True
@@ -382,13 +435,17 @@ class Trainer:
 
     def _save(self, path: Path, reason: SaveReason) -> CheckpointSaved:
         """Writes a numbered checkpoint; removes the old ones, and moves away what a run begun earlier left."""
-        checkpoint.save(path, self.state.state_dict())
+        self._write(path, self.state.state_dict())
+        return CheckpointSaved(path, reason)
+
+    def _write(self, path: Path, state: dict[str, Any]) -> None:
+        checkpoint.save(path, state)
+        self._written = path
         if self._position is not None:
             checkpoint.set_aside(self.session.folder, self._position, path)
             self._position = None
         checkpoint.prune(self.session.folder, self._config.keep)
         self._saved_at = time.monotonic()
-        return CheckpointSaved(path, reason)
 
     def _stopped(self, reason: StopReason, message: str) -> Stopped:
         state = self.state

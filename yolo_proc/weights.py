@@ -1,14 +1,18 @@
 """From what a checkpoint holds to a network: saved weights in, or a line that says why they do not fit."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
 from yolo_proc.codec import Grid, LabelCodec
 from yolo_proc.config import ModelConfig
-from yolo_proc.errors import CheckpointError
+from yolo_proc.errors import CheckpointError, ConfigError
+from yolo_proc.fields import check_state
 from yolo_proc.model import Yolo
+from yolo_proc.options import build
 
 
 def load_weights(model: Yolo, weights: Mapping[str, Tensor] | None) -> None:
@@ -16,6 +20,17 @@ def load_weights(model: Yolo, weights: Mapping[str, Tensor] | None) -> None:
 
     Raises:
         CheckpointError: they are of another network; it names the first tensor that differs.
+    """
+    require_weights_of(model, weights)
+    assert weights is not None
+    model.load_state_dict(weights)
+
+
+def require_weights_of(model: Yolo, weights: Mapping[str, Tensor] | None) -> None:
+    """Refuses weights that are not those of a network, by names, shapes and types.
+
+    Raises:
+        CheckpointError: see `load_weights`.
     """
     if not isinstance(weights, Mapping):
         raise CheckpointError(f"expected weights by name, found {type(weights).__name__}; train anew")
@@ -27,38 +42,49 @@ def load_weights(model: Yolo, weights: Mapping[str, Tensor] | None) -> None:
                 f"the weights are not those of the network {model.config.name} as this release builds it: expected "
                 f"{name} of {here}, found {there}; use the release that wrote them, or train anew"
             )
-    model.load_state_dict(weights)
 
 
 def _shape_of(value: object) -> str:
     if not isinstance(value, Tensor):
         return "none" if value is None else "no tensor"
-    return "x".join(map(str, value.shape)) or "one value"
+    size = "x".join(map(str, value.shape)) or "one value"
+    return size if value.dtype in (torch.float32, torch.int64) else f"{size} in {value.dtype}".replace("torch.", "")
 
 
-def model_from_checkpoint(state: Mapping[str, Any], weights: Literal["ema", "raw"] = "ema") -> Yolo:
+def model_from_checkpoint(
+    state: Mapping[str, Any], weights: Literal["ema", "raw"] = "ema", *, path: Path | None = None
+) -> Yolo:
     """The network that a checkpoint holds, in evaluation mode, with its calibration folded in.
 
     Args:
         state: as `checkpoint.load` gives it.
         weights: "ema", the averaged ones that are shipped, or "raw".
+        path: of the checkpoint, for messages.
 
     Raises:
         CheckpointError: another task or version, or weights that do not fit the network.
     """
-    if state.get("task") != "detect" or state.get("version") != 1:
-        raise CheckpointError(
-            f"expected a checkpoint of task detect, version 1; found task {state.get('task')!r}, "
-            f"version {state.get('version')!r}: use the release that wrote it"
-        )
-    fields = dict(state["model"])
-    fields["strides"] = tuple(fields["strides"])
-    codec = LabelCodec(tuple(Grid.from_dict(grid) for grid in state["grids"]), len(state["classes"]))
-    model = Yolo(ModelConfig(**fields), codec)
-    key = "ema" if weights == "ema" and state.get("ema") is not None else "weights"
-    load_weights(model, state.get(key))
+    try:
+        check_state(state)
+        model = _built(state, "ema" if weights == "ema" and state.get("ema") is not None else "weights")
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}" if path is not None else str(error)) from error
     # Calibrated for the weights that ship; the raw ones have other logits.
     if weights == "ema" and state.get("calibration") is not None:
         scale, bias = state["calibration"]
         model.calibrate(scale, bias)
     return model.eval()
+
+
+def _built(state: Mapping[str, Any], key: str) -> Yolo:
+    try:
+        config = build(ModelConfig, state["model"], where="model.")
+        codec = LabelCodec(tuple(Grid.from_dict(grid) for grid in state["grids"]), len(state["classes"]))
+        # A few bytes can describe a network of many gigabytes, so the weights are compared before it is built.
+        with torch.device("meta"):
+            require_weights_of(Yolo(config, codec), state[key])
+        model = Yolo(config, codec)
+    except ConfigError as error:
+        raise CheckpointError(f"its network cannot be built: {error}") from error
+    load_weights(model, state[key])
+    return model

@@ -163,6 +163,8 @@ def _prepare_worker(_: int) -> None:
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGHUP"):  # a terminal that closes tells the whole group; the parent saves first
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     # A service manager sends SIGTERM to the whole group: the parent then saves and ends its workers, by a second one.
     signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))
     if sys.platform == "linux":

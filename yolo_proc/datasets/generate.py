@@ -115,7 +115,7 @@ def generate(
     return summary
 
 
-def _locked(order: Order) -> AbstractContextManager[None]:
+def _locked(order: Order) -> AbstractContextManager[bool]:
     """Keeps other processes from writing the set meanwhile: both would put the same unfinished files in place."""
     records = order.out / RECORDS
     with resumable():

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from yolo_proc import checkpoint
 from yolo_proc.config import Config
-from yolo_proc.configfile import as_given, config_from_values
+from yolo_proc.configfile import saved_config
 from yolo_proc.errors import CheckpointError, DataError
 from yolo_proc.exporting.digest import sealed_text
 from yolo_proc.exporting.onnx_graph import IR_VERSION, to_onnx
@@ -24,6 +24,7 @@ from yolo_proc.exporting.spec import ModelSpec
 from yolo_proc.exporting.stages import DEFAULT_TOLERANCES
 from yolo_proc.exporting.vectors import write_vectors
 from yolo_proc.exporting.verify import Comparison, VerificationError, compare, fresh_batches, measure, table
+from yolo_proc.fields import check_state, saved_values
 from yolo_proc.generator import file_stem, load_generator
 from yolo_proc.letterbox import Letterbox
 from yolo_proc.model import Yolo
@@ -52,6 +53,7 @@ class Order:
         ir_version: of the file's form, of `OPSETS`; older runtimes read only older ones.
         images: fresh ones for the verification.
         threads: of ONNX Runtime; 0: one a processor.
+        trust: run the code of the generator that the checkpoint names, whatever it is; see `trust.py`.
     """
 
     place: Path
@@ -63,6 +65,7 @@ class Order:
     ir_version: int = IR_VERSION
     images: int = 500
     threads: int = 0
+    trust: bool = False
 
     @property
     def precisions(self) -> tuple[str, ...]:
@@ -105,11 +108,11 @@ def export(
         CheckpointError, ConfigError, GeneratorError, DataError: what cannot be read, drawn or written.
     """
     check_place(order.out)
-    path, state, notes = checkpoint.shipped(order.place)
+    path, state, notes = checkpoint.shipped(order.place, check_state)
     detector = Detector.load(path, input_size=order.input_size, device="cpu")
     for note in notes:
         say(note)
-    config = config_from_values(as_given(state["config"], f"{path}: "))
+    config = saved_config(saved_values(state, path), path, trust=order.trust)
     drawn = load_generator(config.generator.name, config.generator.parameters).classes
     if len(drawn) != len(detector.classes):
         raise CheckpointError(

@@ -5,6 +5,7 @@ import importlib
 import io
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -234,6 +235,14 @@ def test_json_and_table() -> None:
     assert table[0].split() == ["class", "objects", "mAP50", "mAP50-95", "precision", "recall"]
     assert table[4].split()[:3] == ["all", str(result.overall.objects), f"{result.map50:.3f}"]
     assert len(table) == 7
+
+
+def test_pictures_with_more_detections_than_are_judged_are_told() -> None:
+    truths, found = random_case(7, 10)
+    cut = [replace(found[0], cut=True), replace(found[1], uncompared=3), *found[2:]]
+    result = judge(truths, cut, ("A", "Ö", "日"), DecodeConfig())
+    assert result.to_dict()["cut"] == 2
+    assert result.table().splitlines()[-1].startswith("images with more detections than are judged: 2;")
 
 
 def test_the_codec_of_the_oracle_holds_all_its_objects() -> None:

@@ -78,6 +78,7 @@ class Evaluation:
         calibration_error: expected calibration error of the confidences.
         calibration: its bins that are not empty.
         ignored: objects that are no label, by the limit that they are below.
+        cut: pictures of which detections were left out, because there were more than `DecodeConfig` allows.
     """
 
     images: int
@@ -87,6 +88,7 @@ class Evaluation:
     calibration_error: float
     calibration: tuple[CalibrationBin, ...]
     ignored: Mapping[str, int]
+    cut: int = 0
 
     @property
     def map50(self) -> float:
@@ -109,6 +111,7 @@ class Evaluation:
             **overall,
             "calibration_error": self.calibration_error,
             "ignored": dict(self.ignored),
+            "cut": self.cut,
             "classes": [asdict(figures) for figures in self.classes],
             "calibration": [asdict(one) for one in self.calibration],
         }
@@ -133,6 +136,10 @@ class Evaluation:
             f"expected calibration error {_figure(self.calibration_error)} ({judged} detections of confidence >= "
             f"{CALIBRATION_FLOOR:g})",
         ]
+        if self.cut:
+            lines.append(
+                f"images with more detections than are judged: {self.cut:,}; the least confident of them are left out"
+            )
         return "\n".join(lines)
 
 
@@ -233,6 +240,7 @@ def judge(
         calibration_error=error,
         calibration=bins,
         ignored=ignored_by_reason(truths),
+        cut=sum(one.cut or one.uncompared > 0 for one in found),
     )
 
 

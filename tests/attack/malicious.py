@@ -1,0 +1,2 @@
+def malicious_trials():
+    return {}

@@ -23,7 +23,7 @@ from attack.worker import Mark
 RANGE = 2000  # inputs that a worker is given at most
 SECONDS = 4.0  # that it works before it reports
 PREPARING = 180.0  # seconds that it may take to get ready
-STUCK = WALL + 15.0  # on one input, before it is killed
+STUCK = WALL + 30.0  # on one input, before it is killed
 
 
 @dataclass
@@ -190,7 +190,14 @@ class _Worker:
                 self.process = subprocess.Popen(
                     words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, bufsize=1
                 )
-        values = {"target": job.name, "first": job.first, "end": job.end, "seed": seed, "out": str(out), "seconds": seconds}
+        values = {
+            "target": job.name,
+            "first": job.first,
+            "end": job.end,
+            "seed": seed,
+            "out": str(out),
+            "seconds": seconds,
+        }
         self.job, self.began, self._moved, self._seen = job, time.monotonic(), time.monotonic(), -1
         self.mark.index = -1
         assert self.process.stdin is not None

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from attack.campaign import Campaign
-from attack.catalogue import target_names, target_named
+from attack.catalogue import target_named, target_names
 from attack.engine import FINDING, Judge
 from attack.report import findings_lines, table_lines, write_docs
 from attack.trees import Room, put_tree
@@ -85,7 +85,9 @@ class _Bar:
         from tqdm import tqdm
 
         self._campaign = campaign
-        self._bar = tqdm(total=inputs, initial=self._done(), unit=" inputs", mininterval=2.0, disable=not sys.stderr.isatty())
+        self._bar = tqdm(
+            total=inputs, initial=self._done(), unit=" inputs", mininterval=2.0, disable=not sys.stderr.isatty()
+        )
 
     def _done(self) -> int:
         return sum(progress.inputs for progress in self._campaign.progress.values())
@@ -115,7 +117,9 @@ def replay(address: str, out: Path) -> int:
     finally:
         target.close()
         shutil.rmtree(place, ignore_errors=True)
-    text = "\n".join([address, *given.steps, *target.told(given.tree), "", outcome.kind, outcome.signature, outcome.text])
+    text = "\n".join(
+        [address, *given.steps, *target.told(given.tree), "", outcome.kind, outcome.signature, outcome.text]
+    )
     print(text.encode("utf-8", "backslashreplace").decode())
     print(f"files: {kept}")
     return 1 if outcome.kind == FINDING else 0

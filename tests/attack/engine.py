@@ -28,7 +28,7 @@ from yolo_proc.rng import rng_for
 
 LONGEST = 1500  # characters of a message; paths of test folders are long
 SECONDS = 5.0  # of processor time for one input
-WALL = 20  # seconds; a reader that waits (for a pipe) uses no processor
+WALL = 60  # seconds; a reader that waits (for a pipe) uses no processor
 MEMORY = 700 << 20  # bytes that one input may add
 ACCEPTED, REFUSED, FINDING = "accepted", "refused", "finding"
 

@@ -16,7 +16,26 @@ Rng = np.random.Generator
 Damaged = tuple[bytes, str]
 
 NUMBERS = (
-    *("0", "-0", "-0.0", "1", "-1", "+1", "2", "3", "0.5", "1.0", "1e0", "1E+2", "1.", ".5", "00", "01", "0x10", "1_000"),
+    *(
+        "0",
+        "-0",
+        "-0.0",
+        "1",
+        "-1",
+        "+1",
+        "2",
+        "3",
+        "0.5",
+        "1.0",
+        "1e0",
+        "1E+2",
+        "1.",
+        ".5",
+        "00",
+        "01",
+        "0x10",
+        "1_000",
+    ),
     *("1e400", "-1e400", "1e-400", "1e308", "-1e308", "5e-324", "1e22", "0.1e-3", "1e999999999999"),
     *("NaN", "nan", "-nan", "Infinity", "-Infinity", "inf", "-inf", ".inf", ".nan"),
     *("2147483647", "2147483648", "-2147483649", "4294967296", "1000000", "1048577", "100000000000"),
@@ -32,8 +51,36 @@ TEXTS = (
 )
 BYTES = (
     *(b"\0", b"\xff", b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf", b"\x80", b"\xc3", b"\xed\xa0\x80", b"\r", b"\r\n"),
-    *(b"\n\n\n", b"\x1a", b"\x1b]0;x\x07", b"\0" * 64, b"\xff" * 64, b"\xff\xd8\xff", b"\xff\xd9", b"\x89PNG", b"PK\3\4"),
-    *(b"\x1f\x8b", b"..", b"<", b">", b"&a;", b'"', b"'", b"{", b"}", b"[", b"]", b":", b",", b"#", b"%", b"!!", b"---\n"),
+    *(
+        b"\n\n\n",
+        b"\x1a",
+        b"\x1b]0;x\x07",
+        b"\0" * 64,
+        b"\xff" * 64,
+        b"\xff\xd8\xff",
+        b"\xff\xd9",
+        b"\x89PNG",
+        b"PK\3\4",
+    ),
+    *(
+        b"\x1f\x8b",
+        b"..",
+        b"<",
+        b">",
+        b"&a;",
+        b'"',
+        b"'",
+        b"{",
+        b"}",
+        b"[",
+        b"]",
+        b":",
+        b",",
+        b"#",
+        b"%",
+        b"!!",
+        b"---\n",
+    ),
     *(b"\x00\x00\x00\x00", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\x80\x00\x00\x00", b"\xff\xff\xff\x7f"),
 )
 
@@ -163,7 +210,15 @@ def on_lines(data: bytes, rng: Rng) -> Damaged:
         lines[at] = lines[at].rstrip(b"\r\n") + one_of((b"\r\n", b"\r", b"\x0b", b"\xe2\x80\xa8", b" \n", b"#\n"), rng)
     else:
         lines[at] = bytes(lines[at].swapcase())
-    done = ("is missing", "is repeated", "is elsewhere", "is joined", "is moved in", "ends otherwise", "is in other case")
+    done = (
+        "is missing",
+        "is repeated",
+        "is elsewhere",
+        "is joined",
+        "is moved in",
+        "ends otherwise",
+        "is in other case",
+    )
     return b"".join(lines), f"line {at + 1} {done[kind]}"
 
 
@@ -318,9 +373,44 @@ def damage_json(data: bytes, rng: Rng) -> Damaged:
 
 
 _YAML = (
-    *("&a [*a, *a]", "*a", "!!python/object/apply:os.system [id]", "!!binary aGk=", "!!set {a, b}", "!x 1", "!!float 1"),
-    *("? [1]\n: 2", "<<: {a: 1}", "|\n  a\n  b", ">-\n  a", "2001-01-01", "2001-13-41", "0o17", "0b2", "1:30", "on", "~"),
-    *("%YAML 9.9\n---", "---\n---", "...", "\t", "{a: 1", "[1", "'a", '"\\x"', "@a", "`a", "a: b: c", "- - -", "=", "<<"),
+    *(
+        "&a [*a, *a]",
+        "*a",
+        "!!python/object/apply:os.system [id]",
+        "!!binary aGk=",
+        "!!set {a, b}",
+        "!x 1",
+        "!!float 1",
+    ),
+    *(
+        "? [1]\n: 2",
+        "<<: {a: 1}",
+        "|\n  a\n  b",
+        ">-\n  a",
+        "2001-01-01",
+        "2001-13-41",
+        "0o17",
+        "0b2",
+        "1:30",
+        "on",
+        "~",
+    ),
+    *(
+        "%YAML 9.9\n---",
+        "---\n---",
+        "...",
+        "\t",
+        "{a: 1",
+        "[1",
+        "'a",
+        '"\\x"',
+        "@a",
+        "`a",
+        "a: b: c",
+        "- - -",
+        "=",
+        "<<",
+    ),
 )
 
 
@@ -359,9 +449,33 @@ def _yaml_marks(value: Any, raw: list[str]) -> Any:
 
 
 _TOML = (
-    *("[]", "[1, 2]", "{}", "{a = 1}", "true", "'a'", '"a"', '""', "1", "-1", "0.5", "inf", "nan", "1979-05-27", "07:32:00"),
+    *(
+        "[]",
+        "[1, 2]",
+        "{}",
+        "{a = 1}",
+        "true",
+        "'a'",
+        '"a"',
+        '""',
+        "1",
+        "-1",
+        "0.5",
+        "inf",
+        "nan",
+        "1979-05-27",
+        "07:32:00",
+    ),
     *("1979-05-27T07:32:00Z", "0xDEADBEEF", "0b1", "1_000", '"""a\nb"""', '"\\u0000"', '"\\UFFFFFFFF"', "[[1], ['a']]"),
-    *("[" * 200 + "]" * 200, "[" * 5000 + "]" * 5000, "{a = " * 300 + "1" + "}" * 300, "9" * 401, "9" * 5000, "1e400", ""),
+    *(
+        "[" * 200 + "]" * 200,
+        "[" * 5000 + "]" * 5000,
+        "{a = " * 300 + "1" + "}" * 300,
+        "9" * 401,
+        "9" * 5000,
+        "1e400",
+        "",
+    ),
 )
 
 
@@ -383,7 +497,9 @@ def damage_toml(data: bytes, rng: Rng) -> Damaged:
     elif kind == 4:
         lines[at] = name + b" = " + lines[one_of(pairs, rng)].partition(b" = ")[2]
     else:
-        header = one_of((b"[a]", b"[[a]]", b"[model]", b"[model.a]", b"[generator]", b"['']", b"[a.b.c]", b"[]", b"[a"), rng)
+        header = one_of(
+            (b"[a]", b"[[a]]", b"[model]", b"[model.a]", b"[generator]", b"['']", b"[a.b.c]", b"[]", b"[a"), rng
+        )
         depth = int(one_of((1, 1, 3000), rng))
         lines.insert(at, header if depth == 1 else b"[" + b"a." * depth + b"a]")
     return b"\n".join(lines), f"line {at + 1} is {_short(lines[at])}"

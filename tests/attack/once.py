@@ -51,4 +51,6 @@ def _made(trials: Mapping[str, Trial], workers: int) -> Iterator[Once]:
     from tqdm import tqdm
 
     with ThreadPoolExecutor(workers) as pool:
-        yield from tqdm(pool.map(lambda trial: trial(), trials.values()), total=len(trials), unit=" trials", leave=False)
+        yield from tqdm(
+            pool.map(lambda trial: trial(), trials.values()), total=len(trials), unit=" trials", leave=False
+        )

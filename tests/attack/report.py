@@ -58,7 +58,9 @@ def _commit() -> tuple[str, bool]:
         done = subprocess.run(["git", *words], cwd=ROOT, check=False, capture_output=True, text=True)
         return done.stdout.strip()
 
-    return git("rev-parse", "--short=12", "HEAD"), not git("status", "--porcelain", "--", "yolo_proc", "tests", "export")
+    return git("rev-parse", "--short=12", "HEAD"), not git(
+        "status", "--porcelain", "--", "yolo_proc", "tests", "export"
+    )
 
 
 def docs_lines(campaign: Campaign, once: Sequence[Once], commit: str, committed: bool) -> Iterator[str]:
@@ -73,7 +75,7 @@ def docs_lines(campaign: Campaign, once: Sequence[Once], commit: str, committed:
     yield ""
     yield "A reader may return, or raise a `UserError` of one printable line. Another exception, a line of a library on the screen, a warning, a"
     yield "hang, a crash, 5 s of processor time, 700 MiB for one input, or a result that is not sound is a finding. An input is a valid one with one to"
-    yield "four damages, a function of (reader, seed, number): `make attack ARGS=\"--replay READER:SEED:NUMBER\"` makes it again."
+    yield 'four damages, a function of (reader, seed, number): `make attack ARGS="--replay READER:SEED:NUMBER"` makes it again.'
     yield ""
     yield "| reader | what | inputs | accepted | refused | read as something else | findings | inputs/s |"
     yield "|---|---|---|---|---|---|---|---|"
@@ -111,5 +113,3 @@ def _once_lines(once: Sequence[Once]) -> Iterator[str]:
     for group, ones in groups.items():
         most = max(one.seconds for one in ones), max(one.mib for one in ones)
         yield f"| {group} | {len(ones)} | {sum(one.held for one in ones)} | {most[0]:.1f} | {most[1]:.0f} |"
-
-

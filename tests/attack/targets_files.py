@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from picture_files import WHOLE
 from PIL import Image
-from tiny_export import SIZE, network, pictures, spec_of, tiny_checkpoint
+from tiny_export import network, pictures, spec_of, tiny_checkpoint
 from tiny_run import run_tiny, tiny_config
 from tiny_sets import noise, tiny_generator, tiny_order
 
 from attack.engine import ACCEPTED, Target
 from attack.mutate import NUMBERS, TEXTS, Raw, damage_value, flipped, one_of, truncate
-from attack.targets_sets import CommandTarget, check_sound, command
+from attack.targets_sets import check_sound, command
 from attack.trees import Content, Room, Tree, damage_tree, tree_of
 from yolo_proc import checkpoint
 from yolo_proc.annotations.formats import read_data_set
@@ -63,8 +63,13 @@ class PictureTarget(Target):
         """Larger ones and other modes, as Pillow writes them."""
         kind = {".jpg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".bmp": "BMP", ".tif": "TIFF"}[self.file[1:]]
         rgb = Image.fromarray(noise(40, 30))
-        modes = {"JPEG": "L", "PNG": "LA RGBA I;16 1 P", "WEBP": "RGBA", "BMP": "L 1 P", "TIFF": "L I;16 1 P CMYK"}[kind]
-        images = [rgb, *(Image.new("I;16", (9, 7), 700) if mode == "I;16" else rgb.convert(mode) for mode in modes.split())]
+        modes = {"JPEG": "L", "PNG": "LA RGBA I;16 1 P", "WEBP": "RGBA", "BMP": "L 1 P", "TIFF": "L I;16 1 P CMYK"}[
+            kind
+        ]
+        images = [
+            rgb,
+            *(Image.new("I;16", (9, 7), 700) if mode == "I;16" else rgb.convert(mode) for mode in modes.split()),
+        ]
         return [_encoded(image, kind) for image in images]
 
     def damage(self, tree: Tree, rng: Rng) -> tuple[dict[str, Content], str]:
@@ -171,7 +176,10 @@ class FlagsTarget(Target):
             parser = one.parser()
             known = [action for action in parser._actions if action.option_strings and action.nargs != 0]
             words = [[action.option_strings[-1], _usual(action.metavar)] for action in known]
-            seeds += [{"words": json.dumps([name, *itertools.chain(*words[at : at + 3])]).encode()} for at in range(len(words))]
+            seeds += [
+                {"words": json.dumps([name, *itertools.chain(*words[at : at + 3])]).encode()}
+                for at in range(len(words))
+            ]
         return seeds
 
     def damage(self, tree: Tree, rng: Rng) -> tuple[dict[str, Content], str]:
@@ -216,7 +224,9 @@ def _imports(flat: str, value: object) -> bool:
 def _usual(metavar: Any) -> str:
     """A value for a flag that its help calls so."""
     first = str(metavar or "").partition("|")[0]
-    return {"N": "8", "X": "0.5", "TEXT": "a", "WxH": "64x64", "on": "on", "N,N": "8,16", "X,X": "0.5,1"}.get(first, first or "1")
+    return {"N": "8", "X": "0.5", "TEXT": "a", "WxH": "64x64", "on": "on", "N,N": "8,16", "X,X": "0.5,1"}.get(
+        first, first or "1"
+    )
 
 
 # ------------------------------------------------------------------------------------------------ checkpoints
@@ -391,7 +401,10 @@ class MetadataTarget(Target):
 
     def prepare(self, room: Path) -> Sequence[Tree]:
         model = network()
-        texts = (spec_of(model).to_json(), spec_of(model, layout="nchw", value_type="float32", value_range=(0, 1)).to_json())
+        texts = (
+            spec_of(model).to_json(),
+            spec_of(model, layout="nchw", value_type="float32", value_range=(0, 1)).to_json(),
+        )
         return [{"model.json": text.encode()} for text in texts]
 
     def damage(self, tree: Tree, rng: Rng) -> tuple[dict[str, Content], str]:

@@ -5,6 +5,7 @@ import io
 import itertools
 import json
 import math
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -85,7 +86,7 @@ class SetTarget(Target):
         seeds = []
         for number, classes in enumerate((CLASSES, None)):
             root = room / f"{number}"
-            root.mkdir()
+            root.mkdir(parents=True)
             splits = some_annotations()
             if self.format == "binary":
                 splits = {"train": [Annotation(f"{n}", 32, 32, one.items[:2]) for n, one in enumerate(splits["train"])]}
@@ -187,7 +188,12 @@ class ClassListTarget(Target):
     name, about = "class-list", "class lists (--classes)"
 
     def prepare(self, room: Path) -> Sequence[Tree]:
-        texts = ("a\nb\nc d\n", "\ufeffone\r\ntwo\r\n", "\u00e9\n\U0001f600\n\n\n", "\n".join(f"c{n}" for n in range(90)))
+        texts = (
+            "a\nb\nc d\n",
+            "\ufeffone\r\ntwo\r\n",
+            "\u00e9\n\U0001f600\n\n\n",
+            "\n".join(f"c{n}" for n in range(90)),
+        )
         return [{"classes.txt": text.encode()} for text in texts]
 
     def damage(self, tree: Tree, rng: Rng) -> tuple[dict[str, Content], str]:
@@ -215,9 +221,8 @@ class CommandTarget(Target):
         raise NotImplementedError
 
     def read(self, tree: Tree, room: Room) -> str:
-        room.clear()
-        root = room.put(tree)
-        out = room.root / "out"
+        root, out = room.put(tree), room.place / "out"
+        shutil.rmtree(out, ignore_errors=True)
         code, told = command(self.words(root, out))
         assert code in self.codes, f"exit code {code}: {told}"
         return ACCEPTED if code == 0 else REFUSED

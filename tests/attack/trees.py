@@ -19,8 +19,31 @@ Rng = np.random.Generator
 
 NAMES = (
     *("a b.jpg", " a.jpg", "a.jpg ", "-v.jpg", "a\nb.jpg", "a\tb.jpg", "\x1b[31m.jpg", "\u202egpj.a.jpg", "\u00e9.jpg"),
-    *("e\u0301.jpg", "\udcff\udcfe.jpg", "%s.jpg", "a'b.jpg", 'a"b.jpg', "$(id).jpg", "a\\b.jpg", ".jpg", ".a.jpg", "a", "a."),
-    *("A.JPG", "a.b.jpg", "a.jpg.txt", "a.jpeg", "a.jfif", "con.jpg", "x" * 200 + ".jpg", "\U0001f600.png", "a.txt", "a.json"),
+    *(
+        "e\u0301.jpg",
+        "\udcff\udcfe.jpg",
+        "%s.jpg",
+        "a'b.jpg",
+        'a"b.jpg',
+        "$(id).jpg",
+        "a\\b.jpg",
+        ".jpg",
+        ".a.jpg",
+        "a",
+        "a.",
+    ),
+    *(
+        "A.JPG",
+        "a.b.jpg",
+        "a.jpg.txt",
+        "a.jpeg",
+        "a.jfif",
+        "con.jpg",
+        "x" * 200 + ".jpg",
+        "\U0001f600.png",
+        "a.txt",
+        "a.json",
+    ),
     *("a.xml", "classes.txt", "data.yaml", "train.txt", "Thumbs.db", "a.gif", "a.heic", "a.mp4", "a.tif", "\u2028.jpg"),
 )
 
@@ -161,7 +184,9 @@ def _damage_files(tree: dict[str, Content], rng: Rng) -> str:
         return f"{path}: a folder"
     if kind == 4:
         up = "../" * path.count("/")
-        to = one_of((f"{up}../outside.txt", "/etc/hostname", path.rpartition("/")[2], ".", "..", "/dev/zero", "/", "x", up), rng)
+        to = one_of(
+            (f"{up}../outside.txt", "/etc/hostname", path.rpartition("/")[2], ".", "..", "/dev/zero", "/", "x", up), rng
+        )
         tree[path] = Special("link", to or ".")
         return f"{path}: a link to {to}"
     if kind == 5:
@@ -179,7 +204,9 @@ def _damage_files(tree: dict[str, Content], rng: Rng) -> str:
         tree[path] = Special("sparse", size=int(one_of((1, 5000, 20 << 20, 3 << 30), rng)))
         return f"{path}: sparse"
     if kind == 9 and folder:
-        return _move_folder(tree, folder, one_of((f"{folder}s", folder.upper(), "x", "..x", "\u00e9", "a b", "train"), rng))
+        return _move_folder(
+            tree, folder, one_of((f"{folder}s", folder.upper(), "x", "..x", "\u00e9", "a b", "train"), rng)
+        )
     if kind == 10 and folder:
         for inside in [one for one in tree if one.startswith(below)]:
             del tree[inside]

@@ -1,7 +1,7 @@
 """Many inputs, in worker processes: what is done is on disk, so that it is never done twice and nothing is left out.
 
-A folder holds, for each target, which ranges of inputs are done and what came of them, and beside them the findings. It is of
-one state of the code and one seed: other code gives another folder.
+A folder holds, for each target, which ranges of inputs are done and what came of them, and beside them the findings. It
+is of one state of the code and one seed: other code gives another folder.
 """
 
 import json
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from attack.engine import FINDING, WALL
-from attack.worker import Mark
+from attack.worker import Mark, memory_folder
 
 RANGE = 2000  # inputs that a worker is given at most
 SECONDS = 4.0  # that it works before it reports
@@ -155,8 +155,8 @@ class Campaign:
         self.save(job.name)
         worker.job = None
         for signature in reply["findings"] if reply["died"] else ():
-            address = f"{job.name}-{self.seed}-{reply['first']}"
-            (self.findings / f"{address}.txt").write_text(f"{address.replace('-', ':')}\n{signature}\n")
+            parts = [job.name, str(self.seed), str(reply["first"])]
+            (self.findings / f"{'-'.join(parts)}.txt").write_text(f"{':'.join(parts)}\n{signature}\n")
 
 
 @dataclass(frozen=True)
@@ -176,6 +176,7 @@ class _Worker:
         self._mark_path = Path(self._place.name)
         self._mark_path.write_bytes(bytes(8))
         self.mark = Mark(self._mark_path)
+        self._room = tempfile.TemporaryDirectory(prefix="attack-", dir=memory_folder(), ignore_cleanup_errors=True)
         self.log = folder / f"worker{number}.log"
         self.process: subprocess.Popen[str] | None = None
         self.job: Job | None = None
@@ -185,7 +186,7 @@ class _Worker:
     def give(self, job: Job, seed: int, out: Path, seconds: float) -> None:
         """Sends a job."""
         if self.process is None:
-            words = [sys.executable, str(Path(__file__).parent), "--worker", str(self._mark_path)]
+            words = [sys.executable, str(Path(__file__).parent), "--worker", str(self._mark_path), self._room.name]
             with self.log.open("ab") as log:
                 self.process = subprocess.Popen(
                     words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, bufsize=1
@@ -249,6 +250,7 @@ class _Worker:
                 self.process.kill()
                 self.process.wait()
         self._place.close()
+        self._room.cleanup()
 
 
 def _signal_name(code: int) -> str:

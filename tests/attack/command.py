@@ -11,6 +11,7 @@ from pathlib import Path
 from attack.campaign import Campaign
 from attack.catalogue import target_named, target_names
 from attack.engine import FINDING, Judge
+from attack.kills import MOST
 from attack.report import findings_lines, table_lines, write_docs
 from attack.trees import Room, put_tree
 from attack.worker import memory_folder
@@ -41,6 +42,7 @@ def main(about: str) -> int:
     parser.add_argument("--workers", type=int, default=2, help="processes")
     parser.add_argument("--out", type=Path, default=BUILD, help="folder of what is done")
     parser.add_argument("--replay", metavar="READER:SEED:INDEX", help="one input again")
+    parser.add_argument("--kills", type=int, default=MOST, help="of each command that writes, at most")
     parser.add_argument("--list", action="store_true", help="names of the readers")
     flags = parser.parse_args()
     if flags.list:
@@ -63,7 +65,7 @@ def _attack(flags: argparse.Namespace, names: list[str], minutes: float) -> int:
     if not flags.only:
         from attack import once as room
 
-        once = room.done_once(campaign.folder, flags.workers)
+        once = room.done_once(campaign.folder, flags.workers, flags.kills)
     each = -(-flags.inputs // len(names)) if flags.inputs else None
     bar = _Bar(campaign, flags.inputs)
     try:

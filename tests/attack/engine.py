@@ -15,7 +15,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -30,6 +30,7 @@ LONGEST = 1500  # characters of a message; paths of test folders are long
 SECONDS = 5.0  # of processor time for one input
 WALL = 60  # seconds; a reader that waits (for a pipe) uses no processor
 MEMORY = 700 << 20  # bytes that one input may add
+LIMIT = 3 << 30  # bytes at which there is no more: an input must not take the machine's
 ACCEPTED, REFUSED, FINDING = "accepted", "refused", "finding"
 
 Rng = np.random.Generator
@@ -110,7 +111,7 @@ class Target(ABC):
         """What more there is to say of an input, for people."""
         return ()
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 most have nothing to end
         """Ends what `prepare` began."""
 
 
@@ -120,38 +121,44 @@ class TooLongError(BaseException):
 
 @dataclass
 class Judge:
-    """Gives inputs to one target and says what came of them. Owns the process's stdout, stderr and alarm meanwhile."""
+    """Gives inputs to one target and says what came of them. Owns stdout, stderr, the alarm and the limit of memory."""
 
     target: Target
     room: Room
     screen: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.screen = os.memfd_create("screen") if hasattr(os, "memfd_create") else tempfile.TemporaryFile().fileno()
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 as long as the judge
+        self.screen = self._file.fileno()
 
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Whatever is written to the screen meanwhile is kept; warnings are as users see them, each time."""
-        sys.stdout.flush()
-        sys.stderr.flush()
+        streams = sys.stdout, sys.stderr
+        for stream in streams:
+            stream.flush()
         kept = os.dup(1), os.dup(2)
         os.dup2(self.screen, 1)
         os.dup2(self.screen, 2)
-        before = signal.signal(signal.SIGALRM, _too_long)
+        # Python's own, which may lead elsewhere (to pytest).
+        sys.stdout = sys.stderr = os.fdopen(os.dup(self.screen), "w", encoding="utf-8", errors="backslashreplace")
+        before, limits = signal.signal(signal.SIGALRM, _too_long), resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (_data() + LIMIT, limits[1]))
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("always")
                 for hidden in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
                     warnings.simplefilter("ignore", hidden)
+                warnings.showwarning = _show  # whoever else listens to warnings (pytest) does not get them
                 yield
         finally:
             signal.signal(signal.SIGALRM, before)
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os.dup2(kept[0], 1)
-            os.dup2(kept[1], 2)
-            os.close(kept[0])
-            os.close(kept[1])
+            resource.setrlimit(resource.RLIMIT_DATA, limits)
+            sys.stdout.close()
+            sys.stdout, sys.stderr = streams
+            for number, descriptor in enumerate(kept, start=1):
+                os.dup2(descriptor, number)
+                os.close(descriptor)
 
     def judge(self, tree: Tree) -> Outcome:
         """What came of one input; to be called inside of `listening`."""
@@ -184,7 +191,6 @@ class Judge:
         return outcome
 
     def _said(self) -> str:
-        sys.stdout.flush()
         sys.stderr.flush()
         size = os.fstat(self.screen).st_size
         if not size:
@@ -216,6 +222,10 @@ def _place(trace: object) -> str:
     return f"{Path(ours[-1].filename).name}:{ours[-1].name}" if ours else "?"
 
 
+def _show(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+    print(f"{category.__name__}: {message}", file=sys.stderr)
+
+
 def _too_long(_signal: int, _frame: FrameType | None) -> None:
     raise TooLongError
 
@@ -225,12 +235,15 @@ def _peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 
 
+def _data() -> int:
+    """Bytes of the process's own memory."""
+    return int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
+
+
 def _forget_peak() -> None:
     """Begins to measure the peak anew, where the system can; the next large input would not show otherwise."""
-    try:
+    with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass
 
 
 def attacked(target: Target, room: Path, seed: int, indices: range) -> tuple[Counter[str], dict[int, Outcome]]:

@@ -1,7 +1,7 @@
 """Files that somebody made on purpose, each given to the command line once, in a process of its own.
 
-What must hold: the exit code is 2 (or 0 where a bad part is only told), every line is printable and none is a traceback, nothing
-is run, nothing outside of the folder is read into the output or changed, and it ends soon and in little memory.
+What must hold: the exit code is 2 (or 0 where a bad part is only told), every line is printable and none is a
+traceback, nothing is run, nothing outside of the folder is read into the output or changed, and it ends soon and in little memory.
 """
 
 import os
@@ -19,6 +19,7 @@ from attack.once import Once, Trial
 from attack.worker import memory_folder
 
 SECRET = b"secret-4711-of-another-user"
+MODULE = "yolo_proc"  # what is run
 SECONDS = 25.0  # of processor time, the imports among them
 MIB = 1500.0  # torch takes 400 of them
 WALL = 90.0  # seconds on a busy machine, until it counts as hanging
@@ -31,8 +32,8 @@ class Malicious:
 
     Attributes:
         name, group: for the table.
-        make: writes the files to a folder; beside it lie `outside/secret.txt` and the place `ran`, which code that is run makes.
-        words: of the command; `{in}` is that folder, `{out}` one beside it, `{model}` and `{run}` a sound model and run.
+        make: writes the files to a folder. Beside it lies `outside/secret.txt`; code that is run makes `ran` there.
+        words: of the command; `{in}` is that folder, `{out}` one beside it, `{model}` and `{run}` are sound.
         codes: exit codes that are right.
     """
 
@@ -43,7 +44,7 @@ class Malicious:
     codes: tuple[int, ...] = (2,)
 
 
-def run(case: Malicious, sound: Callable[[], Path]) -> Once:
+def run(case: Malicious, sound: Callable[[], Path]) -> list[Once]:
     """Gives it to the command line."""
     place = Path(tempfile.mkdtemp(prefix="malicious-", dir=memory_folder()))
     try:
@@ -61,7 +62,7 @@ def run(case: Malicious, sound: Callable[[], Path]) -> Once:
     finally:
         shutil.rmtree(place, ignore_errors=True)
     line = (said.strip().split("\n") or [""])[-1]
-    return Once(case.group, case.name, not wrong, "; ".join([*wrong, line[-300:]]), seconds, mib)
+    return [Once(case.group, case.name, not wrong, "; ".join([*wrong, line[-300:]]), seconds, mib)]
 
 
 def _filled(word: str, where: Mapping[str, Path]) -> str:
@@ -74,7 +75,7 @@ def _run(words: list[str], place: Path) -> tuple[int, str, float, float]:
     """Exit code (negative: a signal), stderr, processor seconds, MiB at most."""
     environment = {**os.environ, "PYTHONPATH": str(TESTS.parent), "OMP_NUM_THREADS": "1"}
     with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as usage:
-        words = [sys.executable, "-S", "-c", _LAUNCHER, str(usage.fileno()), sys.executable, "-m", "yolo_proc", *words]
+        words = [sys.executable, "-S", "-c", _LAUNCHER, str(usage.fileno()), sys.executable, "-m", MODULE, *words]
         process = subprocess.Popen(
             words,
             cwd=place,
@@ -100,7 +101,7 @@ def _run(words: list[str], place: Path) -> tuple[int, str, float, float]:
 # Between us and the command, because the peak of a process begins with that of the one that starts it.
 _LAUNCHER = """
 import os, resource, sys
-resource.setrlimit(resource.RLIMIT_AS, (16 << 30, 16 << 30))
+resource.setrlimit(resource.RLIMIT_DATA, (4 << 30, 4 << 30))
 process = os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ)
 _, status, usage = os.wait4(process, 0)
 code = os.waitstatus_to_exitcode(status)
@@ -135,9 +136,11 @@ def _wrong(
     if SECRET.decode() in said:
         yield "a file from outside is shown"
     after = _state(place)
-    changed = sorted({path for path in {*before, *after} if before.get(path) != after.get(path)} - {"ran"})
+    changed = {path for path in {*before, *after} if before.get(path) != after.get(path)} - {"ran"}
+    if "--out" in case.words and case.words[case.words.index("--out") + 1] == "{in}":
+        changed = {path for path in changed if not path.startswith("in/")}
     if changed:
-        yield f"changed: {changed[0]}"
+        yield f"changed: {', '.join(sorted(changed))}"
 
 
 def _state(place: Path) -> dict[str, object]:

@@ -283,9 +283,9 @@ def cases() -> Iterator[Malicious]:
 
 
 VIDEOS: dict[str, bytes] = {
-    "a list of segments for a video": b"#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:0\n#EXTINF:10.0,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n",
+    "a list of segments for a video": b"#EXTM3U\n#EXTINF:10.0,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n",
     "a list of files for a video": b"ffconcat version 1.0\nfile '/etc/passwd'\n",
-    "a description of a stream for a video": b"v=0\no=- 0 0 IN IP4 127.0.0.1\nc=IN IP4 127.0.0.1\nm=video 9 RTP/AVP 96\n",
+    "a description of a stream for a video": b"v=0\nc=IN IP4 127.0.0.1\nm=video 9 RTP/AVP 96\n",
     "an empty video": b"",
     "a box of 2^63 in a video": struct.pack(">I4sQ", 1, b"moov", 2**63 - 1),
     "boxes in boxes in a video": b"".join(struct.pack(">I4s", 8 * (20_000 - n), b"moov") for n in range(20_000)),

@@ -55,12 +55,14 @@ YAMLS = (
 )
 
 XMLS = (
-    ("a file of the system", "<!DOCTYPE a [<!ENTITY x SYSTEM 'file:OUTSIDE'>]><annotation><filename>&x;</filename></annotation>"),
+    ("a file of the system", "<!DOCTYPE a [<!ENTITY x SYSTEM 'file:OUTSIDE'>]><annotation><filename>&x;</filename>"
+     "</annotation>"),
     ("a billion laughs in XML", f"<!DOCTYPE a [<!ENTITY l0 'l'>{ENTITIES}]><annotation>&l10;</annotation>"),
     ("quadratic entities", f"<!DOCTYPE a [<!ENTITY x '{'x' * 50_000}'>]><annotation>{'&x;' * 50_000}</annotation>"),
     ("a document type elsewhere", "<!DOCTYPE a SYSTEM 'http://127.0.0.1:9/x.dtd'><annotation/>"),
     ("a parameter entity", "<!DOCTYPE a [<!ENTITY % x SYSTEM 'file:OUTSIDE'> %x;]><annotation/>"),
-    ("included XML", "<annotation xmlns:x='http://www.w3.org/2001/XInclude'><x:include href='OUTSIDE' parse='text'/></annotation>"),
+    ("included XML", "<annotation xmlns:x='http://www.w3.org/2001/XInclude'><x:include href='OUTSIDE' parse='text'/>"
+     "</annotation>"),
     ("elements in elements", "<annotation>" + "<a>" * DEEP + "</a>" * DEEP + "</annotation>"),
     ("an encoding of Python", "<?xml version='1.0' encoding='hex'?><annotation/>"),
     ("a size of 5,000 digits", f"<annotation><size><width>{'9' * 5000}</width><height>24</height></size></annotation>"),
@@ -150,21 +152,25 @@ def cases() -> Iterator[Malicious]:
             codes = (0, 2) if name in HARMLESS else (2,)
             yield Malicious(name, group, partial(_text, format_name, path, text), _convert(format_name), codes)
     for name, content in PICTURES.items():
-        yield Malicious(
-            name, "pictures", partial(_picture, content), _convert("yolo"), (0, 2) if name in HARMLESS else (2,)
-        )
+        yield Malicious(name, "pictures", partial(_picture, content), INSPECT, (0, 2) if name in HARMLESS else (2,))
     yield from _odd_files()
     yield from _names()
 
 
+INSPECT = ("inspect", "{in}", "--out", "{out}")  # reads every pixel
+
 # What may be read: nothing in it does any harm.
 HARMLESS = frozenset({
     "a number of base 60", "100,000 folders", "a day that is none", "a document after it", "20 MB", "included XML",
-    "100,000 attributes", "another picture by its name", "a file of the system", "a million lines", "a comment of 10 MB",
+    "100,000 attributes", "another picture by its name",
+    "a file of the system", "a million lines", "a comment of 10 MB",
     "a million runs in COCO", "100,000 polygons in COCO", "a polygon of a million in COCO", "merged keys without end",
     "a mask of 10^9 squared in COCO", "an encoding of Python", "5,000 digits in COCO", "elements in elements",
-    "a class with an escape in XML", "a number of 401 digits", "a binary set without end", "1,000 scans", "text of 100 MB in a PNG",
-    "100,000 chunks in a PNG", "EXIF in a circle", "runs of 10^18 in COCO", "runs as a long text in COCO", "a name of Python",
+    "a class with an escape in XML", "a number of 401 digits", "a binary set without end", "1,000 scans",
+    "text of 100 MB in a PNG",
+    "100,000 chunks in a PNG", "EXIF in a circle", "runs of 10^18 in COCO",
+    "runs as a long text in COCO", "a name of Python",
+    "a module",
 })  # fmt: skip
 
 
@@ -241,7 +247,8 @@ def _root(path: Path) -> Path:
 def _names() -> Iterator[Malicious]:
     """Pictures with names that a console, a shell or a file system takes for something else."""
     names = {
-        "colour": "\x1b[31ma.png", "a title": "\x1b]0;x\x07.png", "two lines": "a\nyolo_proc: all is well.png", "bytes": "\udcff\udcfe.png",
+        "colour": "\x1b[31ma.png", "a title": "\x1b]0;x\x07.png", "two lines": "a\nyolo_proc: all is well.png",
+        "bytes": "\udcff\udcfe.png",
         "the other direction": "\u202egnp.a.png", "a line separator": "a\u2028b.png", "a command": "$(touch RAN).png",
         "an option": "--out=x.png", "a format": "%s%n{0}.png", "250 bytes": "a" * 246 + ".png", "blanks": " a .png",
     }  # fmt: skip

@@ -314,8 +314,8 @@ def damage_value(root: Any, rng: Rng) -> tuple[Any, str]:
 
 def _other_value(rng: Rng) -> Any:
     return one_of(
-        (None, True, False, 0, -1, 1.5, "", "a", [], {}, [None], [[]], {"": None}, {"a": 1}, [1, 2], [0] * 4, "0", 10**9,
-         Raw(one_of(NUMBERS, rng) or "0"), str(one_of(TEXTS, rng)), [1.0, "x"], -(10**9), 1e308),
+        (None, True, False, 0, -1, 1.5, "", "a", [], {}, [None], [[]], {"": None}, {"a": 1}, [1, 2], [0] * 4, "0",
+         10**9,          Raw(one_of(NUMBERS, rng) or "0"), str(one_of(TEXTS, rng)), [1.0, "x"], -(10**9), 1e308),
         rng,
     )  # fmt: skip
 
@@ -425,6 +425,8 @@ def damage_yaml(data: bytes, rng: Rng) -> Damaged:
         name, colon, _ = lines[at].partition(b":")
         lines[at] = name + colon + b" " + word if colon and rng.random() < 0.7 else word
         return b"\n".join(lines), f"line {at + 1} is {_short(lines[at])}"
+    if data.count(b"[") + data.count(b"{") > 200:  # takes the square of it
+        return damage_text(data, rng)
     try:
         value = yaml.safe_load(data)
         if not isinstance(value, dict | list):

@@ -1,8 +1,9 @@
 """What is done once for a state of the code: the malicious files and the kills. Results are kept as they come."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -26,31 +27,41 @@ class Once:
     mib: float = 0.0
 
 
-Trial = Callable[[], Once]
+Trial = Callable[[], Sequence[Once]]
 
 
-def done_once(folder: Path, workers: int) -> list[Once]:
-    """The results of all trials; those that are not in the folder yet are made now."""
+def done_once(folder: Path, workers: int, kills: int) -> list[Once]:
+    """The results of all trials; those that are not in the folder yet are made now.
+
+    Args:
+        kills: of each command, at most.
+    """
     from attack.kills import kill_trials
     from attack.malicious import malicious_trials
 
     path = folder / "once.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    known = {one.name: one for one in (Once(**json.loads(line)) for line in lines if line.endswith("}"))}
-    trials = {**malicious_trials(), **kill_trials()}
+    known = dict(json.loads(line) for line in lines if line.endswith("]]"))
+    trials = {**malicious_trials(), **{f"{name}, {kills}": trial for name, trial in kill_trials(kills).items()}}
     missing = {name: trial for name, trial in trials.items() if name not in known}
     with path.open("a", encoding="utf-8") as file:
-        for one in _made(missing, workers):
-            known[one.name] = one
-            file.write(json.dumps(asdict(one)) + "\n")
+        for name, made in _made(missing, workers):
+            known[name] = [asdict(one) for one in made]
+            file.write(json.dumps([name, known[name]]) + "\n")
             file.flush()
-    return [known[name] for name in trials]
+    return [Once(**one) for name in trials for one in known[name]]
 
 
-def _made(trials: Mapping[str, Trial], workers: int) -> Iterator[Once]:
+def _made(trials: Mapping[str, Trial], workers: int) -> Iterator[tuple[str, Sequence[Once]]]:
+    """The results, in the order in which they come; the longest are begun first."""
     from tqdm import tqdm
 
-    with ThreadPoolExecutor(workers) as pool:
-        yield from tqdm(
-            pool.map(lambda trial: trial(), trials.values()), total=len(trials), unit=" trials", leave=False
-        )
+    pool = ThreadPoolExecutor(workers)
+    try:
+        made = {pool.submit(trial): name for name, trial in reversed(trials.items())}
+        for done in tqdm(
+            as_completed(made), total=len(made), unit=" trials", leave=False, disable=not sys.stderr.isatty()
+        ):
+            yield made[done], done.result()
+    finally:
+        pool.shutdown(cancel_futures=True)

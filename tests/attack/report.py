@@ -19,8 +19,11 @@ def table_lines(campaign: Campaign) -> list[str]:
     heads = ("reader", "inputs", "accepted", "refused", "other", "findings", "inputs/s")
     rows = [heads, *((name, *figures(found)) for name, found in campaign.progress.items())]
     widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
-    return ["  ".join(cell.ljust(width) if n == 0 else cell.rjust(width) for n, (cell, width) in enumerate(zip(row, widths, strict=True)))
-            for row in rows]  # fmt: skip
+    return ["  ".join(map(_padded, row, widths, range(len(heads)))) for row in rows]
+
+
+def _padded(cell: str, width: int, column: int) -> str:
+    return cell.rjust(width) if column else cell.ljust(width)
 
 
 def figures(found: Progress) -> tuple[str, ...]:
@@ -71,11 +74,13 @@ def docs_lines(campaign: Campaign, once: Sequence[Once], commit: str, committed:
     findings = sum(found.counts[FINDING] for found in campaign.progress.values())
     yield "# What was thrown at the readers"
     yield ""
-    yield f"Commit {commit}{'' if committed else ' with changes that are not committed'}; {total:,} inputs, seed {campaign.seed}, {findings:,} findings. Made by `make attack`."
+    state = "" if committed else " with changes that are not committed"
+    yield f"Commit {commit}{state}; {total:,} inputs, seed {campaign.seed}, {findings:,} findings. Made by `make attack`."
     yield ""
-    yield "A reader may return, or raise a `UserError` of one printable line. Another exception, a line of a library on the screen, a warning, a"
-    yield "hang, a crash, 5 s of processor time, 700 MiB for one input, or a result that is not sound is a finding. An input is a valid one with one to"
-    yield 'four damages, a function of (reader, seed, number): `make attack ARGS="--replay READER:SEED:NUMBER"` makes it again.'
+    yield "A reader may return, or raise a `UserError` of one printable line. Another exception, a line of a library on the"
+    yield "screen, a warning, a hang, a crash, 5 s of processor time, 700 MiB for one input, or a result that is not sound is"
+    yield "a finding. An input is a valid one with one to four damages, a function of (reader, seed, number):"
+    yield '`make attack ARGS="--replay READER:SEED:NUMBER"` makes it again.'
     yield ""
     yield "| reader | what | inputs | accepted | refused | read as something else | findings | inputs/s |"
     yield "|---|---|---|---|---|---|---|---|"
@@ -92,7 +97,8 @@ def docs_lines(campaign: Campaign, once: Sequence[Once], commit: str, committed:
 
 def _flip_lines(flips: Mapping[str, Progress]) -> Iterator[str]:
     yield from ("", "## Single bits and truncations of our own files", "")
-    yield "Read as it was: the damage is where nothing depends on it. Read as something else: other values, or outputs off by more than 1e-3, and no word."
+    yield "Read as it was: the damage is where nothing depends on it. Read as something else: other values, or outputs off"
+    yield "by more than 1e-3, and no word."
     yield ""
     yield "| file | damages | read as it was | refused | read as something else | findings |"
     yield "|---|---|---|---|---|---|"
@@ -105,8 +111,8 @@ def _once_lines(once: Sequence[Once]) -> Iterator[str]:
     for one in once:
         groups.setdefault(one.group, []).append(one)
     yield from ("", "## Malicious files and kills", "")
-    yield "Each malicious file is given to the command line once: one line, exit code 2, nothing written outside, nothing run. Each command is killed at"
-    yield "every operation on files, then run again: what is there is as if nothing had happened."
+    yield "Each malicious file is given to the command line once: one line, exit code 2, nothing written outside, nothing"
+    yield "run. Each command is killed before operations on files, then run again: all is as if nothing had happened."
     yield ""
     yield "| what | tried | held | most seconds | most MiB |"
     yield "|---|---|---|---|---|"

@@ -143,7 +143,7 @@ class ConfigTarget(Target):
 
     def prepare(self, room: Path) -> Sequence[Tree]:
         short = b'generator = "shapes"\nbatch-size = 8\n[model]\nstrides = [8, 16]\n[labels]\nmin-visible = 0.25\n'
-        dotted = b'model.width = 0.5\ngenerator.name = "glyphs"\ngenerator.alphabet = "AOM"\nseed = 7 # seven\n'
+        dotted = b'model.width = 0.5\ngenerator.name = "glyphs"\ngenerator.category = "AOM"\nseed = 7 # seven\n'
         texts = (config_to_toml(Config()).encode(), config_to_toml(tiny_config(room)).encode(), short, dotted)
         return [{"config.toml": text} for text in texts]
 
@@ -430,7 +430,8 @@ class VectorsTarget(Target):
         cases = index["cases"][:6]
         files = {name: entry for name, entry in index["files"].items() if f'"{name}"' in json.dumps(cases)}
         tree: dict[str, Content] = {"index.json": json.dumps({**index, "cases": cases, "files": files}).encode()}
-        return [tree | {entry["file"]: (VECTORS / entry["file"]).read_bytes() for entry in files.values()}]
+        names = [index["onnx"]["file"], *(entry["file"] for entry in files.values())]
+        return [tree | {name: (VECTORS / name).read_bytes() for name in names}]
 
     def read(self, tree: Tree, room: Room) -> str:
         read_vectors(room.put(tree))

@@ -58,8 +58,8 @@ class JavaTarget(Target):
         """The valid inputs."""
         if self.reader == "script":
             return [{"a.json": path.read_bytes()} for path in sorted((GOLDEN / "scredit").glob("[0-3]?_*.json"))]
-        model = network()
-        return [{"a.json": spec_of(model).to_json().encode()}, {"a.json": b'{"a":[1,-2.5e3,"\\u00e9",null,true,{}]}'}]
+        spec = {"a.json": spec_of(network()).to_json().encode()}
+        return [spec] if self.reader == "model" else [spec, {"a.json": b'{"a":[1,-2.5e3,"\\u00e9",null,true,{}]}'}]
 
     def damage(self, tree: Tree, rng: Rng) -> tuple[dict[str, Content], str]:
         ((path, content),) = tree.items()

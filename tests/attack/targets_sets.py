@@ -14,13 +14,14 @@ import numpy as np
 from small_sets import GOLDEN
 from tiny_sets import read_options, write_set
 
-from attack.engine import ACCEPTED, REFUSED, Target
+from attack.engine import ACCEPTED, Target
 from attack.mutate import damage_labels, damage_text
 from attack.trees import Content, Room, Tree, damage_tree, tree_of
 from yolo_proc import cli
 from yolo_proc.annotations.classes import read_class_file
 from yolo_proc.annotations.formats import read_data_set
 from yolo_proc.annotations.records import Annotation, DataSet, Item, Problems, ReadOptions
+from yolo_proc.errors import UserError
 
 Rng = np.random.Generator
 
@@ -29,7 +30,7 @@ _POLYGON = ((4.0, 2.0), (20.5, 3.0), (12.0, 21.0), (5.0, 12.25))
 
 
 def some_annotations() -> dict[str, list[Annotation]]:
-    """Five small pictures with what formats can say: outlines, confidences, ignore regions, pictures without objects."""
+    """Five small pictures with what formats can say: outlines, confidences, ignore regions, and without objects."""
     things = [
         Item((4.0, 2.0, 20.5, 21.0), 0, points=_POLYGON, confidence=0.5),
         Item((0.0, 0.0, 32.0, 24.0), 1),
@@ -39,7 +40,7 @@ def some_annotations() -> dict[str, list[Annotation]]:
     return {
         "train": [
             Annotation("a.jpg", 32, 24, tuple(things)),
-            Annotation("b.png", 24, 32, tuple(things[1:2])),
+            Annotation("b.png", 24, 32, (Item((0.0, 0.0, 24.0, 32.0), 1), Item((2.0, 3.0, 4.5, 9.0), 0))),
             Annotation("c.png", 32, 24),
         ],
         "val": [Annotation("d.jpg", 32, 24, tuple(things[::3])), Annotation("e.png", 16, 16, ())],
@@ -132,7 +133,7 @@ def _foreign(format_name: str, ours: Tree) -> list[Tree]:
     if format_name == "voc":
         picture = next(iter(pictures.values()))
         xml = (GOLDEN / "voc" / "by_hand.xml").read_bytes()
-        return [{"JPEGImages/by_hand.jpg": picture, "Annotations/by_hand.xml": xml, "Annotations/a.xml": xml}]
+        return [{"JPEGImages/by_hand.png": picture, "Annotations/by_hand.xml": xml}]
     return []
 
 
@@ -225,7 +226,9 @@ class CommandTarget(Target):
         shutil.rmtree(out, ignore_errors=True)
         code, told = command(self.words(root, out))
         assert code in self.codes, f"exit code {code}: {told}"
-        return ACCEPTED if code == 0 else REFUSED
+        if code:
+            raise UserError(told.strip().rpartition("\n")[2])
+        return ACCEPTED
 
 
 def command(words: Sequence[str]) -> tuple[int, str]:

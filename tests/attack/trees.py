@@ -78,7 +78,7 @@ class Room:
 
     def put(self, tree: Tree) -> Path:
         """Makes the folder the tree; its path."""
-        if not (_is_plain(self._there) and _is_plain(tree)):
+        if not (_is_plain(self._there) and _is_plain(tree)) or _folders(self._there) != _folders(tree):
             self.clear()
         for gone in self._there.keys() - tree.keys():
             (self.root / gone).unlink()
@@ -100,8 +100,13 @@ def _is_plain(tree: Tree) -> bool:
     """Whether all of it are regular files, and none is where a folder must be."""
     if any(isinstance(content, Special) for content in tree.values()):
         return False
-    folders = {path.rpartition("/")[0] for path in tree}
+    folders = _folders(tree)
     return not any(path in folders or any(folder.startswith(f"{path}/") for folder in folders) for path in tree)
+
+
+def _folders(tree: Tree) -> set[str]:
+    """What the files lie in."""
+    return {path.rpartition("/")[0] for path in tree}
 
 
 def _write(path: Path, content: Content) -> None:

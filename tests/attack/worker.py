@@ -1,13 +1,12 @@
 """A process that gives inputs to targets: it is told a target and a range, and may die of an input.
 
-It talks in lines of JSON over its first stdin and stdout; where it is, and what it counted, stands in a small file of shared
-memory, so that whoever started it knows which input killed it.
+It talks in lines of JSON over its first stdin and stdout. Where it is stands in a small file of shared memory, so that
+whoever started it knows which input killed it.
 """
 
 import json
 import mmap
 import os
-import resource
 import shutil
 import struct
 import sys
@@ -20,7 +19,6 @@ from attack.catalogue import target_named
 from attack.engine import FINDING, Judge, Outcome, Target
 from attack.trees import Room, put_tree
 
-LIMIT = 4 << 30  # bytes of address space that all inputs together may add
 _PLACE = struct.Struct("<q")
 
 
@@ -65,8 +63,8 @@ def save_finding(out: Path, target: Target, seed: int, index: int, outcome: Outc
 class _Desk:
     """A target that is ready, with its folder."""
 
-    def __init__(self, name: str) -> None:
-        self.place = Path(tempfile.mkdtemp(prefix="attack-", dir=memory_folder()))
+    def __init__(self, name: str, room: str) -> None:
+        self.place = Path(tempfile.mkdtemp(dir=room))
         self.target = target_named(name)
         prepared = self.place / "prepared"
         prepared.mkdir()
@@ -100,8 +98,13 @@ def work(job: dict[str, object], desk: _Desk, mark: Mark, kept: Counter[str]) ->
     return {"end": index, "counts": counts, "findings": findings}
 
 
-def main(mark_path: str) -> None:
-    """Works until stdin ends."""
+def main(mark_path: str, room: str) -> None:
+    """Works until stdin ends.
+
+    Args:
+        mark_path: file of the `Mark`.
+        room: folder for all that is written; whoever started this removes it.
+    """
     talk = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     mark = Mark(Path(mark_path))
@@ -112,12 +115,8 @@ def main(mark_path: str) -> None:
             job = json.loads(line)
             name = str(job["target"])
             if name not in desks:
-                # Before the limit: a virtual machine of Java's claims more than it uses.
-                resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-                desks[name] = _Desk(name)
+                desks[name] = _Desk(name, room)
                 kept.clear()
-            used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-            resource.setrlimit(resource.RLIMIT_AS, (used + LIMIT, resource.RLIM_INFINITY))
             print(json.dumps(work(job, desks[name], mark, kept)), file=talk, flush=True)
     finally:
         for desk in desks.values():

@@ -126,15 +126,15 @@ def test_ranges_are_given_once_and_what_was_left_open_comes_first() -> None:
 
 
 def test_a_campaign_reads_every_input_once_though_it_is_stopped_and_a_worker_dies(tmp_path: Path) -> None:
-    names = ["planted-the-end", "class-list"]
+    names = ["planted-the-end", "planted-none"]
     for inputs_each in (6, 14):
         campaign = Campaign(tmp_path, names, seed=3)  # what an earlier one did is read from the folder
         campaign.run(workers=1, inputs=inputs_each, seconds=600)
         assert [found.inputs for found in campaign.progress.values()] == [inputs_each] * 2
     place = tmp_path / "again"
     place.mkdir()
-    counts, _ = attacked(target_named("class-list"), place, 3, range(14))
-    found = campaign.progress["class-list"]
+    counts, _ = attacked(target_named("planted-none"), place, 3, range(14))
+    found = campaign.progress["planted-none"]
     assert found.counts == counts
     died = campaign.progress["planted-the-end"]
     assert set(died.findings) == {"killed by SIGSEGV"}
@@ -143,7 +143,7 @@ def test_a_campaign_reads_every_input_once_though_it_is_stopped_and_a_worker_die
     assert f"planted-the-end:3:{first}" in (campaign.findings / f"planted-the-end-3-{first}.txt").read_text()
     assert table_lines(campaign)[1].split()[:2] == ["planted-the-end", "14"]
     text = "\n".join(docs_lines(campaign, [], "abc", False))
-    assert "| class-list | class lists (--classes) | 14 |" in text
+    assert "| planted-none | a reader with a bug | 14 |" in text
     assert f"planted-the-end:3:{first}" in text
 
 
@@ -181,7 +181,10 @@ def test_harm_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def make(root: Path) -> None:
         code = "from pathlib import Path; import sys\nroot = Path(sys.argv[1])\n(root.parent / 'ran').touch()\n"
         code += "(root.parent / 'out').mkdir()\n(root.parent / 'out' / 'a').write_bytes((root.parent / 'outside' / "
-        code += "'secret.txt').read_bytes())\n(root.parent / 'outside' / 'b').touch()\nprint('\\x1b', file=sys.stderr)\n1 / 0\n"
+        code += (
+            "'secret.txt').read_bytes())\n(root.parent / 'outside' / 'b').touch()\nprint('\\x1b', file=sys.stderr)\n"
+        )
+        code += "1 / 0\n"
         (root / "careless.py").write_text(code)
 
     monkeypatch.setattr(malicious, "MODULE", "in.careless")

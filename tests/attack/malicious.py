@@ -1,7 +1,8 @@
 """Files that somebody made on purpose, each given to the command line once, in a process of its own.
 
 What must hold: the exit code is 2 (or 0 where a bad part is only told), every line is printable and none is a
-traceback, nothing is run, nothing outside of the folder is read into the output or changed, and it ends soon and in little memory.
+traceback, nothing is run, nothing outside of the folder is read into the output or changed, and it ends soon and in
+little memory.
 """
 
 import os

@@ -75,11 +75,12 @@ def docs_lines(campaign: Campaign, once: Sequence[Once], commit: str, committed:
     yield "# What was thrown at the readers"
     yield ""
     state = "" if committed else " with changes that are not committed"
-    yield f"Commit {commit}{state}; {total:,} inputs, seed {campaign.seed}, {findings:,} findings. Made by `make attack`."
+    yield f"Commit {commit}{state}; {total:,} inputs, seed {campaign.seed}, {findings:,} findings."
+    yield "Made by `make attack`."
     yield ""
-    yield "A reader may return, or raise a `UserError` of one printable line. Another exception, a line of a library on the"
-    yield "screen, a warning, a hang, a crash, 5 s of processor time, 700 MiB for one input, or a result that is not sound is"
-    yield "a finding. An input is a valid one with one to four damages, a function of (reader, seed, number):"
+    yield "A reader may return, or raise a `UserError` of one printable line. Another exception, a line of a library on"
+    yield "the screen, a warning, a hang, a crash, 5 s of processor time, 700 MiB for one input, or a result that is"
+    yield "not sound is a finding. An input is a valid one with one to four damages, a function of (reader, seed, number):"
     yield '`make attack ARGS="--replay READER:SEED:NUMBER"` makes it again.'
     yield ""
     yield "| reader | what | inputs | accepted | refused | read as something else | findings | inputs/s |"
@@ -97,8 +98,8 @@ def docs_lines(campaign: Campaign, once: Sequence[Once], commit: str, committed:
 
 def _flip_lines(flips: Mapping[str, Progress]) -> Iterator[str]:
     yield from ("", "## Single bits and truncations of our own files", "")
-    yield "Read as it was: the damage is where nothing depends on it. Read as something else: other values, or outputs off"
-    yield "by more than 1e-3, and no word."
+    yield "Read as it was: the damage is where nothing depends on it. Read as something else: other values, or outputs"
+    yield "off by more than 1e-3, and no word."
     yield ""
     yield "| file | damages | read as it was | refused | read as something else | findings |"
     yield "|---|---|---|---|---|---|"
@@ -111,8 +112,9 @@ def _once_lines(once: Sequence[Once]) -> Iterator[str]:
     for one in once:
         groups.setdefault(one.group, []).append(one)
     yield from ("", "## Malicious files and kills", "")
-    yield "Each malicious file is given to the command line once: one line, exit code 2, nothing written outside, nothing"
-    yield "run. Each command is killed before operations on files, then run again: all is as if nothing had happened."
+    yield "Each malicious file is given to the command line once: one line, exit code 2, nothing written outside,"
+    yield "nothing run. Each command is killed before operations on files, then run again: all is as if nothing had"
+    yield "happened."
     yield ""
     yield "| what | tried | held | most seconds | most MiB |"
     yield "|---|---|---|---|---|"

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 from attack.once import Once, Trial
 
@@ -33,12 +34,14 @@ class Command:
         work: the command; what it writes lies in `out` of the folder.
         wrong: what is wrong with what is there after the kill; told of the trees of before and of an undisturbed run.
         again: what a user does next; the output is then that of an undisturbed run.
+        look: what is compared of the output.
     """
 
     begin: Callable[[Path], None]
     work: Callable[[Path], object]
     wrong: Callable[[Tree, Tree, Tree], str]
     again: Callable[[Path], object]
+    look: Callable[[Path], Tree]
 
 
 def kill_trials(most: int = MOST) -> dict[str, Trial]:
@@ -74,7 +77,7 @@ def killed(name: str, place: Path, most: int) -> Iterator[Once]:
     here = place / "here"
     _fresh(command, here)
     command.work(here)
-    expected = tree(here / "out")
+    expected = command.look(here / "out")
     _fresh(command, here)
     work = partial(command.work, here)
     found = operations(work, here)
@@ -82,15 +85,15 @@ def killed(name: str, place: Path, most: int) -> Iterator[Once]:
     for number in sorted({round(at * (len(found) - 1) / max(1, most - 1)) for at in range(most)}):
         began = time.process_time()
         _fresh(command, here)
-        before = tree(here / "out")
+        before = command.look(here / "out")
         wrong = []
         if not killed_at(work, here, number, torn=number % 2 == 1):
             wrong.append("it ended before")
-        left = command.wrong(before, expected, tree(here / "out"))
+        left = command.wrong(before, expected, command.look(here / "out"))
         if left:
             wrong.append(f"after the kill: {left}")
         command.again(here)
-        differ = _difference(expected, tree(here / "out"))
+        differ = _difference(expected, command.look(here / "out"))
         if differ:
             wrong.append(f"after it was run again: {differ}")
         told = "; ".join(wrong) or found[number]
@@ -218,15 +221,38 @@ def _nothing(_place: Path) -> None:
     pass
 
 
+def _run_of(root: Path) -> Tree:
+    """What a run is: its newest state and its table. The bytes of a checkpoint also say which of its texts are one."""
+    from yolo_proc import checkpoint
+
+    if not checkpoint.list_checkpoints(root):
+        return {}
+    left = {path.name: b"" for path in root.iterdir() if path.name.endswith(LEFT)}
+    table = root / "metrics.csv"
+    state = _said(checkpoint.newest_valid(root)[1])
+    return {"state": state.encode(), "metrics.csv": table.read_bytes() if table.exists() else b"", **left}
+
+
+def _said(value: Any) -> str:
+    """A state as text, bit for bit."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        return f"{value.dtype} {tuple(value.shape)} {value.numpy(force=True).tobytes().hex()}"
+    if isinstance(value, dict):
+        return "".join(f"{key!r}: {_said(inner)}\n" for key, inner in value.items())
+    return "".join(map(_said, value)) if isinstance(value, list | tuple) else f"{value!r},"
+
+
 COMMANDS: dict[str, Command] = {
     **{
-        f"generate-{name}": Command(_nothing, partial(_generate, name), _no_halves, partial(_generate, name))
+        f"generate-{name}": Command(_nothing, partial(_generate, name), _no_halves, partial(_generate, name), tree)
         for name in ("yolo", "coco", "binary")
     },
     **{
-        f"convert-{name}": Command(_source, partial(_convert, name), _no_halves, partial(_convert_again, name))
+        f"convert-{name}": Command(_source, partial(_convert, name), _no_halves, partial(_convert_again, name), tree)
         for name in ("coco", "scredit")
     },
-    "export": Command(_two_checkpoints, _export, _one_or_other, _export),
-    "train": Command(_nothing, _train, lambda before, expected, found: "", _train),
+    "export": Command(_two_checkpoints, _export, _one_or_other, _export, tree),
+    "train": Command(_nothing, _train, lambda before, expected, found: "", _train, _run_of),
 }

@@ -80,8 +80,8 @@ def docs_lines(campaign: Campaign, once: Sequence[Once], commit: str, committed:
     yield ""
     yield "A reader may return, or raise a `UserError` of one printable line. Another exception, a line of a library on"
     yield "the screen, a warning, a hang, a crash, 5 s of processor time, 700 MiB for one input, or a result that is"
-    yield "not sound is a finding. An input is a valid one with one to four damages, a function of (reader, seed, number):"
-    yield '`make attack ARGS="--replay READER:SEED:NUMBER"` makes it again.'
+    yield "not sound is a finding. An input is a valid one with one to four damages, a function of (reader, seed,"
+    yield 'number): `make attack ARGS="--replay READER:SEED:NUMBER"` makes it again.'
     yield ""
     yield "| reader | what | inputs | accepted | refused | read as something else | findings | inputs/s |"
     yield "|---|---|---|---|---|---|---|---|"

@@ -3,6 +3,7 @@
 # make test    everything that a change must pass
 # make lowest  installs the lowest versions that pyproject.toml allows elsewhere, and tries them: gigabytes
 # make prove   every fault against its check, every check on healthy runs: hours; writes docs/checks.md
+# make attack  damaged and malicious files at every reader: minutes, or hours; writes docs/attack.md
 # make clean   removes what was made here; checkpoints stay
 
 PYTHON ?= python3
@@ -15,7 +16,7 @@ BIN := $(VENV)/bin
 INSTALL := UV_COMPILE_BYTECODE_TIMEOUT=0 $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt
 
 .DELETE_ON_ERROR:
-.PHONY: help train install test lowest prove clean
+.PHONY: help train install test lowest prove attack clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -37,6 +38,9 @@ lowest: $(VENV)/.installed-dev
 
 prove: $(VENV)/.installed-dev
 	$(BIN)/python tests/prove.py $(ARGS)
+
+attack: $(VENV)/.installed-dev
+	$(BIN)/python tests/attack $(ARGS)
 
 clean:
 	rm -rf export/java/target export/java/*/target

@@ -12,7 +12,7 @@ a traceback and exits with the class's `exit_code`. Our own bugs are assertions 
     `-- TrainingError       1   the training itself failed: a non-finite loss, a failed check
 """
 
-LONGEST = 2000  # characters of a message; names and values come from files and command lines, as long as they like
+LONGEST = 1000  # characters of a message; names and values come from files and command lines, as long as they like
 
 
 class YoloProcError(Exception):

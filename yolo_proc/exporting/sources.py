@@ -1,6 +1,7 @@
 """What a detector is shown: pictures, folders of them, video files, cameras, one frame after another."""
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,13 @@ from numpy.typing import NDArray
 from yolo_proc.annotations.records import AnnotationError
 from yolo_proc.errors import DataError
 from yolo_proc.files import UnreadableFileError, check_regular
+from yolo_proc.native_stderr import caught
 from yolo_proc.output import shown
 from yolo_proc.picture_reading import PictureReading
 from yolo_proc.pictures import OTHER_SUFFIXES, SUFFIXES, read_picture, unread_pictures
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".ts"})
+_ADDRESS = re.compile(r" @ 0x[0-9a-f]+")  # of FFmpeg's decoder, another one in each run
 USUAL_FPS = 25.0  # where a video does not say
 
 Kind = Literal["picture", "video", "camera"]
@@ -129,7 +132,8 @@ def count_frames(sources: Sequence[Source], limit: int | None = None) -> int | N
             total += limit
             continue
         try:
-            capture = _opened(source)
+            with caught():
+                capture = _opened(source)
         except UnreadableFileError:
             total += 1
             continue
@@ -163,7 +167,8 @@ def frames_of(
         yield Frame(source, None, error=_bad_name(source))
         return
     try:
-        capture = _opened(source)
+        with caught():
+            capture = _opened(source)
     except UnreadableFileError as error:
         yield Frame(source, None, error=str(error))
         return
@@ -172,9 +177,12 @@ def frames_of(
         fps = fps if 1 <= fps <= 1000 else USUAL_FPS
         number = 0
         while (limit is None or number < limit) and not stop():
-            there, bgr = capture.read()
+            with caught() as complaints:  # FFmpeg's
+                there, bgr = capture.read()
             if not there:
                 break
+            if complaints and reading is not None:
+                reading.is_damaged(f"{source.name}: frame {number}", _ADDRESS.sub("", complaints[0]))
             yield Frame(source, cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), number, fps=fps)
             number += 1
         if number == 0 and not stop():
@@ -187,7 +195,8 @@ def missing_frames(source: Source, read: int, limit: int | None = None) -> str:
     """A line for a video that ended well before its header says; empty for any other source."""
     if source.kind != "video" or read < 2 or _bad_name(source) or (limit is not None and read >= limit):
         return ""
-    capture = _opened(source)
+    with caught():
+        capture = _opened(source)
     promised = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     capture.release()
     if promised - read < max(2, promised // 50):  # some headers only estimate

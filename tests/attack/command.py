@@ -69,7 +69,9 @@ def _attack(flags: argparse.Namespace, names: list[str], minutes: float) -> int:
     each = -(-flags.inputs // len(names)) if flags.inputs else None
     bar = _Bar(campaign, flags.inputs)
     try:
-        campaign.run(workers=flags.workers, inputs=each, seconds=max(30 * minutes, end - time.monotonic()), on_report=bar.show)
+        campaign.run(
+            workers=flags.workers, inputs=each, seconds=max(30 * minutes, end - time.monotonic()), on_report=bar.show
+        )
     except KeyboardInterrupt:
         print("\ninterrupted; the same command goes on")
     bar.close()

@@ -145,7 +145,8 @@ def test_a_video_that_ends_early_is_told(capsys: pytest.CaptureFixture[str]) -> 
     whole = Path("in/clip.avi").read_bytes()
     Path("in/clip.avi").write_bytes(whole[: len(whole) // 2])
     lines = notes(capsys)
-    assert len(lines) == 1
+    assert len(lines) == 2
     assert lines[0].startswith("in/clip.avi: ")
     assert lines[0].endswith(" frames could be read of the 40 that its header promises")
+    assert lines[1].startswith("1 pictures are damaged inside")
     assert notes(capsys, "--frames", "3") == []

@@ -172,7 +172,16 @@ def test_exit_codes(reason: StopReason, code: int) -> None:
     assert run_training(script, script.stop) == code
 
 
+@pytest.fixture
+def _heard_hang_up() -> Iterator[None]:
+    """A SIGHUP that is not ignored, even if the tests run under `nohup`."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.usefixtures("_heard_hang_up")
 def test_the_first_signal_asks_and_the_second_stops_at_once(
     number: int, code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:

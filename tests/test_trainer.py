@@ -502,7 +502,8 @@ def test_a_training_goes_on_or_saves_without_its_console(tmp_path: Path, kind: s
     """The command itself: `| head -1`, and a terminal that is closed, which tells the whole group."""
     words = "train --generator shapes --run a --epochs 2 --epoch-images 16 --batch-size 4 --image-size 64 --no-check"
     code = (
-        "import sys; from tiny_run import small_numbers\nwith small_numbers(): from yolo_proc import cli; cli.entry()"
+        "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)  # even if the tests run under nohup\n"
+        "from tiny_run import small_numbers\nwith small_numbers(): from yolo_proc import cli; cli.entry()"
     )
     command = [sys.executable, "-c", code, *words.split(), "--model.width", "0.25", "--workers", "1"]
     root = Path(__file__).parents[1]

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -37,13 +38,16 @@ class Dots(Generator):
 
 
 @pytest.fixture(autouse=True)
-def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A folder and a memory of its own; a file that is run leaves `pwned`."""
+    sys.modules.pop("dots", None)  # of another test
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "dots.py").write_text(GENERATOR)
     torch.set_num_threads(1)
+    yield
+    sys.modules.pop("dots", None)
 
 
 @pytest.fixture(scope="module")

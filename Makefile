@@ -2,6 +2,7 @@
 # make install makes the virtual environment alone, for the commands of the README
 # make test    everything that a change must pass
 # make prove   every fault against its check, every check on healthy runs: hours; writes docs/checks.md
+# make attack  damaged and malicious files at every reader: minutes, or hours; writes docs/attack.md
 # make clean   removes what was made here; checkpoints stay
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt
 
 .DELETE_ON_ERROR:
-.PHONY: help train install test prove clean
+.PHONY: help train install test prove attack clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -32,6 +33,9 @@ test: $(VENV)/.installed-dev
 
 prove: $(VENV)/.installed-dev
 	$(BIN)/python tests/prove.py $(ARGS)
+
+attack: $(VENV)/.installed-dev
+	$(BIN)/python tests/attack $(ARGS)
 
 clean:
 	rm -rf export/java/target export/java/*/target

@@ -12,7 +12,7 @@ from attack.campaign import Campaign, Progress
 from attack.catalogue import target_named, target_names
 from attack.engine import ACCEPTED, FINDING, REFUSED, Input, Judge, attacked
 from attack.malicious import Malicious, malicious_trials
-from attack.mutate import damage_file
+from attack.mutate_formats import damage_file
 from attack.planted import BUGS, PlantedTarget
 from attack.report import docs_lines, table_lines
 from attack.trees import Room, Special, damage_tree, put_tree, tree_of

@@ -15,9 +15,10 @@ def target_names() -> tuple[str, ...]:
 
 def _readers() -> list[Target]:
     # Here, because they import torch and much else, which the planted ones do without.
-    from attack import targets_files, targets_java, targets_sets
+    from attack import targets_files, targets_java, targets_runs, targets_sets
 
-    return [*targets_sets.targets(), *targets_files.targets(), *targets_java.targets()]
+    readers = targets_sets.targets() + targets_files.targets() + targets_runs.targets()
+    return readers + targets_java.targets()
 
 
 def target_named(name: str) -> Target:

@@ -1,28 +1,25 @@
-"""Single files: pictures, videos, configurations, flags, checkpoints, models, test vectors, and unfinished sets."""
+"""Single files: pictures, videos, configurations, flags; and unfinished sets."""
 
 import itertools
 import json
 import shutil
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from picture_files import WHOLE
 from PIL import Image
-from tiny_export import network, pictures, spec_of, tiny_checkpoint
-from tiny_run import run_tiny, tiny_config
+from tiny_run import tiny_config
 from tiny_sets import noise, tiny_generator, tiny_order
 
 from attack.engine import ACCEPTED, Target
-from attack.mutate import NUMBERS, TEXTS, Raw, damage_value, flipped, one_of, truncate
-from attack.targets_sets import check_sound, command
+from attack.mutate import NUMBERS, TEXTS, one_of
+from attack.targets_sets import check_sound
 from attack.trees import Content, Room, Tree, damage_tree, tree_of
-from yolo_proc import checkpoint
 from yolo_proc.annotations.formats import read_data_set
 from yolo_proc.annotations.records import ReadOptions
 from yolo_proc.cli import COMMANDS
@@ -30,19 +27,11 @@ from yolo_proc.config import Config
 from yolo_proc.configfile import config_from_values, config_to_toml, config_values, read_config
 from yolo_proc.datasets.generate import generate
 from yolo_proc.errors import UserError
-from yolo_proc.exporting.onnx_graph import to_onnx
-from yolo_proc.exporting.session import OnnxDetector, Settings
 from yolo_proc.exporting.sources import find_sources, frames_of
-from yolo_proc.exporting.spec import ModelSpec
-from yolo_proc.exporting.vectors import read_vectors
 from yolo_proc.options import check_value
 from yolo_proc.pictures import picture_size, read_picture
-from yolo_proc.predict import Detector
 
 Rng = np.random.Generator
-
-OTHER = "other values"  # accepted, and not what was written: a damage that nobody sees
-VECTORS = Path(__file__).parents[2] / "export" / "vectors" / "v1"
 
 
 class PictureTarget(Target):
@@ -229,215 +218,6 @@ def _usual(metavar: Any) -> str:
     )
 
 
-# ------------------------------------------------------------------------------------------------ checkpoints
-
-
-class CheckpointTarget(Target):
-    """A checkpoint's bytes: the digest finds every change."""
-
-    name, about = "checkpoint-bytes", "damaged checkpoints"
-
-    def prepare(self, room: Path) -> Sequence[Tree]:
-        checkpoint.save(room / "small.pt", {"version": 1, "weights": {"a": torch.zeros(3)}, "history": [{"loss": 0.5}]})
-        paths = (tiny_checkpoint(room / "tiny.pt"), room / "small.pt")
-        return [{"a.pt": path.read_bytes()} for path in paths]
-
-    def damage(self, tree: Tree, rng: Rng) -> tuple[dict[str, Content], str]:
-        return damage_tree(tree, rng, whole=0.02)
-
-    def read(self, tree: Tree, room: Room) -> str:
-        checkpoint.load(room.put(tree) / "a.pt")
-        assert any(tree.get("a.pt") == seed["a.pt"] for seed in self.seeds), "a damaged checkpoint was believed"
-        return ACCEPTED
-
-
-class StateTarget(Target):
-    """A checkpoint with a right digest and other values: made up by somebody, or by another release."""
-
-    name, about, edits, seconds = "checkpoint-values", "checkpoints with a right digest and other values", 2, 10.0
-
-    def prepare(self, room: Path) -> Sequence[Tree]:
-        run_tiny(tiny_config(room, epochs=1, image_size=32))
-        paths = [tiny_checkpoint(room / "a.pt"), *checkpoint.list_checkpoints(room / "tiny")[:1]]
-        self._states = [checkpoint.load(path) for path in paths]
-        return [{"a.pt": str(number).encode()} for number in range(len(self._states))]
-
-    def damage(self, tree: Tree, rng: Rng) -> tuple[dict[str, Content], str]:
-        content = tree["a.pt"]
-        assert isinstance(content, bytes)
-        # The tree says which state and with which draws it is damaged: states themselves are no files yet.
-        number, *draws = content.decode().split()
-        return {"a.pt": " ".join([number, *draws, str(rng.integers(1 << 62))]).encode()}, "a value of the state"
-
-    def state_of(self, tree: Tree) -> tuple[Mapping[str, Any], list[str]]:
-        """The damaged state, and what was done to it."""
-        content = tree["a.pt"]
-        assert isinstance(content, bytes)
-        number, *draws = content.decode().split()
-        state: Any = self._states[int(number)]
-        notes = []
-        for draw in draws:
-            state, note = damage_state(state, np.random.default_rng(int(draw)))
-            notes.append(note)
-        return state, notes
-
-    def told(self, tree: Tree) -> Sequence[str]:
-        return self.state_of(tree)[1]
-
-    def read(self, tree: Tree, room: Room) -> str:
-        state, _ = self.state_of(tree)
-        path = room.put({}) / "a.pt"
-        if not isinstance(state, dict):
-            return ACCEPTED
-        checkpoint.save(path, state)
-        shown = pictures(1)[0]
-        Detector.load(path, device="cpu").detect(shown)
-        command(["describe", "--run", str(path)])
-        room.clear()
-        return ACCEPTED
-
-
-class ResumeTarget(StateTarget):
-    """As `StateTarget`, for `train --resume` and `evaluate`, which read all of it."""
-
-    name, about, edits, seconds = "checkpoint-resumed", "resume and evaluate of such checkpoints", 2, 30.0
-
-    def read(self, tree: Tree, room: Room) -> str:
-        state, _ = self.state_of(tree)
-        if not isinstance(state, dict):
-            return ACCEPTED
-        room.clear()
-        path = room.root / "tiny" / "000001.pt"
-        checkpoint.save(path, state)
-        common = ["--runs-dir", str(room.root)]
-        code, told = command(["evaluate", "--checkpoint", str(path), "--images", "2", "--workers", "0", *common])
-        assert code in (0, 2), f"evaluate: exit code {code}: {told}"
-        again, told = command(["train", "--resume", str(path), "--epochs", "1", "--workers", "0", *common])
-        assert again in (0, 1, 2), f"resume: exit code {again}: {told}"
-        return ACCEPTED if 0 in (code, again) else "refused"
-
-
-def damage_state(state: Any, rng: Rng) -> tuple[Any, str]:
-    """One damage to a checkpoint's state: to a tensor, or to a value as in JSON."""
-    if rng.random() < 0.25:
-        kind, tensors = one_of(("weights", "ema"), rng), dict(state) if isinstance(state, dict) else {}
-        held = tensors.get(kind)
-        if isinstance(held, dict) and held:
-            name = one_of(list(held), rng)
-            tensors[kind] = {**held, name: _other_tensor(held[name], rng)}
-            return tensors, f"{kind}[{name!r}]"
-    damaged, note = damage_value(state, rng)
-    return _without_raw(damaged), note
-
-
-def _other_tensor(tensor: Any, rng: Rng) -> Any:
-    if not isinstance(tensor, torch.Tensor):
-        return None
-    wide = tensor.new_zeros(()).expand(3, 100_000, 5)
-    return one_of(
-        (tensor.double(), tensor.long(), tensor.half(), tensor * float("nan"), tensor.flatten(), tensor[None],
-         tensor[..., :0] if tensor.ndim else tensor[None][:0], tensor.bool(), tensor.to(torch.complex64), wide,
-         torch.zeros(0), tensor + float("inf"), tensor.tolist(), torch.ones(1).to_sparse(), "a"),
-        rng,
-    )  # fmt: skip
-
-
-def _without_raw(value: Any) -> Any:
-    """What `damage_value` made for text files, as values."""
-    if isinstance(value, Raw):
-        text = str(value)
-        if text.startswith(("[", "{")):
-            nested: Any = 1
-            for _ in range(min(text.count("[") + text.count("{"), 300)):
-                nested = [nested]
-            return nested
-        try:
-            return int(text) if len(text) < 4000 else 10**400
-        except ValueError:
-            pass
-        try:
-            return float(text)
-        except ValueError:
-            return text
-    if isinstance(value, dict):
-        return {key: _without_raw(inner) for key, inner in value.items()}
-    return [_without_raw(inner) for inner in value] if isinstance(value, list) else value
-
-
-# ---------------------------------------------------------------------------------------------------- models
-
-
-class ModelTarget(Target):
-    """`model.onnx`: whatever is accepted computes what the model computed."""
-
-    name, about, seconds = "model-onnx", "damaged model.onnx", 10.0
-
-    def prepare(self, room: Path) -> Sequence[Tree]:
-        model = network()
-        self._content = to_onnx(model, spec_of(model))
-        self._shown = pictures(2)
-        self._said, self._found = self._run(self._content)
-        return [{"model.onnx": self._content}]
-
-    def _run(self, content: bytes) -> tuple[str, Any]:
-        (detector,) = (OnnxDetector.load(content, settings=Settings(threads=1)),)
-        return detector.spec.to_json(), detector.run(self._shown)
-
-    def read(self, tree: Tree, room: Room) -> str:
-        path = room.put(tree) / "model.onnx"
-        detector = OnnxDetector.load(path, settings=Settings(threads=1))
-        said, found = detector.spec.to_json(), detector.run(self._shown)
-        detector.detect(self._shown[0])
-        if tree["model.onnx"] == self._content:
-            return ACCEPTED
-        same = said == self._said and found.shape == self._found.shape and np.allclose(found, self._found, atol=1e-3)
-        return ACCEPTED if same else OTHER
-
-
-class MetadataTarget(Target):
-    """`model.json`, which is also the metadata of `model.onnx`."""
-
-    name, about = "model-json", "model.json and metadata"
-
-    def prepare(self, room: Path) -> Sequence[Tree]:
-        model = network()
-        texts = (
-            spec_of(model).to_json(),
-            spec_of(model, layout="nchw", value_type="float32", value_range=(0, 1)).to_json(),
-        )
-        return [{"model.json": text.encode()} for text in texts]
-
-    def damage(self, tree: Tree, rng: Rng) -> tuple[dict[str, Content], str]:
-        return damage_tree(tree, rng, whole=0.0)
-
-    def read(self, tree: Tree, room: Room) -> str:
-        content = tree["model.json"]
-        assert isinstance(content, bytes)
-        spec = ModelSpec.from_json(content.decode("utf-8", "replace"), "model.json")
-        assert ModelSpec.from_json(spec.to_json()) == spec, "another when it is read again"
-        assert all(name.isprintable() for name in spec.classes), spec.classes
-        assert 0 < spec.codec.slots < 1 << 40, spec.codec.slots
-        return ACCEPTED
-
-
-class VectorsTarget(Target):
-    """The test vectors beside a model."""
-
-    name, about = "vectors", "test vectors"
-
-    def prepare(self, room: Path) -> Sequence[Tree]:
-        index = json.loads((VECTORS / "index.json").read_bytes())
-        cases = index["cases"][:6]
-        files = {name: entry for name, entry in index["files"].items() if f'"{name}"' in json.dumps(cases)}
-        tree: dict[str, Content] = {"index.json": json.dumps({**index, "cases": cases, "files": files}).encode()}
-        names = [index["onnx"]["file"], *(entry["file"] for entry in files.values())]
-        return [tree | {name: (VECTORS / name).read_bytes() for name in names}]
-
-    def read(self, tree: Tree, room: Room) -> str:
-        read_vectors(room.put(tree))
-        return ACCEPTED
-
-
 class UnfinishedTarget(Target):
     """A set that `generate` was interrupted in, whose files were damaged meanwhile: the same command goes on."""
 
@@ -475,61 +255,8 @@ class UnfinishedTarget(Target):
         return ACCEPTED
 
 
-# ---------------------------------------------------------------------------------------------- single damages
-
-
-class FlipTarget(Target):
-    """Single bits flipped, or the end cut off, of our own files: refused, read as it was, or read as something else."""
-
-    group = "flips"
-    about = "single bits and truncations"
-    reads: ClassVar[Mapping[str, type[Target]]] = {
-        "checkpoint": CheckpointTarget,
-        "model.onnx": ModelTarget,
-        "model.json": MetadataTarget,
-        "config.toml": ConfigTarget,
-    }
-
-    def __init__(self, file: str, *, cut: bool) -> None:
-        super().__init__()
-        self.name = f"{'cut' if cut else 'flip'}-{file}"
-        self.file, self.cut, self.edits = file, cut, 1
-        self.about = f"{file}, {'cut off' if cut else 'one bit flipped'}"
-
-    def prepare(self, room: Path) -> Sequence[Tree]:
-        self._inner = self.reads[self.file]()
-        self._inner.seeds = list(self._inner.prepare(room))
-        return self._inner.seeds[:1]
-
-    def damage(self, tree: Tree, rng: Rng) -> tuple[dict[str, Content], str]:
-        ((path, content),) = tree.items()
-        assert isinstance(content, bytes)
-        if self.cut:
-            damaged, note = truncate(content[:-1], rng)
-            return {path: damaged}, note
-        bit = int(rng.integers(8 * len(content)))
-        return {path: flipped(content, bit)}, f"bit {bit}"
-
-    def read(self, tree: Tree, room: Room) -> str:
-        kind = self._inner.read(tree, room)
-        ((path, content),) = self.seeds[0].items()
-        if kind == ACCEPTED and path in ("model.json", "config.toml"):
-            assert isinstance(content, bytes)
-            return ACCEPTED if self._values(tree[path]) == self._values(content) else OTHER
-        return kind
-
-    def _values(self, content: Content) -> Any:
-        assert isinstance(content, bytes)
-        if self.file == "model.json":
-            return ModelSpec.from_json(content.decode("utf-8", "replace"))
-        import tomllib
-
-        return tomllib.loads(content.decode())
-
-
 def targets() -> list[Target]:
     """All of this module."""
-    flips = [FlipTarget(file, cut=cut) for file in FlipTarget.reads for cut in (False, True)]
     return [
         PictureTarget("picture-jpeg", "JPEG files", ".jpg", ("jpeg", "progressive jpeg")),
         PictureTarget("picture-png", "PNG files", ".png", ("png", "palette png")),
@@ -539,12 +266,5 @@ def targets() -> list[Target]:
         SourcesTarget(),
         ConfigTarget(),
         FlagsTarget(),
-        CheckpointTarget(),
-        StateTarget(),
-        ResumeTarget(),
-        ModelTarget(),
-        MetadataTarget(),
-        VectorsTarget(),
         UnfinishedTarget(),
-        *flips,
     ]

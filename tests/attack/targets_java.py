@@ -12,8 +12,9 @@ from small_sets import GOLDEN
 from tiny_export import network, spec_of
 
 from attack.engine import ACCEPTED, Target
-from attack.mutate import damage_json
-from attack.targets_files import PictureTarget, VectorsTarget
+from attack.mutate_formats import damage_json
+from attack.targets_files import PictureTarget
+from attack.targets_runs import VectorsTarget
 from attack.trees import Content, Room, Tree, damage_tree
 from yolo_proc.errors import DataError
 

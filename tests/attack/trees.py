@@ -13,7 +13,8 @@ from typing import Literal
 
 import numpy as np
 
-from attack.mutate import damage_file, one_of
+from attack.mutate import one_of
+from attack.mutate_formats import damage_file
 
 Rng = np.random.Generator
 

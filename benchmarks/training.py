@@ -24,6 +24,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from yolo_proc.batch import Batch
 from yolo_proc.codec import LabelCodec
 from yolo_proc.config import Config
 from yolo_proc.contract import require_sound_labels, require_sound_targets
@@ -33,7 +34,7 @@ from yolo_proc.optim import Ema, build_optimizer
 from yolo_proc.parts import in_parts, part_count
 from yolo_proc.runtime import autocast_dtype, pick_device, processors
 from yolo_proc.step import train_step
-from yolo_proc.stream import Batch, Stream, batches
+from yolo_proc.stream import Stream, batches
 from yolo_proc.task import DetectionTask
 
 ROUNDS = 15

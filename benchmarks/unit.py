@@ -12,6 +12,7 @@ import time
 
 import torch
 
+from yolo_proc.batch import Batch
 from yolo_proc.codec import LabelCodec
 from yolo_proc.config import LabelConfig, LossConfig, ModelConfig, OptimConfig
 from yolo_proc.grids import grids_for
@@ -19,7 +20,7 @@ from yolo_proc.model import Yolo
 from yolo_proc.optim import build_optimizer
 from yolo_proc.runtime import autocast_dtype, pick_device, processors
 from yolo_proc.step import train_step
-from yolo_proc.stream import Batch, Stream
+from yolo_proc.stream import Stream
 from yolo_proc.task import DetectionTask
 
 IMAGE_SIZE = 416

@@ -12,6 +12,7 @@ from faults import chosen, with_batches, with_boxes, with_stream
 from PIL import Image
 from torch import nn
 
+from yolo_proc.batch import Batch
 from yolo_proc.boxes import FloatArray
 from yolo_proc.checks.bench import Bench
 from yolo_proc.codec import CLASSES, LabelCodec, Targets
@@ -20,7 +21,7 @@ from yolo_proc.exporting.session import OnnxDetector, Settings
 from yolo_proc.letterbox import Letterbox
 from yolo_proc.model import Yolo
 from yolo_proc.scene import Scene
-from yolo_proc.stream import Batch, Stream
+from yolo_proc.stream import Stream
 
 
 def class_ids_off_by_one(batch: Batch) -> Batch:

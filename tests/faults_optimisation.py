@@ -10,6 +10,7 @@ from faults import Fault, blank_in, with_scenes
 from faults_loss import SigmoidFirst, with_model
 from torch import Tensor, nn
 
+from yolo_proc.batch import Batch
 from yolo_proc.checks.bench import Bench
 from yolo_proc.codec import LabelCodec
 from yolo_proc.model import Yolo
@@ -18,7 +19,6 @@ from yolo_proc.rng import rng_for
 from yolo_proc.runtime import autocast_dtype
 from yolo_proc.state import TrainingState
 from yolo_proc.step import StepResult, forward_objective
-from yolo_proc.stream import Batch
 from yolo_proc.task import DetectionTask
 
 LossChange = Callable[[Tensor, float], Tensor]

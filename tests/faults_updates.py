@@ -9,6 +9,7 @@ from faults_loss import with_model
 from faults_optimisation import configured_rate, with_optim, with_state
 from torch import Tensor, nn
 
+from yolo_proc.batch import Batch
 from yolo_proc.checks.bench import Bench
 from yolo_proc.codec import LabelCodec
 from yolo_proc.grids import grids_for
@@ -16,7 +17,6 @@ from yolo_proc.learn import learn
 from yolo_proc.model import SmallBody, Yolo
 from yolo_proc.state import TrainingState
 from yolo_proc.step import StepResult, forward_loss
-from yolo_proc.stream import Batch
 from yolo_proc.task import DetectionTask
 
 

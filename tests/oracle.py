@@ -6,11 +6,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from yolo_proc.batch import Batch
 from yolo_proc.codec import Grid, LabelCodec, deactivate
 from yolo_proc.config import LabelConfig
 from yolo_proc.letterbox import Letterbox
 from yolo_proc.scene import Scene, SceneObject
-from yolo_proc.stream import Batch, letterboxed
+from yolo_proc.stream import letterboxed
 
 Box = tuple[float, float, float, float]
 SIDE = 128

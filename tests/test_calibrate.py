@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from oracle import Oracle, scene_of
 from scipy.optimize import minimize
 
+from yolo_proc.batch import Batch
 from yolo_proc.calibrate import MIN_SCALE, fit_calibration, fit_logistic
 from yolo_proc.codec import J
 from yolo_proc.config import LabelConfig
 from yolo_proc.model import Yolo
-from yolo_proc.stream import Batch
 
 LIMITS = LabelConfig()
 

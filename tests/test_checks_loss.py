@@ -11,6 +11,7 @@ import torch
 from faults import with_batches
 from tiny_run import tiny_config
 
+from yolo_proc.batch import Batch
 from yolo_proc.checks import dependence, gradients, logits_in, modes, parameters
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.loss_by_hand import Aims, activated, perfect_logits, terms_by_hand
@@ -18,7 +19,6 @@ from yolo_proc.checks.reach import coarsest_stride, reached
 from yolo_proc.codec import activate
 from yolo_proc.config import Config, LossConfig, ModelConfig, OptimConfig
 from yolo_proc.scene import Scene
-from yolo_proc.stream import Batch
 
 SIDE = 96
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from variants import base_config
 
+from yolo_proc.batch import Batch
 from yolo_proc.boxes import FloatArray
 from yolo_proc.checks import memory, step, trial, updates
 from yolo_proc.checks.bench import Bench
@@ -23,7 +24,6 @@ from yolo_proc.config import Config, ModelConfig, OptimConfig
 from yolo_proc.muon import Muon
 from yolo_proc.nms import Detections
 from yolo_proc.scene import Scene, SceneObject
-from yolo_proc.stream import Batch
 
 GIB = 2.0**30
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from codec_reference import ALL_GRIDS, make_batch, random_batch
 
+from yolo_proc.batch import Batch
 from yolo_proc.codec import LabelCodec, Targets
 from yolo_proc.config import LabelConfig, LossConfig
 from yolo_proc.contract import LabelError, label_breaches, require_sound_labels, require_sound_targets, target_breaches
-from yolo_proc.stream import Batch
 from yolo_proc.task import DetectionTask
 
 CLASSES = 3

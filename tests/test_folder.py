@@ -13,6 +13,7 @@ from picture_sets import SCRIPT, numbers_for, png, write_set
 from yolo_proc.annotations.binary import label_records, picture_record, set_info
 from yolo_proc.annotations.records import Annotation, BinaryLayout, Item
 from yolo_proc.augment import GEOMETRY, PIXELS
+from yolo_proc.batch import Batch
 from yolo_proc.codec import LabelCodec
 from yolo_proc.config import AugmentConfig, Config, GeneratorConfig
 from yolo_proc.configfile import config_from_values, generator_options
@@ -24,7 +25,7 @@ from yolo_proc.grids import Grid
 from yolo_proc.letterbox import PAD, Letterbox
 from yolo_proc.pictures import read_picture
 from yolo_proc.scene import Scene
-from yolo_proc.stream import Batch, Stream, batches
+from yolo_proc.stream import Stream, batches
 
 STREAMS = ("train", *HELD_OUT)
 OFF = AugmentConfig(flip_x=0.0, flip_y=0.0, **{f"{part}_p": 0.0 for part in (*GEOMETRY[2:], *PIXELS)})

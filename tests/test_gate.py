@@ -11,12 +11,12 @@ import torch
 from tiny_run import differing, run_tiny, tiny_config
 
 from yolo_proc import checkpoint
+from yolo_proc.batch import Batch
 from yolo_proc.checks.registry import quick_checks
 from yolo_proc.config import Config, LabelConfig, ModelConfig
 from yolo_proc.errors import TrainingError
 from yolo_proc.events import Checked, Event, Note, RunStarted, Step, Stopped
 from yolo_proc.model import Yolo
-from yolo_proc.stream import Batch
 from yolo_proc.trainer import Command, Trainer
 
 

@@ -17,7 +17,7 @@ ORDER = """
     errors output files
     locking options config config_digest rng boxes checks.finding
     picture_costs picture_headers native_stderr picture_reading annotations.records pictures
-    letterbox scene outlines typefaces raster painter canvas generator trust configfile events
+    letterbox scene batch outlines typefaces raster painter canvas generator trust configfile events
     augment workers datasets.pool stream fingerprint grids nms codec contract matching cocomap
     annotations.layout annotations.polygons annotations.common annotations.foreign annotations.checked_json
     annotations.classes annotations.passed_over

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from yolo_proc.batch import Batch
 from yolo_proc.codec import LabelCodec
 from yolo_proc.config import LabelConfig, LossConfig, ModelConfig, OptimConfig
 from yolo_proc.grids import grids_for
@@ -14,7 +15,6 @@ from yolo_proc.model import Yolo
 from yolo_proc.optim import build_optimizer, set_lr
 from yolo_proc.scene import Scene, SceneObject
 from yolo_proc.step import NotFiniteError, StepResult, train_step
-from yolo_proc.stream import Batch
 from yolo_proc.task import DetectionTask
 
 

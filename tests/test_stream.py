@@ -11,10 +11,11 @@ import torch
 
 from yolo_proc import workers as workers_module
 from yolo_proc.augment import GEOMETRY, PIXELS
+from yolo_proc.batch import Batch
 from yolo_proc.config import AugmentConfig, Config, GeneratorConfig
 from yolo_proc.errors import ConfigError, GeneratorError, TrainingError
 from yolo_proc.scene import Scene, SceneObject
-from yolo_proc.stream import Batch, Stream, batches, letterboxed
+from yolo_proc.stream import Stream, batches, letterboxed
 
 SOURCE = '''
 import os

@@ -20,11 +20,12 @@ import torch
 from tiny_run import STEPS_PER_EPOCH, child, differing, run_tiny, small_numbers, tiny_config
 
 from yolo_proc import checkpoint
+from yolo_proc.batch import Batch
 from yolo_proc.config import Config, GeneratorConfig, LabelConfig, LossConfig, OptimConfig
 from yolo_proc.errors import CheckpointError, ConfigError, DataError, GeneratorError, TrainingError
 from yolo_proc.events import CheckpointSaved, EpochEnd, RunStarted, Step, Stopped, TargetTried
 from yolo_proc.setup import Session
-from yolo_proc.stream import Batch, Stream
+from yolo_proc.stream import Stream
 from yolo_proc.trainer import Trainer
 
 

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from yolo_proc.batch import Batch
 from yolo_proc.boxes import FloatArray
 from yolo_proc.codec import DecodeConfig, J
 from yolo_proc.config import LabelConfig
 from yolo_proc.matching import IGNORED, RIGHT, match, truths_of
 from yolo_proc.model import Yolo
 from yolo_proc.predict import network_outputs
-from yolo_proc.stream import Batch
 
 FLOOR = 0.001  # least uncalibrated confidence of the detections that are looked at
 # A scale of 0 or less would turn the order of the detections round, or make all equal.

@@ -32,7 +32,7 @@ from yolo_proc.scene import VERDICTS, label_verdict_codes
 if TYPE_CHECKING:
     import torch
 
-    from yolo_proc.stream import Batch
+    from yolo_proc.batch import Batch
 
 __all__ = [
     "CLASSES",

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from yolo_proc.errors import TrainingError
 
 if TYPE_CHECKING:
+    from yolo_proc.batch import Batch
     from yolo_proc.codec import Targets
-    from yolo_proc.stream import Batch
 
 Flags = NDArray[np.bool_]
 

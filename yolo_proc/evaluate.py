@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from yolo_proc.batch import Batch
 from yolo_proc.boxes import FloatArray
 from yolo_proc.cocomap import average_precisions
 from yolo_proc.codec import DecodeConfig, Detections
@@ -28,7 +29,7 @@ from yolo_proc.letterbox import Letterbox
 from yolo_proc.matching import IGNORED, RIGHT, Truth, ignored_by_reason, match, truths_of
 from yolo_proc.model import Yolo
 from yolo_proc.predict import detect_pictures
-from yolo_proc.stream import Batch, Stream, batches
+from yolo_proc.stream import Stream, batches
 
 FLOOR = 0.001  # least confidence that counts for mAP
 CALIBRATION_FLOOR = 0.05

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
+from yolo_proc.batch import Batch
 from yolo_proc.stopping import Estimate, estimate_loss
-from yolo_proc.stream import Batch
 from yolo_proc.task import Task
 
 # Images a group: small enough for many groups, so that the bound is tight; large enough for a quick forward pass.

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 import torch
 
+from yolo_proc.batch import Batch
 from yolo_proc.optim import set_lr
 from yolo_proc.runtime import autocast_dtype
 from yolo_proc.state import TrainingState
 from yolo_proc.step import StepResult, train_step
-from yolo_proc.stream import Batch
 from yolo_proc.task import Task
 
 

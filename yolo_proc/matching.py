@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from yolo_proc.batch import Batch
 from yolo_proc.boxes import FloatArray, area_xyxy, intersection_xyxy, iou_xyxy
 from yolo_proc.config import LabelConfig
 from yolo_proc.nms import Detections
 from yolo_proc.scene import VERDICTS, label_verdict_codes
-from yolo_proc.stream import Batch
 
 WRONG, RIGHT, IGNORED = 0, 1, -1
 MIN_IOU = 0.5

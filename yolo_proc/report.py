@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from yolo_proc.batch import Batch
 from yolo_proc.config import OptimConfig
 from yolo_proc.contract import LARGEST_DROPPED_SHARE
 from yolo_proc.events import EpochEnd
 from yolo_proc.step import NotFiniteError
-from yolo_proc.stream import Batch
 from yolo_proc.task import Task
 
 

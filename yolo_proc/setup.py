@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from yolo_proc import checkpoint
+from yolo_proc.batch import Batch
 from yolo_proc.codec import LabelCodec
 from yolo_proc.config import Config
 from yolo_proc.configfile import compare_on_resume, config_options, parse_anchors, saved_config, validate, value_text
@@ -31,7 +32,7 @@ from yolo_proc.runtime import differences, environment, pick_device, pick_precis
 from yolo_proc.scene import label_verdict_codes
 from yolo_proc.state import TrainingState
 from yolo_proc.stopping import LossWindow, Patience, TargetRule
-from yolo_proc.stream import Batch, Stream, batches
+from yolo_proc.stream import Stream, batches
 from yolo_proc.task import DetectionTask
 from yolo_proc.trust import remember
 from yolo_proc.weights import require_weights_of

@@ -2,12 +2,13 @@
 
 import numpy as np
 
+from yolo_proc.batch import Batch
 from yolo_proc.model import Yolo
 from yolo_proc.predict import Detector
 from yolo_proc.preview import predictions_sheet, preview_sheet, write_png
 from yolo_proc.scene import Scene, SceneObject
 from yolo_proc.setup import Session
-from yolo_proc.stream import Batch, Stream
+from yolo_proc.stream import Stream
 
 SHOWN = 16
 PREVIEW = "preview.png"

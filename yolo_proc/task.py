@@ -9,11 +9,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from yolo_proc.batch import Batch
 from yolo_proc.codec import LabelCodec
 from yolo_proc.config import LabelConfig, LossConfig
 from yolo_proc.contract import require_sound_labels, require_sound_targets
 from yolo_proc.loss import TERMS, auxiliary_loss, blame, detection_terms, overlap_loss, term_weights
-from yolo_proc.stream import Batch
 
 
 class Task(Protocol):

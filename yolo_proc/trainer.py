@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from yolo_proc import checkpoint
+from yolo_proc.batch import Batch
 from yolo_proc.calibrate import fit_calibration
 from yolo_proc.checks.gate import failure_line, quick_outcomes
 from yolo_proc.config import Config
@@ -47,7 +48,7 @@ from yolo_proc.setup import BEFORE_DECAY, Session, open_session
 from yolo_proc.sheets import write_predictions, write_preview
 from yolo_proc.step import NotFiniteError, StepResult
 from yolo_proc.stopping import Estimate
-from yolo_proc.stream import Batch, Stream, batches
+from yolo_proc.stream import Stream, batches
 from yolo_proc.weights import model_from_checkpoint
 from yolo_proc.workers import portable_class
 

@@ -34,7 +34,8 @@ from yolo_proc.annotations.records import (
     ReadOptions,
     checked_box,
 )
-from yolo_proc.boxes import FloatArray, as_boxes, cxcywh_to_xyxy
+from yolo_proc.batch import Batch
+from yolo_proc.boxes import as_boxes, cxcywh_to_xyxy
 from yolo_proc.codec import CLASSES, SLOT_TAKEN, J, LabelCodec, W, X
 from yolo_proc.config import LabelConfig
 from yolo_proc.errors import ConfigError, DataError
@@ -42,7 +43,7 @@ from yolo_proc.grids import Grid
 from yolo_proc.scene import Image
 
 if TYPE_CHECKING:
-    from yolo_proc.stream import Batch
+    from torch import Tensor
 
 NAME = "binary"
 SET_INFO, IMAGES, LABELS = "image_set_info.json", "images.bin", "labels.bin"
@@ -104,21 +105,6 @@ def set_info(count: int, layout: BinaryLayout, classes: int) -> bytes:
 # ---- writing
 
 
-@dataclass(frozen=True)
-class _Offered:
-    """What `LabelCodec.assign` looks at in a batch, for pictures that may have no pixels."""
-
-    images: NDArray[np.uint8]  # (B, H, W, 3), its shape alone counts
-    box_xyxy: FloatArray
-    class_ids: NDArray[np.int64]
-    image_ids: NDArray[np.int64]
-    confidence: FloatArray
-    visible: FloatArray
-    in_frame: FloatArray
-    ignore_xyxy: FloatArray
-    ignore_image_ids: NDArray[np.int64]
-
-
 def picture_record(image: Image, layout: BinaryLayout) -> memoryview:
     """The bytes of the record of one picture, (H, W, 3) uint8 RGB.
 
@@ -157,19 +143,18 @@ def label_records(annotations: Sequence[Annotation], layout: BinaryLayout, class
     lost.update(word for one in annotations for word in one.extra)  # what a scredit script says of a picture
     ones = np.ones(len(items))
     targets = codec.assign(
-        cast(
-            "Batch",
-            _Offered(
-                images=np.broadcast_to(np.uint8(0), (len(annotations), layout.height, layout.width, 3)),
-                box_xyxy=as_boxes([item.xyxy for item in items]),
-                class_ids=np.array([item.class_id for item in items], dtype=np.int64),
-                image_ids=np.array([number for number, _ in offered], dtype=np.int64),
-                confidence=np.array([1.0 if item.confidence is None else item.confidence for item in items]),
-                visible=ones,
-                in_frame=ones,
-                ignore_xyxy=as_boxes([]),
-                ignore_image_ids=np.zeros(0, dtype=np.int64),
-            ),
+        Batch(
+            # Pictures without pixels: their shape alone counts.
+            images=cast("Tensor", np.broadcast_to(np.uint8(0), (len(annotations), layout.height, layout.width, 3))),
+            box_xyxy=as_boxes([item.xyxy for item in items]),
+            class_ids=np.array([item.class_id for item in items], dtype=np.int64),
+            image_ids=np.array([number for number, _ in offered], dtype=np.int64),
+            confidence=np.array([1.0 if item.confidence is None else item.confidence for item in items]),
+            visible=ones,
+            in_frame=ones,
+            ignore_xyxy=as_boxes([]),
+            ignore_image_ids=np.zeros(0, dtype=np.int64),
+            indices=np.arange(len(annotations)),
         ),
         _NO_LIMITS,
     )

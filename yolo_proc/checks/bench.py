@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from yolo_proc.batch import Batch
 from yolo_proc.codec import LabelCodec
 from yolo_proc.config import Config
 from yolo_proc.judge import measure_loss
@@ -29,7 +30,7 @@ from yolo_proc.setup import Session, build_codec, build_model, build_state, timi
 from yolo_proc.state import TrainingState
 from yolo_proc.step import StepResult, forward_loss, forward_objective
 from yolo_proc.stopping import Estimate
-from yolo_proc.stream import Batch, Stream, batches
+from yolo_proc.stream import Stream, batches
 from yolo_proc.task import DetectionTask
 
 if TYPE_CHECKING:

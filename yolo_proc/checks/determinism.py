@@ -16,13 +16,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from yolo_proc.batch import Batch
 from yolo_proc.checks.bench import STREAM, Bench
 from yolo_proc.checks.check import Check
 from yolo_proc.checks.finding import Finding
 from yolo_proc.config import Config
 from yolo_proc.preview import preview_sheet
 from yolo_proc.scene import Scene
-from yolo_proc.stream import Batch
 
 SCENES = 32
 GROUP = 4  # scenes of a batch: small ones, so that the workers take turns

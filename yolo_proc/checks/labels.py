@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from yolo_proc.batch import Batch
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import Check
 from yolo_proc.checks.finding import Figure, Finding
@@ -22,7 +23,6 @@ from yolo_proc.codec import SLOT_TAKEN
 from yolo_proc.contract import LARGEST_DROPPED_SHARE, Breach, label_breaches, target_breaches
 from yolo_proc.preview import preview_sheet
 from yolo_proc.scene import Scene, SceneObject
-from yolo_proc.stream import Batch
 
 SCENES = 256  # enough that a class drawn once in a hundred scenes is met (1 - 0.99^256 = 0.92)
 SHOWN = 16

@@ -31,6 +31,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from yolo_proc.batch import Batch
 from yolo_proc.checks.bench import Bench, Parts
 from yolo_proc.checks.check import Check
 from yolo_proc.checks.finding import Figure, Finding
@@ -39,7 +40,6 @@ from yolo_proc.config import Config
 from yolo_proc.errors import YoloProcError
 from yolo_proc.inspection.charts import BLUE, ORANGE, RED, Axis, Page
 from yolo_proc.scene import Scene
-from yolo_proc.stream import Batch
 from yolo_proc.workers import portable_class
 
 STEPS = 2  # of each size: the first makes the optimizer's averages, the second needs room beside them

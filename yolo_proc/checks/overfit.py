@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from yolo_proc.batch import Batch
 from yolo_proc.boxes import iou_xyxy
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import Check
@@ -34,7 +35,6 @@ from yolo_proc.inspection.charts import BLUE, ORANGE, RED, Axis, Page
 from yolo_proc.nms import DecodeConfig, Detections
 from yolo_proc.preview import predictions_sheet, preview_sheet
 from yolo_proc.scene import Scene
-from yolo_proc.stream import Batch
 
 IMAGES = 2
 STEPS, DECAY = 400, 160

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from yolo_proc.batch import Batch
 from yolo_proc.boxes import FloatArray
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import Check
@@ -25,7 +26,6 @@ from yolo_proc.nms import DecodeConfig, Detections
 from yolo_proc.preview import predictions_sheet
 from yolo_proc.rng import rng_for
 from yolo_proc.scene import Scene, SceneObject
-from yolo_proc.stream import Batch
 
 SCENES = 64
 MADE = 16  # scenes of boxes at all places

@@ -27,6 +27,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from yolo_proc.batch import Batch
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import Check
 from yolo_proc.checks.finding import Figure, Finding
@@ -35,7 +36,6 @@ from yolo_proc.inspection.charts import BLUE, GREEN, RED, Axis, Page
 from yolo_proc.optim import ADAM_SHARE, FLOOR, Decay
 from yolo_proc.state import TrainingState
 from yolo_proc.step import StepResult
-from yolo_proc.stream import Batch
 from yolo_proc.task import DetectionTask
 
 IMAGES = 8

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from yolo_proc.batch import Batch
 from yolo_proc.checks.bench import Bench
 from yolo_proc.config import OptimConfig
 from yolo_proc.optim import Decay
 from yolo_proc.state import TrainingState
 from yolo_proc.step import NotFiniteError
-from yolo_proc.stream import Batch
 
 WARMUP = 10  # steps at most: a trial has no time for a hundred
 TRIED = 8  # batches, until one has what is asked of it

@@ -27,6 +27,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from yolo_proc.batch import Batch
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import Check
 from yolo_proc.checks.finding import Figure, Finding
@@ -34,7 +35,6 @@ from yolo_proc.checks.trial import begin
 from yolo_proc.inspection.charts import BLUE, MUTED, RED, Axis, Page
 from yolo_proc.model import Yolo
 from yolo_proc.step import NotFiniteError
-from yolo_proc.stream import Batch
 
 IMAGES = 16
 STEPS, MEASURED = 40, 20

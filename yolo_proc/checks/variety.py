@@ -29,6 +29,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from yolo_proc.batch import Batch
 from yolo_proc.boxes import FloatArray, iou_wh
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import Check
@@ -37,7 +38,6 @@ from yolo_proc.generator import Generator, Source
 from yolo_proc.inspection.charts import BLUE, ORANGE, RED, Axis, Page
 from yolo_proc.preview import preview_sheet
 from yolo_proc.scene import Scene
-from yolo_proc.stream import Batch
 
 SCENES = 256
 SCENES_IN_DOUBT = 1024  # where a class is rare, but chance may have made it so

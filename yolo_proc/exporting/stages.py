@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from yolo_proc.batch import Batch
 from yolo_proc.codec import DecodeConfig, Detections, Grid, LabelCodec, activate, deactivate
 from yolo_proc.config import LabelConfig
 from yolo_proc.errors import DataError, YoloProcError
 from yolo_proc.letterbox import Letterbox
 from yolo_proc.pictures import read_picture
-from yolo_proc.stream import Batch
 
 DEFAULT_TOLERANCES = {"logits": 1e-3, "activations": 1e-6, "boxes": 1e-3}
 

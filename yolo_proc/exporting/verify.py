@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from yolo_proc.batch import Batch
 from yolo_proc.codec import DecodeConfig, Detections, activate
 from yolo_proc.config import Config
 from yolo_proc.errors import YoloProcError
@@ -23,7 +24,7 @@ from yolo_proc.letterbox import Letterbox
 from yolo_proc.matching import Truth, truths_of
 from yolo_proc.model import Yolo
 from yolo_proc.predict import network_outputs
-from yolo_proc.stream import Batch, Stream
+from yolo_proc.stream import Stream
 
 STREAM = "test"  # of a folder's pictures it has some that were not trained on
 BATCH = 10

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from yolo_proc.batch import Batch
 from yolo_proc.boxes import FloatArray
 from yolo_proc.codec import SLOT_TAKEN, LabelCodec
 from yolo_proc.config import LabelConfig
 from yolo_proc.grids import Grid, mean_best_iou
 from yolo_proc.letterbox import Letterbox
 from yolo_proc.scene import VERDICTS, label_verdict_codes
-from yolo_proc.stream import Batch
 
 if TYPE_CHECKING:
     from yolo_proc.inspection.measure import Measured

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from yolo_proc.annotations.records import AnnotationError
+from yolo_proc.errors import AnnotationError
 from yolo_proc.pictures import read_picture
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"

@@ -26,9 +26,9 @@ from yolo_proc.annotations.binary import (
     set_info,
 )
 from yolo_proc.annotations.checked_json import Entry
-from yolo_proc.annotations.records import Annotation, AnnotationError, BinaryLayout, Item, Problems, ReadOptions, Tally
+from yolo_proc.annotations.records import Annotation, BinaryLayout, Item, Problems, ReadOptions, Tally
 from yolo_proc.config import LabelConfig
-from yolo_proc.errors import ConfigError, DataError
+from yolo_proc.errors import AnnotationError, ConfigError, DataError
 
 GOLDEN = Path(__file__).parent / "golden" / "binary"
 LAYOUT = BinaryLayout(8, 8, 4, ((2.0, 4.0), (4.0, 2.0)))

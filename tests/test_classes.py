@@ -5,8 +5,8 @@ import json
 import pytest
 
 from yolo_proc.annotations.classes import known_classes, read_class_file, resolve_classes
-from yolo_proc.annotations.records import AnnotationError, ReadOptions
-from yolo_proc.errors import ConfigError
+from yolo_proc.annotations.records import ReadOptions
+from yolo_proc.errors import AnnotationError, ConfigError
 
 
 def put_set_file(root, content):

@@ -17,8 +17,8 @@ from small_sets import set_files
 
 from yolo_proc.annotations.checked_json import Entry
 from yolo_proc.annotations.coco import CocoLayout, looks_like, read
-from yolo_proc.annotations.records import Annotation, AnnotationError, DataSet, Item, Problems, ReadOptions
-from yolo_proc.errors import ConfigError, DataError
+from yolo_proc.annotations.records import Annotation, DataSet, Item, Problems, ReadOptions
+from yolo_proc.errors import AnnotationError, ConfigError, DataError
 
 GOLDEN = Path(__file__).parent / "golden" / "coco"
 CLASSES = ("A", "Ö", "M")

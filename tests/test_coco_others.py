@@ -14,8 +14,8 @@ from small_sets import put_picture
 from yolo_proc.annotations.coco import read
 from yolo_proc.annotations.formats import find_format
 from yolo_proc.annotations.polygons import box_rle, read_rle
-from yolo_proc.annotations.records import AnnotationError, DataSet, ReadOptions, Tally
-from yolo_proc.errors import DataError
+from yolo_proc.annotations.records import DataSet, ReadOptions, Tally
+from yolo_proc.errors import AnnotationError, DataError
 
 NUT, BOLT = {"id": 1, "name": "nut"}, {"id": 2, "name": "bolt"}
 IMAGE = {"id": 1, "file_name": "a.jpg", "width": 64, "height": 48}

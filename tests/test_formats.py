@@ -10,8 +10,8 @@ from tiny_sets import BINARY, SIDE, read_options, write_set
 
 from yolo_proc.annotations.about import about_bytes, binary_from_about, binary_to_about, read_about
 from yolo_proc.annotations.formats import FORMATS, find_format, read_data_set
-from yolo_proc.annotations.records import Annotation, AnnotationError, BinaryLayout, Item, ReadOptions
-from yolo_proc.errors import ConfigError, DataError, YoloProcError
+from yolo_proc.annotations.records import Annotation, BinaryLayout, Item, ReadOptions
+from yolo_proc.errors import AnnotationError, ConfigError, DataError, YoloProcError
 from yolo_proc.set_flags import FORMAT_NAMES
 
 PICTURES = {

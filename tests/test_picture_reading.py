@@ -12,8 +12,9 @@ import pytest
 from picture_files import chunk, png_by_hand, saved
 from PIL import Image
 
-from yolo_proc.annotations.records import AnnotationError, ReadOptions
+from yolo_proc.annotations.records import ReadOptions
 from yolo_proc.cli import main
+from yolo_proc.errors import AnnotationError
 from yolo_proc.exporting.sources import Source, frames_of
 from yolo_proc.folder import Folder
 from yolo_proc.picture_reading import PictureReading

@@ -28,7 +28,7 @@ from picture_files import (
 from PIL import Image
 
 from yolo_proc import pictures
-from yolo_proc.annotations.records import AnnotationError
+from yolo_proc.errors import AnnotationError
 from yolo_proc.picture_costs import MAX_PIXELS
 from yolo_proc.pictures import picture_size, read_picture
 

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yolo_proc.annotations.records import AnnotationError, ReadOptions, Tally, checked_box
+from yolo_proc.annotations.records import ReadOptions, Tally, checked_box
+from yolo_proc.errors import AnnotationError
 
 SIDE = st.floats(-200, 300, allow_nan=False)
 

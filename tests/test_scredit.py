@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from small_sets import set_files
 
 from yolo_proc.annotations import scredit, script_json
-from yolo_proc.annotations.records import Annotation, AnnotationError, Item, Problems, ReadOptions
-from yolo_proc.errors import ConfigError, DataError
+from yolo_proc.annotations.records import Annotation, Item, Problems, ReadOptions
+from yolo_proc.errors import AnnotationError, ConfigError, DataError
 
 GOLDEN = Path(__file__).parent / "golden" / "scredit"
 INDEX = json.loads((GOLDEN / "index.json").read_text(encoding="utf-8"))

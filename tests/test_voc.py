@@ -22,11 +22,11 @@ from small_sets import (
 
 from yolo_proc.annotations import voc, voc_xml
 from yolo_proc.annotations.formats import find_format
-from yolo_proc.annotations.records import Annotation, AnnotationError, DataSet, Item, Problems, ReadOptions, Tally
+from yolo_proc.annotations.records import Annotation, DataSet, Item, Problems, ReadOptions, Tally
 from yolo_proc.annotations.voc import looks_like
 from yolo_proc.annotations.voc_layout import VocLayout, corners_from_one
 from yolo_proc.annotations.voc_xml import VocFile, VocObject, parse_voc
-from yolo_proc.errors import DataError
+from yolo_proc.errors import AnnotationError, DataError
 
 NAMES = ("A", "O & M")
 BY_HAND = Annotation(

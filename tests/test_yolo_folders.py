@@ -10,8 +10,9 @@ from small_sets import fuzz, put_picture, put_text
 
 from yolo_proc.annotations import yolo_txt
 from yolo_proc.annotations.formats import find_format, read_data_set
-from yolo_proc.annotations.records import AnnotationError, DataSet, Problems, ReadOptions
+from yolo_proc.annotations.records import DataSet, Problems, ReadOptions
 from yolo_proc.cli import main
+from yolo_proc.errors import AnnotationError
 
 LINE = "0 0.375 0.375 0.5 0.5\n"
 B1 = (8.0, 6.0, 40.0, 30.0)  # of 64 x 48 pixels

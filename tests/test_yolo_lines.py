@@ -10,10 +10,11 @@ import pytest
 from small_sets import put_picture, put_text
 
 from yolo_proc.annotations.formats import read_data_set
-from yolo_proc.annotations.records import YOLO_LINES, AnnotationError, Box, DataSet, ReadOptions
+from yolo_proc.annotations.records import YOLO_LINES, Box, DataSet, ReadOptions
 from yolo_proc.annotations.yolo_lines import MEANINGS, crosses_itself
 from yolo_proc.annotations.yolo_txt import parse_labels
 from yolo_proc.cli import main
+from yolo_proc.errors import AnnotationError
 
 YAML = "train: images/train\nval: images/train\nnames: [nut, bolt]\n"
 BOX = "0 0.375 0.375 0.5 0.5"  # of 64 x 48 pixels

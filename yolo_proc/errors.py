@@ -8,9 +8,12 @@ a traceback and exits with the class's `exit_code`. Our own bugs are assertions 
     |   |-- ConfigError         an option's name, type or range
     |   |-- GeneratorError      a generator that is not found, or draws what cannot be a label
     |   |-- DataError           a picture or an annotation that cannot be read
+    |   |   `-- AnnotationError     with the file, the place in it, and the reason in a word
     |   `-- CheckpointError     a checkpoint that is missing, damaged, or of another run
     `-- TrainingError       1   the training itself failed: a non-finite loss, a failed check
 """
+
+from pathlib import Path
 
 LONGEST = 1000  # characters of a message; names and values come from files and command lines, as long as they like
 
@@ -40,6 +43,24 @@ class GeneratorError(UserError):
 
 class DataError(UserError):
     """A picture or an annotation that cannot be read."""
+
+
+class AnnotationError(DataError):
+    """A file that does not say what its format demands.
+
+    Attributes:
+        reason: one word for counting: "syntax", "missing-image", "outside", "degenerate", "not-finite", "swapped",
+            "class", "duplicate-name", "name", "escape", "bomb", "picture", "size", "value", "ambiguous".
+        path: the file.
+        place: where in it: "line 3", "items[2].bounds", "object 1"; empty for the whole file.
+    """
+
+    def __init__(self, path: Path | str, place: str, expected: str, found: str, *, reason: str) -> None:
+        self.reason = reason
+        self.path = Path(path)
+        self.place = place
+        where = f"{path}: {place}" if place else f"{path}"
+        super().__init__(f"{where}: expected {expected}, found {found}")
 
 
 class CheckpointError(UserError):

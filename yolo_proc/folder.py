@@ -20,20 +20,11 @@ from numpy.typing import NDArray
 from yolo_proc.annotations import binary, formats
 from yolo_proc.annotations.about import binary_from_about, read_about
 from yolo_proc.annotations.classes import SET_FILE, read_class_file
-from yolo_proc.annotations.records import (
-    YOLO_LINES,
-    Annotation,
-    AnnotationError,
-    BinaryLayout,
-    Item,
-    Problems,
-    ReadOptions,
-    YoloLines,
-)
+from yolo_proc.annotations.records import YOLO_LINES, Annotation, BinaryLayout, Item, Problems, ReadOptions, YoloLines
 from yolo_proc.boxes import FloatArray
 from yolo_proc.canvas import Canvas
 from yolo_proc.configfile import parse_anchors
-from yolo_proc.errors import ConfigError, DataError, GeneratorError, UserError
+from yolo_proc.errors import AnnotationError, ConfigError, DataError, GeneratorError, UserError
 from yolo_proc.generator import Place, Source
 from yolo_proc.letterbox import PAD, Letterbox
 from yolo_proc.options import option

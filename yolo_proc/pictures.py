@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import BmpImagePlugin, Image, ImageFile, TiffImagePlugin, WebPImagePlugin
 
-from yolo_proc.annotations.records import AnnotationError
+from yolo_proc.errors import AnnotationError
 from yolo_proc.files import GIB, UnreadableFileError, open_regular, read_bytes
 from yolo_proc.native_stderr import caught
 from yolo_proc.picture_costs import MAX_PIXELS, MAX_SCANS

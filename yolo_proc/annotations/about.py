@@ -7,7 +7,8 @@ from typing import Any
 
 from yolo_proc.annotations.classes import SET_FILE, set_file
 from yolo_proc.annotations.common import read_file
-from yolo_proc.annotations.records import AnnotationError, BinaryLayout
+from yolo_proc.annotations.records import BinaryLayout
+from yolo_proc.errors import AnnotationError
 
 VERSION = 1
 VALUE_TYPES = ("unsigned_byte", "float32")

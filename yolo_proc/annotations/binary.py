@@ -24,21 +24,12 @@ from yolo_proc.annotations.checked_json import Entry, read_object
 from yolo_proc.annotations.classes import SET_FILE, known_classes, resolve_classes
 from yolo_proc.annotations.common import Folder, lost_details, tell_unread_split
 from yolo_proc.annotations.passed_over import check_has_pictures, tell_unread_pictures
-from yolo_proc.annotations.records import (
-    SPLITS,
-    Annotation,
-    AnnotationError,
-    BinaryLayout,
-    DataSet,
-    Item,
-    ReadOptions,
-    checked_box,
-)
+from yolo_proc.annotations.records import SPLITS, Annotation, BinaryLayout, DataSet, Item, ReadOptions, checked_box
 from yolo_proc.batch import Batch
 from yolo_proc.boxes import as_boxes, cxcywh_to_xyxy
 from yolo_proc.codec import CLASSES, SLOT_TAKEN, J, LabelCodec, W, X
 from yolo_proc.config import LabelConfig
-from yolo_proc.errors import ConfigError, DataError
+from yolo_proc.errors import AnnotationError, ConfigError, DataError
 from yolo_proc.grids import Grid
 from yolo_proc.scene import Image
 

@@ -19,7 +19,8 @@ from yolo_proc.annotations.coco_layout import CocoLayout
 from yolo_proc.annotations.common import Folder, tell_unread_split
 from yolo_proc.annotations.foreign import shown_json
 from yolo_proc.annotations.passed_over import check_has_pictures, tell_unread_pictures
-from yolo_proc.annotations.records import Annotation, AnnotationError, DataSet, ReadOptions, Tally
+from yolo_proc.annotations.records import Annotation, DataSet, ReadOptions, Tally
+from yolo_proc.errors import AnnotationError
 from yolo_proc.pictures import picture_size
 
 __all__ = ["CocoLayout", "looks_like", "read"]

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from yolo_proc.annotations.layout import Listed
-from yolo_proc.annotations.records import AnnotationError, Item, Tally
-from yolo_proc.errors import DataError
+from yolo_proc.annotations.records import Item, Tally
+from yolo_proc.errors import AnnotationError, DataError
 from yolo_proc.files import MIB, UnreadableFileError, read_bytes
 from yolo_proc.pictures import SUFFIXES
 

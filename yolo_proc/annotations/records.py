@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from yolo_proc.errors import DataError
+from yolo_proc.errors import AnnotationError
 from yolo_proc.picture_costs import MAX_PIXELS
 from yolo_proc.picture_reading import PictureReading
 
@@ -101,24 +101,6 @@ class Annotation:
 def stem_of(name: str) -> str:
     """The name of a file without its last suffix."""
     return name.rpartition(".")[0] or name
-
-
-class AnnotationError(DataError):
-    """A file that does not say what its format demands.
-
-    Attributes:
-        reason: one word for counting: "syntax", "missing-image", "outside", "degenerate", "not-finite", "swapped",
-            "class", "duplicate-name", "name", "escape", "bomb", "picture", "size", "value", "ambiguous".
-        path: the file.
-        place: where in it: "line 3", "items[2].bounds", "object 1"; empty for the whole file.
-    """
-
-    def __init__(self, path: Path | str, place: str, expected: str, found: str, *, reason: str) -> None:
-        self.reason = reason
-        self.path = Path(path)
-        self.place = place
-        where = f"{path}: {place}" if place else f"{path}"
-        super().__init__(f"{where}: expected {expected}, found {found}")
 
 
 @dataclass

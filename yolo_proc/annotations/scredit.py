@@ -13,18 +13,9 @@ from yolo_proc.annotations.classes import MAX_CLASSES, known_classes, resolve_cl
 from yolo_proc.annotations.common import Folder, has_fractions, read_file, split_of, tell_missing
 from yolo_proc.annotations.layout import Layout, Listed
 from yolo_proc.annotations.passed_over import check_has_pictures, tell_unread_pictures
-from yolo_proc.annotations.records import (
-    SPLITS,
-    Annotation,
-    AnnotationError,
-    Box,
-    DataSet,
-    Item,
-    ReadOptions,
-    checked_box,
-)
+from yolo_proc.annotations.records import SPLITS, Annotation, Box, DataSet, Item, ReadOptions, checked_box
 from yolo_proc.annotations.script import parse, write
-from yolo_proc.errors import DataError
+from yolo_proc.errors import AnnotationError, DataError
 from yolo_proc.pictures import picture_size
 
 __all__ = ["ScreditLayout", "is_omitted", "looks_like", "parse", "read", "write"]

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from yolo_proc.annotations.foreign import json_format, shown_json
-from yolo_proc.annotations.records import Annotation, AnnotationError, Box, Item, Kind, Tally
+from yolo_proc.annotations.records import Annotation, Box, Item, Kind, Tally
 from yolo_proc.annotations.script_json import dumps, loads, shown
+from yolo_proc.errors import AnnotationError
 
 USAGES = ("nominal", "omit", "retain")
 _KINDS: dict[str, Kind] = {

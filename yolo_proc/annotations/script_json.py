@@ -12,7 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NoReturn
 
-from yolo_proc.annotations.records import AnnotationError
+from yolo_proc.errors import AnnotationError
 
 MAX_DEPTH = 64  # braces and brackets inside each other
 LONG_MAX = 2**63 - 1

@@ -11,19 +11,11 @@ from pathlib import Path
 from yolo_proc.annotations.classes import resolve_classes
 from yolo_proc.annotations.common import Folder, shown, tell_unread_split
 from yolo_proc.annotations.passed_over import check_has_pictures, tell_unread_pictures
-from yolo_proc.annotations.records import (
-    SPLITS,
-    Annotation,
-    AnnotationError,
-    DataSet,
-    Item,
-    ReadOptions,
-    Tally,
-    checked_box,
-)
+from yolo_proc.annotations.records import SPLITS, Annotation, DataSet, Item, ReadOptions, Tally, checked_box
 from yolo_proc.annotations.voc_files import Part, find_parts, find_places
 from yolo_proc.annotations.voc_layout import VocLayout
 from yolo_proc.annotations.voc_xml import VocFile, read_voc
+from yolo_proc.errors import AnnotationError
 from yolo_proc.pictures import picture_size
 
 __all__ = ["VocLayout", "looks_like", "read"]

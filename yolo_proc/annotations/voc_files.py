@@ -13,9 +13,10 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from yolo_proc.annotations.common import Folder, read_text, shown, split_of
-from yolo_proc.annotations.records import SPLITS, AnnotationError, ReadOptions
+from yolo_proc.annotations.records import SPLITS, ReadOptions
 from yolo_proc.annotations.voc_layout import LISTS
 from yolo_proc.annotations.voc_xml import VocFile
+from yolo_proc.errors import AnnotationError
 from yolo_proc.files import UnreadableFileError, read_start
 from yolo_proc.pictures import SUFFIXES
 

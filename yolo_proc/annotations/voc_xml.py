@@ -14,7 +14,8 @@ from defusedxml.ElementTree import fromstring
 from yolo_proc.annotations.classes import wrong_names
 from yolo_proc.annotations.common import read_file, shown
 from yolo_proc.annotations.foreign import MEND, xml_format
-from yolo_proc.annotations.records import AnnotationError, Box
+from yolo_proc.annotations.records import Box
+from yolo_proc.errors import AnnotationError
 
 _FLAGS = {"": False, "0": False, "1": True, "false": False, "true": True, "no": False, "yes": True}
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from yolo_proc.annotations.classes import MAX_CLASSES, read_name_list
 from yolo_proc.annotations.common import Folder, read_text, shown
-from yolo_proc.annotations.records import AnnotationError
 from yolo_proc.annotations.yolo_yaml import Description, after_data
+from yolo_proc.errors import AnnotationError
 
 USUAL = "obj.data"
 MAX_BYTES = 1 << 16

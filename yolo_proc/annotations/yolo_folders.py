@@ -19,8 +19,9 @@ from yolo_proc.annotations.common import (
     tell_passed_over,
     tell_unread_split,
 )
-from yolo_proc.annotations.records import AnnotationError, ReadOptions
+from yolo_proc.annotations.records import ReadOptions
 from yolo_proc.annotations.yolo_yaml import Description, after_data
+from yolo_proc.errors import AnnotationError
 from yolo_proc.pictures import OTHER_SUFFIXES, SUFFIXES, unread_pictures
 
 _LOOKED_AT = 20  # label files beside pictures, to find out whether they are such

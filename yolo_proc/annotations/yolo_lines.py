@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from yolo_proc.annotations.common import read_text
-from yolo_proc.annotations.records import AnnotationError, YoloLines
+from yolo_proc.annotations.records import YoloLines
+from yolo_proc.errors import AnnotationError
 
 MEANINGS: dict[str, str] = {
     "box": "a box, and keypoints or other fields that are left out",

@@ -17,7 +17,7 @@ from typing import ClassVar
 from yolo_proc.annotations.classes import MAX_CLASSES, find_name_list, known_classes, resolve_classes
 from yolo_proc.annotations.common import Folder, check_stems, checked_name, lost_details, read_text, shown
 from yolo_proc.annotations.layout import Layout, Listed
-from yolo_proc.annotations.records import Annotation, AnnotationError, Box, DataSet, Item, ReadOptions, checked_box
+from yolo_proc.annotations.records import Annotation, Box, DataSet, Item, ReadOptions, checked_box
 from yolo_proc.annotations.yolo_darknet import find_darknet, read_darknet
 from yolo_proc.annotations.yolo_folders import LabelFiles, describe_folders, find_pictures
 from yolo_proc.annotations.yolo_lines import LineReader, split_fields
@@ -28,6 +28,7 @@ from yolo_proc.annotations.yolo_yaml import (
     other_descriptions,
     read_description,
 )
+from yolo_proc.errors import AnnotationError
 from yolo_proc.pictures import picture_size
 
 # Shares of a picture from which on they are no shares: pixels, or percent. A whole object may be larger than a picture.

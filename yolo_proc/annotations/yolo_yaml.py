@@ -14,7 +14,7 @@ import yaml
 
 from yolo_proc.annotations.classes import MAX_CLASSES, SET_FILE
 from yolo_proc.annotations.common import Folder, read_text, shown
-from yolo_proc.annotations.records import AnnotationError
+from yolo_proc.errors import AnnotationError
 
 MAX_YAML_BYTES = 1 << 20
 MAX_DEPTH = 20  # of brackets in brackets; 2 are needed

@@ -11,10 +11,10 @@ from typing import Any, Literal, Protocol
 from yolo_proc.annotations import binary
 from yolo_proc.annotations.formats import FORMATS
 from yolo_proc.annotations.layout import Layout, Listed
-from yolo_proc.annotations.records import SPLITS, Annotation, AnnotationError, BinaryLayout, DataSet
+from yolo_proc.annotations.records import SPLITS, Annotation, BinaryLayout, DataSet
 from yolo_proc.datasets.scenefiles import encode_picture
 from yolo_proc.datasets.setwriter import BinarySet, FileSet
-from yolo_proc.errors import ConfigError, DataError
+from yolo_proc.errors import AnnotationError, ConfigError, DataError
 from yolo_proc.picture_reading import PictureReading
 from yolo_proc.pictures import picture_bytes, read_picture
 

@@ -11,8 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo_proc.annotations.records import AnnotationError
-from yolo_proc.errors import DataError
+from yolo_proc.errors import AnnotationError, DataError
 from yolo_proc.files import UnreadableFileError, check_regular
 from yolo_proc.native_stderr import caught
 from yolo_proc.output import shown

@@ -17,13 +17,13 @@ from yolo_proc import check_command
 from yolo_proc.check_command import check_parser
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import Check, run_checks
-from yolo_proc.checks.finding import Finding, Outcome, tally
 from yolo_proc.checks.registry import CHECKS, checks_named, quick_checks
 from yolo_proc.checks.step import declared_rate
 from yolo_proc.checks.table import table_text
 from yolo_proc.cli import main
 from yolo_proc.config import AugmentConfig, Config, GeneratorConfig, LabelConfig, LossConfig, ModelConfig, OptimConfig
 from yolo_proc.errors import ConfigError, GeneratorError
+from yolo_proc.finding import Finding, Outcome, tally
 from yolo_proc.optim import Decay, Schedule
 from yolo_proc.scene import Scene
 from yolo_proc.stream import Stream

@@ -15,11 +15,11 @@ from variants import SCENES
 
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import run_checks
-from yolo_proc.checks.finding import Finding
 from yolo_proc.checks.registry import DATA
 from yolo_proc.config import AugmentConfig, Config, GeneratorConfig, ModelConfig
 from yolo_proc.datasets.chunks import Order
 from yolo_proc.datasets.generate import generate
+from yolo_proc.finding import Finding
 from yolo_proc.scene import Scene
 
 SIDE = 96

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from yolo_proc.checks.finding import Finding, Outcome
 from yolo_proc.config import Config
 from yolo_proc.console import Console, Interrupt, elapsed_text, epoch_line, run_training, signals_to
 from yolo_proc.errors import TrainingError
@@ -25,6 +24,7 @@ from yolo_proc.events import (
     StopReason,
     TargetTried,
 )
+from yolo_proc.finding import Finding, Outcome
 
 TERMS = {"class": 0.003, "obj_f": 0.004, "obj_t": 0.031, "wh": 0.009, "xy": 0.014}
 LINE = (

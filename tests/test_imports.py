@@ -15,7 +15,7 @@ PACKAGE = ROOT / "yolo_proc"
 # From above to below.
 ORDER = """
     errors output files
-    locking options config config_digest rng boxes checks.finding
+    locking options config config_digest rng boxes finding
     picture_costs picture_headers native_stderr picture_reading annotations.records pictures
     letterbox scene batch outlines typefaces raster painter canvas generator trust configfile events
     augment workers datasets.pool stream fingerprint grids nms codec contract matching cocomap
@@ -58,7 +58,7 @@ TORCH_FREE = (
     "errors files options config rng boxes pictures letterbox scene outlines typefaces raster painter canvas generator"
     " trust"
 )
-TORCH_FREE += " augment grids nms configfile events flags commands check_command cli checks.finding contract"
+TORCH_FREE += " augment grids nms configfile events flags commands check_command cli finding contract"
 TORCH_FREE += " exporting.digest exporting.onnx_file exporting.spec exporting.session exporting.sources"
 TORCH_FREE += " exporting.findings export_commands"
 

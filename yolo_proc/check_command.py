@@ -19,7 +19,7 @@ from yolo_proc.options import option
 
 if TYPE_CHECKING:
     from yolo_proc.checks.check import Check
-    from yolo_proc.checks.finding import Outcome
+    from yolo_proc.finding import Outcome
 
 # Options of a run that say nothing about what is checked.
 _OF_RUNNING: tuple[str, ...] = (

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Never, TextIO
 
 from tqdm import tqdm
 
-from yolo_proc.checks.finding import tally
 from yolo_proc.events import (
     Checked,
     CheckpointSaved,
@@ -28,6 +27,7 @@ from yolo_proc.events import (
     Stopped,
     TargetTried,
 )
+from yolo_proc.finding import tally
 
 # Without a terminal there is no bar, but a sign of life.
 SECONDS_BETWEEN_LINES = 30.0

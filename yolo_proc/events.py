@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from yolo_proc.checks.finding import Outcome
 from yolo_proc.config import Config
+from yolo_proc.finding import Outcome
 
 StopReason = Literal["target", "done", "failed", "plateau", "budget", "signal"]
 SaveReason = Literal["epoch", "minutes", "signal", "asked", "decay"]

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from yolo_proc.batch import Batch
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import Check
-from yolo_proc.checks.finding import Figure, Finding
 from yolo_proc.checks.trial import Trial, changes_by_itself, goes_uphill, learnable, repeat
+from yolo_proc.finding import Figure, Finding
 from yolo_proc.inspection.charts import BLUE, MUTED, RED, Axis, Page
 from yolo_proc.preview import preview_sheet
 

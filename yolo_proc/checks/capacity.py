@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import Check
-from yolo_proc.checks.finding import Figure, Finding
 from yolo_proc.checks.trial import begin, evaluated, follow
 from yolo_proc.config import Config
+from yolo_proc.finding import Figure, Finding
 from yolo_proc.inspection.charts import BLUE, ORANGE, Page
 from yolo_proc.optim import Decay
 

@@ -9,8 +9,8 @@ from typing import Literal
 import torch
 
 from yolo_proc.checks.bench import Bench
-from yolo_proc.checks.finding import Finding, Group, Outcome
 from yolo_proc.errors import ConfigError, YoloProcError
+from yolo_proc.finding import Finding, Group, Outcome
 from yolo_proc.preview import write_png
 
 Pictures = Literal["all", "failures"]

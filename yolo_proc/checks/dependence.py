@@ -31,8 +31,8 @@ from torch import Tensor, nn
 
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import Check
-from yolo_proc.checks.finding import Figure, Finding
 from yolo_proc.checks.reach import Span, coarsest_stride, reached
+from yolo_proc.finding import Figure, Finding
 from yolo_proc.model import Yolo
 from yolo_proc.rng import rng_for
 

@@ -19,8 +19,8 @@ import numpy as np
 from yolo_proc.batch import Batch
 from yolo_proc.checks.bench import STREAM, Bench
 from yolo_proc.checks.check import Check
-from yolo_proc.checks.finding import Finding
 from yolo_proc.config import Config
+from yolo_proc.finding import Finding
 from yolo_proc.preview import preview_sheet
 from yolo_proc.scene import Scene
 

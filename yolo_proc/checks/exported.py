@@ -26,7 +26,7 @@ from torch import Tensor
 from yolo_proc.boxes import FloatArray
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import Check
-from yolo_proc.checks.finding import Finding
+from yolo_proc.finding import Finding
 from yolo_proc.inspection.charts import BLUE, MUTED, Axis, Page
 from yolo_proc.model import Yolo
 from yolo_proc.rng import rng_for

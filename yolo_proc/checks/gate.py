@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import run_checks
-from yolo_proc.checks.finding import Outcome
 from yolo_proc.checks.registry import quick_checks
+from yolo_proc.finding import Outcome
 from yolo_proc.setup import Session
 
 EVIDENCE = "checks"  # folder in a run's folder; it is made only for a failure

@@ -30,8 +30,8 @@ from torch import Tensor
 
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import Check
-from yolo_proc.checks.finding import Figure, Finding
 from yolo_proc.checks.loss_by_hand import Aims, Array, activated, auxiliary_by_hand, overlap_by_hand, terms_by_hand
+from yolo_proc.finding import Figure, Finding
 from yolo_proc.inspection.charts import GREEN, RED, Axis, Page
 from yolo_proc.loss import mean_terms, total
 from yolo_proc.rng import rng_for

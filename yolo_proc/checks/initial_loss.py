@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import Check
-from yolo_proc.checks.finding import Figure, Finding
 from yolo_proc.config import LossConfig
+from yolo_proc.finding import Figure, Finding
 from yolo_proc.inspection.charts import BLUE, MUTED, RED, Page
 
 TOLERANCE = 0.01  # relative

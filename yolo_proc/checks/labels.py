@@ -18,9 +18,9 @@ import numpy as np
 from yolo_proc.batch import Batch
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import Check
-from yolo_proc.checks.finding import Figure, Finding
 from yolo_proc.codec import SLOT_TAKEN
 from yolo_proc.contract import LARGEST_DROPPED_SHARE, Breach, label_breaches, target_breaches
+from yolo_proc.finding import Figure, Finding
 from yolo_proc.preview import preview_sheet
 from yolo_proc.scene import Scene, SceneObject
 

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import Check
-from yolo_proc.checks.finding import Figure, Finding
 from yolo_proc.checks.loss_by_hand import Aims, Array, activated, perfect_logits, terms_by_hand
+from yolo_proc.finding import Figure, Finding
 from yolo_proc.inspection.charts import BLUE, MUTED, RED, Page
 from yolo_proc.loss import mean_terms
 

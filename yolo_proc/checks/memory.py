@@ -34,10 +34,10 @@ from numpy.typing import NDArray
 from yolo_proc.batch import Batch
 from yolo_proc.checks.bench import Bench, Parts
 from yolo_proc.checks.check import Check
-from yolo_proc.checks.finding import Figure, Finding
 from yolo_proc.codec import LabelCodec
 from yolo_proc.config import Config
 from yolo_proc.errors import YoloProcError
+from yolo_proc.finding import Figure, Finding
 from yolo_proc.inspection.charts import BLUE, ORANGE, RED, Axis, Page
 from yolo_proc.scene import Scene
 from yolo_proc.workers import portable_class

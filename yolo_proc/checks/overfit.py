@@ -29,8 +29,8 @@ from yolo_proc.batch import Batch
 from yolo_proc.boxes import iou_xyxy
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import Check
-from yolo_proc.checks.finding import Figure, Finding
 from yolo_proc.checks.trial import Trial, changes_by_itself, evaluated, goes_uphill, learnable, repeat
+from yolo_proc.finding import Figure, Finding
 from yolo_proc.inspection.charts import BLUE, ORANGE, RED, Axis, Page
 from yolo_proc.nms import DecodeConfig, Detections
 from yolo_proc.preview import predictions_sheet, preview_sheet

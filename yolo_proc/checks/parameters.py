@@ -28,7 +28,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import Check
-from yolo_proc.checks.finding import Figure, Finding
+from yolo_proc.finding import Figure, Finding
 from yolo_proc.inspection.charts import BLUE, RED, Page
 from yolo_proc.model import Yolo
 from yolo_proc.state import TrainingState

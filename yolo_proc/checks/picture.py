@@ -39,10 +39,10 @@ from yolo_proc.boxes import FloatArray
 from yolo_proc.checks.bench import STREAM, Bench
 from yolo_proc.checks.borders import LEAST_OBJECTS, SIGNIFICANT, Compared, compare
 from yolo_proc.checks.check import Check
-from yolo_proc.checks.finding import Figure, Finding
 from yolo_proc.checks.mirrors import turned_classes
 from yolo_proc.checks.redraw import Redrawing, Redrawn, Unlabelled, explained, moved_or_scaled, redraw
 from yolo_proc.config import AugmentConfig
+from yolo_proc.finding import Figure, Finding
 from yolo_proc.generator import Source
 from yolo_proc.scene import LABELLED, Scene, label_verdicts
 from yolo_proc.stream import Stream

@@ -20,8 +20,8 @@ from yolo_proc.batch import Batch
 from yolo_proc.boxes import FloatArray
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import Check
-from yolo_proc.checks.finding import Finding
 from yolo_proc.config import LabelConfig
+from yolo_proc.finding import Finding
 from yolo_proc.nms import DecodeConfig, Detections
 from yolo_proc.preview import predictions_sheet
 from yolo_proc.rng import rng_for

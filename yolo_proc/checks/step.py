@@ -30,8 +30,8 @@ from torch import Tensor
 from yolo_proc.batch import Batch
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import Check
-from yolo_proc.checks.finding import Figure, Finding
 from yolo_proc.config import OptimConfig
+from yolo_proc.finding import Figure, Finding
 from yolo_proc.inspection.charts import BLUE, GREEN, RED, Axis, Page
 from yolo_proc.optim import ADAM_SHARE, FLOOR, Decay
 from yolo_proc.state import TrainingState

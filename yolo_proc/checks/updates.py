@@ -30,8 +30,8 @@ from torch import Tensor, nn
 from yolo_proc.batch import Batch
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import Check
-from yolo_proc.checks.finding import Figure, Finding
 from yolo_proc.checks.trial import begin
+from yolo_proc.finding import Figure, Finding
 from yolo_proc.inspection.charts import BLUE, MUTED, RED, Axis, Page
 from yolo_proc.model import Yolo
 from yolo_proc.step import NotFiniteError

@@ -33,7 +33,7 @@ from yolo_proc.batch import Batch
 from yolo_proc.boxes import FloatArray, iou_wh
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import Check
-from yolo_proc.checks.finding import Figure, Finding
+from yolo_proc.finding import Figure, Finding
 from yolo_proc.generator import Generator, Source
 from yolo_proc.inspection.charts import BLUE, ORANGE, RED, Axis, Page
 from yolo_proc.preview import preview_sheet

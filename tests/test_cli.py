@@ -12,7 +12,9 @@ import pytest
 from yolo_proc.cli import COMMANDS, main
 from yolo_proc.commands import preview_parser, train_parser
 from yolo_proc.config import Config
-from yolo_proc.configfile import config_from_values, config_options, config_to_toml
+from yolo_proc.config_values import config_options
+from yolo_proc.configfile import config_to_toml
+from yolo_proc.run_config import config_from_values
 
 ROOT = Path(__file__).parents[1]
 

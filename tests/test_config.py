@@ -7,7 +7,8 @@ import typing
 import pytest
 
 from yolo_proc.config import Config
-from yolo_proc.configfile import config_options, config_values, validate
+from yolo_proc.config_checks import validate
+from yolo_proc.config_values import config_options, config_values
 from yolo_proc.options import check_value
 
 OPTIONS = config_options()

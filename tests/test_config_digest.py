@@ -9,8 +9,9 @@ from tiny_run import tiny_config
 
 from yolo_proc.config import Config
 from yolo_proc.config_digest import check_digest, with_digest
-from yolo_proc.configfile import config_to_toml, read_config
+from yolo_proc.configfile import config_to_toml
 from yolo_proc.errors import ConfigError
+from yolo_proc.run_config import read_config
 from yolo_proc.runs import write_config
 
 

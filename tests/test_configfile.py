@@ -11,24 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from yolo_proc.config import AugmentConfig, Config, GeneratorConfig, LossConfig, ModelConfig
-from yolo_proc.configfile import (
-    DATA_REASON,
-    Given,
-    as_given,
-    compare_on_resume,
-    config_from_values,
-    config_options,
-    config_to_toml,
-    config_values,
-    parse_anchors,
-    read_config,
-    read_config_file,
-    resumed_config,
-    validate,
-    value_text,
-)
+from yolo_proc.config_checks import validate
+from yolo_proc.config_values import Given, as_given, config_options, config_values, parse_anchors, value_text
+from yolo_proc.configfile import config_to_toml, read_config_file
 from yolo_proc.errors import ConfigError, GeneratorError
 from yolo_proc.options import Declared
+from yolo_proc.run_config import DATA_REASON, compare_on_resume, config_from_values, read_config, resumed_config
 
 OPTIONS = config_options()
 SIGNS = st.characters(exclude_categories=("Cs",), exclude_characters="\0")

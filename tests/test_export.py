@@ -16,7 +16,7 @@ from tiny_run import tiny_config
 
 from yolo_proc.cli import main
 from yolo_proc.config import GeneratorConfig
-from yolo_proc.configfile import config_values
+from yolo_proc.config_values import config_values
 from yolo_proc.errors import CheckpointError, ConfigError, DataError
 from yolo_proc.exporting import export as room
 from yolo_proc.exporting import verify

@@ -16,7 +16,6 @@ from yolo_proc.augment import GEOMETRY, PIXELS
 from yolo_proc.batch import Batch
 from yolo_proc.codec import LabelCodec
 from yolo_proc.config import AugmentConfig, Config, GeneratorConfig
-from yolo_proc.configfile import config_from_values, generator_options
 from yolo_proc.errors import ConfigError, DataError, GeneratorError
 from yolo_proc.fingerprint import changed_parts, fingerprint
 from yolo_proc.folder import HELD_OUT, stream_of
@@ -24,6 +23,7 @@ from yolo_proc.generator import Place, Source, load_generator
 from yolo_proc.grids import Grid
 from yolo_proc.letterbox import PAD, Letterbox
 from yolo_proc.pictures import read_picture
+from yolo_proc.run_config import config_from_values, generator_options
 from yolo_proc.scene import Scene
 from yolo_proc.stream import Stream, batches
 
@@ -387,7 +387,7 @@ def test_the_fingerprint_covers_the_data(tmp_path: Path) -> None:
 
 def test_parameters_are_options_of_the_command_line() -> None:
     assert "generator.train-share" in generator_options("folder:anywhere")
-    from yolo_proc.configfile import as_given
+    from yolo_proc.config_values import as_given
 
     given_values = {"generator.name": "folder:data/letters", "generator.train-share": "0.5", "generator.skip-bad": "on"}
     config = config_from_values(as_given(given_values))

@@ -15,9 +15,9 @@ PACKAGE = ROOT / "yolo_proc"
 # From above to below.
 ORDER = """
     errors output files
-    locking options config config_digest rng boxes finding
+    locking options config config_values config_checks config_digest rng boxes finding
     picture_costs picture_headers native_stderr picture_reading annotations.records pictures
-    letterbox scene batch outlines typefaces raster painter canvas generator trust configfile events
+    letterbox scene batch outlines typefaces raster painter canvas configfile generator trust run_config events
     augment workers datasets.pool stream fingerprint grids nms codec contract matching cocomap
     annotations.layout annotations.polygons annotations.common annotations.foreign annotations.checked_json
     annotations.classes annotations.passed_over
@@ -58,7 +58,7 @@ TORCH_FREE = (
     "errors files options config rng boxes pictures letterbox scene outlines typefaces raster painter canvas generator"
     " trust"
 )
-TORCH_FREE += " augment grids nms configfile events flags commands check_command cli finding contract"
+TORCH_FREE += " augment grids nms configfile run_config events flags commands check_command cli finding contract"
 TORCH_FREE += " exporting.digest exporting.onnx_file exporting.spec exporting.session exporting.sources"
 TORCH_FREE += " exporting.findings export_commands"
 

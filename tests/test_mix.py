@@ -14,12 +14,13 @@ from picture_sets import numbers_for, png, write_set
 from yolo_proc.augment import GEOMETRY, PIXELS, Augmenter
 from yolo_proc.canvas import Canvas, circle
 from yolo_proc.config import AugmentConfig, Config, GeneratorConfig
-from yolo_proc.configfile import as_given, config_from_values
+from yolo_proc.config_values import as_given
 from yolo_proc.errors import ConfigError, DataError, GeneratorError
 from yolo_proc.fingerprint import changed_parts, fingerprint
 from yolo_proc.folder import HELD_OUT
 from yolo_proc.generator import Place, file_stem, load_generator
 from yolo_proc.mix import BLOCK, Mix, largest_remainders, parse_mix
+from yolo_proc.run_config import config_from_values
 from yolo_proc.scene import Scene
 from yolo_proc.stream import Stream, batches
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yolo_proc.configfile import value_text
+from yolo_proc.config_values import value_text
 from yolo_proc.errors import ConfigError
 from yolo_proc.options import Declared, Option, build, check_value, declared_options, nearest, option, shown
 

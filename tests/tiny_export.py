@@ -12,7 +12,7 @@ from torch import nn
 from yolo_proc.checkpoint import save
 from yolo_proc.codec import LabelCodec
 from yolo_proc.config import ModelConfig
-from yolo_proc.configfile import config_values
+from yolo_proc.config_values import config_values
 from yolo_proc.exporting.onnx_graph import to_onnx
 from yolo_proc.exporting.session import OnnxDetector, Settings
 from yolo_proc.exporting.spec import ModelSpec

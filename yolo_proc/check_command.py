@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yolo_proc.config import Config
-from yolo_proc.configfile import config_from_values, config_options, read_config_file
+from yolo_proc.config_values import config_options
+from yolo_proc.configfile import read_config_file
 from yolo_proc.flags import TRUST_HELP, FlagParser, build_own
 from yolo_proc.options import option
+from yolo_proc.run_config import config_from_values
 
 if TYPE_CHECKING:
     from yolo_proc.checks.check import Check

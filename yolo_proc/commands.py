@@ -12,14 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from yolo_proc.config import Config
-from yolo_proc.configfile import (
-    Given,
-    config_from_values,
-    config_options,
-    read_config_file,
-    resumed_config,
-    saved_config,
-)
+from yolo_proc.config_values import Given, config_options
+from yolo_proc.configfile import read_config_file
 from yolo_proc.errors import CheckpointError, ConfigError
 from yolo_proc.flags import (
     INPUT_SIZE_HELP,
@@ -31,6 +25,7 @@ from yolo_proc.flags import (
     read_picture_size,
 )
 from yolo_proc.options import nearest, option, shown
+from yolo_proc.run_config import config_from_values, resumed_config, saved_config
 
 if TYPE_CHECKING:
     from yolo_proc.describe import Description
@@ -325,7 +320,7 @@ def _describe_run(place: Path) -> "Description":
 def _describe_config(config: Config) -> "Description":
     from yolo_proc import describe as room
     from yolo_proc.codec import LabelCodec
-    from yolo_proc.configfile import parse_anchors
+    from yolo_proc.config_values import parse_anchors
     from yolo_proc.generator import load_generator
     from yolo_proc.grids import grids_for
     from yolo_proc.model import Yolo

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from yolo_proc.annotations.records import YOLO_LINES, BinaryLayout, Problems, ReadOptions, YoloLines
-from yolo_proc.configfile import Given, config_from_values, config_options, read_config_file
+from yolo_proc.config_values import Given, config_options
+from yolo_proc.configfile import read_config_file
 from yolo_proc.errors import ConfigError
 from yolo_proc.flags import TRUST_HELP, FlagParser, Parsed, build_own, parse_size, read_picture_size
 from yolo_proc.options import option
 from yolo_proc.picture_reading import HELP as BIT_DEPTH_HELP
 from yolo_proc.picture_reading import LEAST, MOST, PictureReading
+from yolo_proc.run_config import config_from_values
 from yolo_proc.set_flags import (
     BINARY,
     FORMAT_NAMES,

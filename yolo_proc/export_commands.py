@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from yolo_proc.commands import run_place
 from yolo_proc.config import Config
-from yolo_proc.configfile import Given, config_from_values
+from yolo_proc.config_values import Given
 from yolo_proc.errors import ConfigError, DataError, one_line
 from yolo_proc.flags import INPUT_SIZE_HELP, TRUST_HELP, FlagParser, build_own, read_input_size
 from yolo_proc.options import option
 from yolo_proc.picture_reading import HELP as BIT_DEPTH_HELP
 from yolo_proc.picture_reading import LEAST, MOST, PictureReading
+from yolo_proc.run_config import config_from_values
 
 if TYPE_CHECKING:
     import numpy as np

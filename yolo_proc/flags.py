@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
-from yolo_proc.configfile import SHORTHANDS, Given, config_options, sections, value_text
+from yolo_proc.config_values import SHORTHANDS, Given, config_options, sections, value_text
 from yolo_proc.errors import ConfigError
 from yolo_proc.options import SWITCH_WORDS, Declared, check_value, declared_options, nearest, shown
 
@@ -179,7 +179,7 @@ class FlagParser(argparse.ArgumentParser):
 
     def _show_parameters(self, words: Sequence[str]) -> None:
         """Adds the parameters of the generator that the line names to the help."""
-        from yolo_proc.configfile import generator_options
+        from yolo_proc.run_config import generator_options
 
         for index, word in enumerate(words):
             flag, equals, value = word.partition("=")

@@ -23,7 +23,7 @@ from yolo_proc.annotations.classes import SET_FILE, read_class_file
 from yolo_proc.annotations.records import YOLO_LINES, Annotation, BinaryLayout, Item, Problems, ReadOptions, YoloLines
 from yolo_proc.boxes import FloatArray
 from yolo_proc.canvas import Canvas
-from yolo_proc.configfile import parse_anchors
+from yolo_proc.config_values import parse_anchors
 from yolo_proc.errors import AnnotationError, ConfigError, DataError, GeneratorError, UserError
 from yolo_proc.generator import Place, Source
 from yolo_proc.letterbox import PAD, Letterbox

@@ -13,19 +13,14 @@ from typing import TYPE_CHECKING, Any, cast
 from yolo_proc.annotations.records import YOLO_LINES, BinaryLayout, Problems, ReadOptions, YoloLines
 from yolo_proc.commands import run_place
 from yolo_proc.config import Config
-from yolo_proc.configfile import (
-    Given,
-    config_from_values,
-    config_options,
-    parse_anchors,
-    read_config_file,
-    resumed_config,
-)
+from yolo_proc.config_values import Given, config_options, parse_anchors
+from yolo_proc.configfile import read_config_file
 from yolo_proc.errors import ConfigError
 from yolo_proc.flags import TRUST_HELP, FlagParser, Parsed, build_own, parse_size
 from yolo_proc.options import option
 from yolo_proc.picture_reading import HELP as BIT_DEPTH_HELP
 from yolo_proc.picture_reading import LEAST, MOST, PictureReading
+from yolo_proc.run_config import config_from_values, resumed_config
 from yolo_proc.set_flags import FORMAT_NAMES, SetParser, binary_layout, by_field, picture_progress
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Literal, Protocol
 
 from yolo_proc.annotations.records import BinaryLayout
-from yolo_proc.configfile import Given, parse_anchors
+from yolo_proc.config_values import Given, parse_anchors
 from yolo_proc.errors import ConfigError
 from yolo_proc.flags import FlagParser, Parsed
 

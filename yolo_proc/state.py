@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from yolo_proc.config import Config
-from yolo_proc.configfile import config_values
+from yolo_proc.config_values import config_values
 from yolo_proc.errors import CheckpointError
 from yolo_proc.fields import TASK, VERSION
 from yolo_proc.model import Yolo

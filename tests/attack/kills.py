@@ -196,7 +196,7 @@ def _two_checkpoints(place: Path) -> None:
 def _config() -> dict[str, object]:
     from tiny_run import tiny_config
 
-    from yolo_proc.configfile import config_values
+    from yolo_proc.config_values import config_values
 
     return config_values(tiny_config(Path("runs")))
 

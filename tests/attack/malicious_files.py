@@ -312,7 +312,7 @@ def _generator(spelling: str, root: Path) -> None:
     """A checkpoint that names a generator beside it, and the module too where Python looks."""
     from tiny_run import tiny_config
 
-    from yolo_proc.configfile import config_values
+    from yolo_proc.config_values import config_values
 
     code = EVIL.format(ran=str(root.parent / "ran"))
     for path in (root / "evil.py", root.parent / "evil_module.py"):

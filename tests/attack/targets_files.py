@@ -24,12 +24,14 @@ from yolo_proc.annotations.formats import read_data_set
 from yolo_proc.annotations.records import ReadOptions
 from yolo_proc.cli import COMMANDS
 from yolo_proc.config import Config
-from yolo_proc.configfile import config_from_values, config_to_toml, config_values, read_config
+from yolo_proc.config_values import config_values
+from yolo_proc.configfile import config_to_toml
 from yolo_proc.datasets.generate import generate
 from yolo_proc.errors import UserError
 from yolo_proc.exporting.sources import find_sources, frames_of
 from yolo_proc.options import check_value
 from yolo_proc.pictures import picture_size, read_picture
+from yolo_proc.run_config import config_from_values, read_config
 
 Rng = np.random.Generator
 

@@ -19,11 +19,12 @@ from yolo_proc.annotations.formats import FORMATS
 from yolo_proc.annotations.layout import Layout, Listed
 from yolo_proc.annotations.records import SPLITS, Annotation, BinaryLayout, Item
 from yolo_proc.config import Config
-from yolo_proc.configfile import config_values, generator_options, value_text
+from yolo_proc.config_values import config_values, value_text
 from yolo_proc.datasets.scenefiles import Drawn, encode_picture, items_of
 from yolo_proc.datasets.setwriter import OUTSIDE, BinarySet, FileSet, WriteError, write_whole
 from yolo_proc.errors import ConfigError, DataError
 from yolo_proc.files import MIB, UnreadableFileError, read_bytes
+from yolo_proc.run_config import generator_options
 from yolo_proc.stream import Stream
 
 CHUNK = 16  # scenes: little is lost by an interruption, and a record costs little beside them

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from yolo_proc import checkpoint
 from yolo_proc.config import Config
-from yolo_proc.configfile import saved_config
 from yolo_proc.errors import CheckpointError, DataError
 from yolo_proc.exporting.digest import sealed_text
 from yolo_proc.exporting.onnx_graph import IR_VERSION, to_onnx
@@ -29,6 +28,7 @@ from yolo_proc.generator import file_stem, load_generator
 from yolo_proc.letterbox import Letterbox
 from yolo_proc.model import Yolo
 from yolo_proc.predict import Detector
+from yolo_proc.run_config import saved_config
 
 INPUTS = ("uint8-nhwc", "float-nchw")
 OUTPUTS = ("logits", "predictions")

@@ -28,11 +28,13 @@ from yolo_proc.batch import Batch
 from yolo_proc.codec import LabelCodec
 from yolo_proc.config import Config
 from yolo_proc.contract import require_sound_labels, require_sound_targets
+from yolo_proc.cpu import processors
+from yolo_proc.device import pick_device
 from yolo_proc.grids import grids_for
 from yolo_proc.model import Yolo, constant_object_logit
 from yolo_proc.optim import Ema, build_optimizer
 from yolo_proc.parts import in_parts, part_count
-from yolo_proc.runtime import autocast_dtype, pick_device, processors
+from yolo_proc.precision import autocast_dtype
 from yolo_proc.step import train_step
 from yolo_proc.stream import Stream, batches
 from yolo_proc.task import DetectionTask

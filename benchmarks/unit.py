@@ -15,10 +15,12 @@ import torch
 from yolo_proc.batch import Batch
 from yolo_proc.codec import LabelCodec
 from yolo_proc.config import LabelConfig, LossConfig, ModelConfig, OptimConfig
+from yolo_proc.cpu import processors
+from yolo_proc.device import pick_device
 from yolo_proc.grids import grids_for
 from yolo_proc.model import Yolo
 from yolo_proc.optim import build_optimizer
-from yolo_proc.runtime import autocast_dtype, pick_device, processors
+from yolo_proc.precision import autocast_dtype
 from yolo_proc.step import train_step
 from yolo_proc.stream import Stream
 from yolo_proc.task import DetectionTask

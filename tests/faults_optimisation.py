@@ -15,8 +15,8 @@ from yolo_proc.checks.bench import Bench
 from yolo_proc.codec import LabelCodec
 from yolo_proc.model import Yolo
 from yolo_proc.optim import set_lr
+from yolo_proc.precision import autocast_dtype
 from yolo_proc.rng import rng_for
-from yolo_proc.runtime import autocast_dtype
 from yolo_proc.state import TrainingState
 from yolo_proc.step import StepResult, forward_objective
 from yolo_proc.task import DetectionTask

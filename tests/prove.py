@@ -37,7 +37,7 @@ from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import run_checks
 from yolo_proc.checks.registry import CHECKS, checks_named
 from yolo_proc.config import Config
-from yolo_proc.runtime import processors
+from yolo_proc.cpu import processors
 
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build" / "prove"

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "yolo_proc"
 
 # From above to below.
 ORDER = """
-    errors output files
+    errors output files cpu device agreement
     locking options config config_values config_checks config_digest rng boxes finding
     picture_costs picture_headers native_stderr picture_reading annotations.records pictures
     letterbox scene batch outlines typefaces raster painter canvas configfile generator trust run_config events
@@ -32,7 +32,7 @@ ORDER = """
     inspection.duplicates inspection.measure inspection.outliers inspection.encoding inspection.statistics
     inspection.sources inspection.report exporting.stages exporting.vectors
     model parts loss fields weights task step stopping muon optim pacing archives checkpoint
-    runtime judge report runs state learn describe predict evaluate calibrate preview setup sheets
+    precision judge report runs state learn describe predict evaluate calibrate preview setup sheets
     inspection.charts inspection.plots
     exporting.place exporting.digest exporting.onnx_file exporting.spec exporting.session exporting.onnx_graph
     exporting.quantize exporting.verify exporting.readme exporting.export exporting.sources exporting.findings
@@ -41,8 +41,7 @@ ORDER = """
     checks.initial_loss checks.loss_by_hand checks.gradients checks.logits_in checks.reach checks.dependence
     checks.parameters checks.modes
     checks.step checks.trial checks.overfit checks.baseline checks.updates checks.capacity checks.memory
-    checks.registry checks.gate checks.table
-    trainer
+    checks.registry trainer checks.gate checks.table
     flags console set_flags commands data_commands inspect_command export_commands check_command cli __main__
 """
 ROOMS = ORDER.split()

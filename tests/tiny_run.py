@@ -9,6 +9,7 @@ from unittest import mock
 
 import torch
 
+from yolo_proc.checks.gate import quick_outcomes
 from yolo_proc.config import AugmentConfig, Config, GeneratorConfig, ModelConfig, OptimConfig
 from yolo_proc.events import Event, Step, Stopped
 from yolo_proc.trainer import Command, Trainer
@@ -56,7 +57,7 @@ def small_numbers() -> ExitStack:
 
 def run_tiny(config: Config, resume_from: Path | None = None, *, stop_after: int | None = None) -> list[Event]:
     """Runs to the end, or asks it to stop after the step `stop_after`; gives all events."""
-    trainer = Trainer(config, resume_from)
+    trainer = Trainer(config, resume_from, checks=quick_outcomes)
     events: list[Event] = []
     with small_numbers():
         for event in trainer.run():
@@ -71,7 +72,7 @@ def child(runs_dir: Path, resume: bool, marks: Path) -> None:
     """The body of a process that will be killed: goes on from what is there and says each step it took."""
     torch.set_num_threads(1)
     folder = runs_dir / "tiny"
-    trainer = Trainer(tiny_config(runs_dir, save_minutes=1e-9), folder if resume else None)
+    trainer = Trainer(tiny_config(runs_dir, save_minutes=1e-9), folder if resume else None, checks=quick_outcomes)
     with small_numbers(), marks.open("a") as log:
         for event in trainer.run():
             if isinstance(event, Step):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from yolo_proc.canvas import Canvas as Canvas
+    from yolo_proc.checks.gate import train as train
     from yolo_proc.config import Config as Config
     from yolo_proc.generator import Generator as Generator
     from yolo_proc.generator import load_generator as load_generator
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from yolo_proc.scene import Scene as Scene
     from yolo_proc.scene import SceneObject as SceneObject
     from yolo_proc.stream import Stream as Stream
-    from yolo_proc.trainer import train as train
     from yolo_proc.typefaces import text as text
 
 _ROOM_OF = {
@@ -46,7 +46,7 @@ _ROOM_OF = {
     "rectangle": "outlines",
     "star": "outlines",
     "text": "typefaces",
-    "train": "trainer",
+    "train": "checks.gate",
 }
 __all__ = sorted(_ROOM_OF)
 

@@ -82,7 +82,7 @@ def _outcomes(config: Config, checks: "Sequence[Check]", out: Path) -> "Iterator
     """Runs the checks and shows how far they are."""
     from yolo_proc.checks.bench import Bench
     from yolo_proc.checks.check import run_checks
-    from yolo_proc.runtime import pick_device
+    from yolo_proc.device import pick_device
     from yolo_proc.setup import use_threads
 
     use_threads(config.threads, pick_device(config.device), config.batch_size)

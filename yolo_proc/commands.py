@@ -80,10 +80,11 @@ def train(parser: FlagParser, argv: Sequence[str]) -> int:
         config, place = config_from_values(given, trust=flags.trust), None
     else:
         place, config = _resume(flags.resume, given, flags.trust)
+    from yolo_proc.checks.gate import quick_outcomes
     from yolo_proc.console import run_training
     from yolo_proc.trainer import Command, Trainer
 
-    trainer = Trainer(config, resume_from=place, accept_changed_data=flags.accept_changed_data)
+    trainer = Trainer(config, resume_from=place, accept_changed_data=flags.accept_changed_data, checks=quick_outcomes)
     return run_training(trainer, lambda: trainer.commands.put(Command.STOP))
 
 
@@ -191,10 +192,10 @@ def _evaluate(
     from tqdm import tqdm
 
     from yolo_proc import checkpoint
+    from yolo_proc.cpu import processors
     from yolo_proc.evaluate import evaluate as judge
     from yolo_proc.fields import check_state, saved_values
     from yolo_proc.predict import Detector
-    from yolo_proc.runtime import processors
     from yolo_proc.stream import Stream
 
     path, state, notes = checkpoint.shipped(place, check_state)

@@ -54,7 +54,7 @@ def sections() -> Mapping[str, type]:
 
 
 def config_values(config: Config) -> dict[str, Any]:
-    """The values of `config` by flat name, in order, None among them; its inverse is `run_config.config_from_values`."""
+    """The values of `config` by flat name, in order, None among them; see `run_config.config_from_values`."""
     values: dict[str, Any] = {}
     for flat in config_options():
         holder, name = _place(config, flat)

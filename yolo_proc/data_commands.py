@@ -112,8 +112,8 @@ def _order(parsed: Parsed) -> "Order":
         raise ConfigError(f"{binary_flags(parsed)[0]}: only a binary set is like that; add --format binary")
     config = config_from_values(given, trust=flags.trust)
     size = read_picture_size(flags.picture_size)
+    from yolo_proc.cpu import processors
     from yolo_proc.datasets.chunks import Order
-    from yolo_proc.datasets.pool import processors
 
     layout = None
     if flags.format == BINARY:

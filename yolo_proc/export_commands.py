@@ -121,9 +121,9 @@ def export(parser: FlagParser, argv: Sequence[str]) -> int:
     place = Path(flags.checkpoint) if flags.checkpoint is not None else run_place(flags.run or "", ours.runs_dir)
     import torch
 
+    from yolo_proc.cpu import processors
     from yolo_proc.exporting.export import Order
     from yolo_proc.exporting.export import export as write
-    from yolo_proc.runtime import processors
 
     threads = ours.threads or processors()
     torch.set_num_threads(threads)
@@ -269,8 +269,8 @@ def _finder(flags: PredictFlags, config: Config) -> _Finder:
         return _Finder(model.classes, lambda rgb: model.detect(rgb, **changes), Cuts(limits))
     import torch
 
+    from yolo_proc.cpu import processors
     from yolo_proc.predict import Detector
-    from yolo_proc.runtime import processors
 
     place = run_place(flags.model or "", config.runs_dir)
     detector = Detector.load(place, input_size=input_size, device=config.device)

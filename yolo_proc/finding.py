@@ -131,3 +131,10 @@ def tally(outcomes: Sequence[Outcome]) -> str:
     words = {"pass": "passed", "fail": "failed", "not applicable": "not applicable"}
     counts = {verdict: sum(one.finding.verdict == verdict for one in outcomes) for verdict in words}
     return ", ".join(f"{counts[verdict]} {word}" for verdict, word in words.items() if counts[verdict]) or "none"
+
+
+def failure_line(outcomes: Sequence[Outcome]) -> str:
+    """Why a run stops before its first step; empty where no check failed."""
+    failed = ", ".join(outcome.check for outcome in outcomes if outcome.failed)
+    line = f"nothing was trained, because a check failed: {failed}; --no-check trains all the same"
+    return line if failed else ""

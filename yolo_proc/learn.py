@@ -6,7 +6,7 @@ import torch
 
 from yolo_proc.batch import Batch
 from yolo_proc.optim import set_lr
-from yolo_proc.runtime import autocast_dtype
+from yolo_proc.precision import autocast_dtype
 from yolo_proc.state import TrainingState
 from yolo_proc.step import StepResult, train_step
 from yolo_proc.task import Task

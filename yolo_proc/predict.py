@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from yolo_proc import checkpoint
 from yolo_proc.codec import DecodeConfig, Detections
+from yolo_proc.device import pick_device
 from yolo_proc.errors import ConfigError, DataError
 from yolo_proc.fields import check_state
 from yolo_proc.grids import side_multiple
 from yolo_proc.letterbox import Letterbox, frame_for
 from yolo_proc.model import Yolo
-from yolo_proc.runtime import pick_device
 from yolo_proc.weights import model_from_checkpoint
 
 

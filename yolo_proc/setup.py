@@ -17,6 +17,8 @@ from yolo_proc.codec import LabelCodec
 from yolo_proc.config import Config
 from yolo_proc.config_checks import validate
 from yolo_proc.config_values import config_options, parse_anchors, value_text
+from yolo_proc.cpu import processors
+from yolo_proc.device import differences, environment, pick_device
 from yolo_proc.errors import CheckpointError, ConfigError, GeneratorError
 from yolo_proc.events import StopReason
 from yolo_proc.fields import check_training
@@ -27,10 +29,10 @@ from yolo_proc.judge import JUDGE_BATCH
 from yolo_proc.model import Yolo, constant_object_logit
 from yolo_proc.optim import Ema, Schedule, build_optimizer
 from yolo_proc.parts import part_count
+from yolo_proc.precision import pick_precision
 from yolo_proc.rng import rng_for
 from yolo_proc.run_config import compare_on_resume, saved_config
 from yolo_proc.runs import locked_run, new_run_folder, put_right, write_config
-from yolo_proc.runtime import differences, environment, pick_device, pick_precision, processors
 from yolo_proc.scene import label_verdict_codes
 from yolo_proc.state import TrainingState
 from yolo_proc.stopping import LossWindow, Patience, TargetRule

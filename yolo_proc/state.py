@@ -33,7 +33,7 @@ class TrainingState:
         calibration: scale and bias of J's logit, once fitted.
         precision, threads: as chosen at the start, kept for the whole run.
         parts: in how many parts a batch is trained and judged here, see `parts.py`.
-        environment: what bit-exactness depends on, see `runtime.environment`.
+        environment: what bit-exactness depends on, see `device.environment`.
         fingerprint: what the scenes depend on, see `fingerprint.py`.
         own_shape: whether the detector shows pictures to the network in their own shape, see `predict.Detector`.
     """

@@ -1,6 +1,6 @@
 """The training loop: an iterator of events that obeys a queue of commands.
 
-    for event in train(config):
+    for event in Trainer(config).run():
         print(event)
 
 An epoch's end makes every decision (decay, target, patience, budgets) from recorded figures, then saves them, so that
@@ -11,15 +11,15 @@ a resumed run never decides twice. What the loop is made of: `step.py` changes w
 import queue
 import time
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from enum import Enum
 from pathlib import Path
 from typing import Any, NoReturn
 
 from yolo_proc import checkpoint
+from yolo_proc.agreement import agree
 from yolo_proc.batch import Batch
 from yolo_proc.calibrate import fit_calibration
-from yolo_proc.checks.gate import failure_line, quick_outcomes
 from yolo_proc.config import Config
 from yolo_proc.contract import LabelError
 from yolo_proc.errors import CheckpointError, TrainingError, UserError, YoloProcError
@@ -38,12 +38,12 @@ from yolo_proc.events import (
     TargetTried,
 )
 from yolo_proc.fields import check_state
+from yolo_proc.finding import Outcome, failure_line
 from yolo_proc.judge import measure_loss
 from yolo_proc.learn import learn
 from yolo_proc.pacing import Pace, decay_to_begin, rise_again
 from yolo_proc.report import Drops, dominant_term, metrics_row, not_finite_line, weighted_terms
 from yolo_proc.runs import write_metrics
-from yolo_proc.runtime import agree
 from yolo_proc.setup import BEFORE_DECAY, Session, open_session
 from yolo_proc.sheets import write_predictions, write_preview
 from yolo_proc.step import NotFiniteError, StepResult
@@ -52,6 +52,7 @@ from yolo_proc.stream import Stream, batches
 from yolo_proc.weights import model_from_checkpoint
 from yolo_proc.workers import portable_class
 
+Checks = Callable[[Session], Iterator[Outcome]]
 TARGET_IMAGES = 1000
 CALIBRATION_IMAGES = 1000
 
@@ -63,16 +64,6 @@ class Command(Enum):
     SAVE = "save"
 
 
-def train(config: Config) -> Iterator[Event]:
-    """Trains a new run and yields what happens; see `events.py`. The last event is `Stopped`.
-
-    Raises:
-        UserError: a configuration that cannot be run.
-        TrainingError: a loss or gradient that is not finite.
-    """
-    yield from Trainer(config).run()
-
-
 class Trainer:
     """One process's share of a run.
 
@@ -80,19 +71,33 @@ class Trainer:
         config: of the run; of a resumed one, with the options that the user changed.
         resume_from: the run's folder or one of its checkpoints, None for a new run.
         accept_changed_data: go on although the scenes are not the same any more.
+        checks: of a new run, before its first step; `config.no_check` leaves them out. None: there are none.
 
     Attributes:
         commands: put a `Command` there, from any thread or signal handler.
     """
 
-    def __init__(self, config: Config, resume_from: Path | None = None, accept_changed_data: bool = False) -> None:
+    def __init__(
+        self,
+        config: Config,
+        resume_from: Path | None = None,
+        accept_changed_data: bool = False,
+        *,
+        checks: Checks | None = None,
+    ) -> None:
         self.commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._config = config
         self._resume_from = resume_from
         self._accept_changed_data = accept_changed_data
+        self._checks = checks
 
     def run(self) -> Iterator[Event]:
-        """Yields the events of the run; see `train`."""
+        """Yields what happens; see `events.py`. The last event is `Stopped`.
+
+        Raises:
+            UserError: a configuration that cannot be run.
+            TrainingError: a loss or gradient that is not finite.
+        """
         self._start = self._saved_at = time.monotonic()
         with open_session(self._config, self._resume_from, self._accept_changed_data) as session:
             self.session = session
@@ -123,11 +128,11 @@ class Trainer:
         """Runs a new run's quick checks, until a command waits; returns `Stopped` where there is nothing to train."""
         if session.nothing_left is not None:
             return self._stopped(*session.nothing_left)
-        if session.resumed_from is not None or self._config.no_check:
+        if session.resumed_from is not None or self._config.no_check or self._checks is None:
             return None
         yield Note("Checking scenes, labels, loss and step; --no-check leaves this out")
         outcomes = []
-        for outcome in quick_outcomes(session):
+        for outcome in self._checks(session):
             outcomes.append(outcome)
             if not self.commands.empty():
                 break

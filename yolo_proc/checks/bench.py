@@ -20,11 +20,13 @@ from torch import Tensor, nn
 from yolo_proc.batch import Batch
 from yolo_proc.codec import LabelCodec
 from yolo_proc.config import Config
+from yolo_proc.cpu import processors
+from yolo_proc.device import pick_device
 from yolo_proc.judge import measure_loss
 from yolo_proc.learn import learn
 from yolo_proc.loss import mean_terms
 from yolo_proc.model import Yolo
-from yolo_proc.runtime import autocast_dtype, pick_device, pick_precision, processors
+from yolo_proc.precision import autocast_dtype, pick_precision
 from yolo_proc.scene import Scene
 from yolo_proc.setup import Session, build_codec, build_model, build_state, timing_batch, worker_count
 from yolo_proc.state import TrainingState

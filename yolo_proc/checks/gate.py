@@ -1,24 +1,30 @@
-"""The quick checks before a run's first step."""
+"""A run with the quick checks before its first step."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import run_checks
 from yolo_proc.checks.registry import quick_checks
+from yolo_proc.config import Config
+from yolo_proc.events import Event
 from yolo_proc.finding import Outcome
 from yolo_proc.setup import Session
+from yolo_proc.trainer import Trainer
 
 EVIDENCE = "checks"  # folder in a run's folder; it is made only for a failure
+
+
+def train(config: Config) -> Iterator[Event]:
+    """Checks and trains a new run, and yields what happens; see `events.py`. The last event is `Stopped`.
+
+    Raises:
+        UserError: a configuration that cannot be run.
+        TrainingError: a loss or gradient that is not finite.
+    """
+    yield from Trainer(config, checks=quick_outcomes).run()
 
 
 def quick_outcomes(session: Session) -> Iterator[Outcome]:
     """The outcomes of the quick checks on what a session will train; the session itself stays as it is."""
     bench = Bench.of_session(session)
     yield from run_checks(bench, quick_checks(), session.folder / EVIDENCE, pictures="failures")
-
-
-def failure_line(outcomes: Sequence[Outcome]) -> str:
-    """Why a run stops before its first step; empty where no check failed."""
-    failed = ", ".join(outcome.check for outcome in outcomes if outcome.failed)
-    line = f"nothing was trained, because a check failed: {failed}; --no-check trains all the same"
-    return line if failed else ""

@@ -25,6 +25,7 @@ from yolo_proc.annotations.records import ReadOptions
 from yolo_proc.cli import COMMANDS
 from yolo_proc.config import Config
 from yolo_proc.configfile import config_from_values, config_to_toml, config_values, read_config
+from yolo_proc.datasets.chunk_records import signed
 from yolo_proc.datasets.generate import generate
 from yolo_proc.errors import UserError
 from yolo_proc.exporting.sources import find_sources, frames_of
@@ -239,6 +240,10 @@ class UnfinishedTarget(Target):
     def damage(self, tree: Tree, rng: Rng) -> tuple[dict[str, Content], str]:
         named = {path: content for path, content in tree.items() if path != "which"}
         damaged, note = damage_tree(named, rng)
+        for path, content in damaged.items():
+            if "chunk_" in path and content != tree.get(path) and isinstance(content, bytes) and rng.random() < 0.7:
+                damaged[path] = signed(content.partition(b"\n")[2])  # else its digest refuses all there is
+                note += ", with a right digest"
         return {**damaged, "which": tree["which"]}, note
 
     def read(self, tree: Tree, room: Room) -> str:

@@ -86,7 +86,7 @@ def unordered(
         at_once = False
         raise
     finally:
-        # Python's own end of a pool that still ends may write to a pipe that is closed by then: a traceback at the exit.
+        # Python's own end of a pool that still ends may write to a pipe that is closed by then: a traceback.
         executor.shutdown(wait=not at_once, cancel_futures=True)
 
 

@@ -285,7 +285,7 @@ class InspectTarget(ConvertTarget):
     def read(self, tree: Tree, room: Room) -> str:
         small = np.full((8, 8, 3), 255, np.uint8)
         with ExitStack() as stack:
-            if len(repr(sorted(tree))) % 16:
+            if len(repr(tree)) % 64:
                 stack.enter_context(patch.object(plots, "plots_page", lambda *_: small))
             return super().read(tree, room)
 

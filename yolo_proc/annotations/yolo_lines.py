@@ -30,6 +30,7 @@ MEANINGS: dict[str, str] = {
 # A box reaches over the border of its picture by less than this share of it; two points of a polygon, taken for a box,
 # do not know of the border.
 _SLACK = 0.25
+_MOST_KEYPOINTS = 300  # of one object; a longer line is a polygon, and is not searched for sides that cross
 _SAME = 1e-3  # share of a picture: how well the corners of a turned box fit, after rounding and clipping
 
 
@@ -218,7 +219,7 @@ class _Evidence:
         self.visible = self.visible and len(numbers) >= 10 and all(one in (0, 1, 2) for one in numbers[6::3])
         self.visible = self.visible and (len(numbers) - 4) % 3 == 0
         self.turned = self.turned and _is_parallelogram(numbers)
-        if len(self.counts) == 1 and self.boxed and not self.crossing:
+        if len(self.counts) == 1 and self.boxed and not self.crossing and len(numbers) <= 4 + 3 * _MOST_KEYPOINTS:
             self.crossing = crosses_itself(list(zip(numbers[::2], numbers[1::2], strict=True)))
 
     def readings(self, described: bool) -> tuple[str, ...]:

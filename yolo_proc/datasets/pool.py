@@ -73,14 +73,21 @@ def unordered(
     executor = ProcessPoolExecutor(
         min(workers, len(jobs)), mp_context=context, initializer=_begin_worker, initargs=(task,)
     )
+    at_once = True
     try:
         yield from _completed(executor, jobs, AHEAD * workers, stop)
+        at_once = False
     except BrokenProcessPool as error:
+        at_once = False
         raise YoloProcError(
             "a process that draws was killed or ran out of memory; fewer --workers need less; what was written stays"
         ) from error
+    except YoloProcError:
+        at_once = False
+        raise
     finally:
-        executor.shutdown(wait=False, cancel_futures=True)
+        # Python's own end of a pool that still ends may write to a pipe that is closed by then: a traceback.
+        executor.shutdown(wait=not at_once, cancel_futures=True)
 
 
 def _completed(

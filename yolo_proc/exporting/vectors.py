@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from yolo_proc.errors import DataError
+from yolo_proc.exporting.spec import value_of_json
 from yolo_proc.exporting.stages import DEFAULT_TOLERANCES, Case, Run, Stages, Values, Vectors
 from yolo_proc.files import GIB, UnreadableFileError, read_bytes
 
@@ -38,7 +39,7 @@ def read_vectors(folder: Path | str) -> Vectors:
     folder = Path(folder)
     place = folder / "index.json"
     try:
-        index = json.loads(_bytes_of(place).decode("ascii"))
+        index = value_of_json(_bytes_of(place).decode("ascii"))
         if index["version"] != VERSION:
             raise DataError(
                 f"{place}: expected version {VERSION}, found {index['version']!r}; use the release it is of"
@@ -58,7 +59,7 @@ def read_vectors(folder: Path | str) -> Vectors:
         )
         tolerances = {kind: float(index["tolerances"][kind]) for kind in DEFAULT_TOLERANCES}
         return Vectors(dict(index["model"]), onnx, cases, tolerances)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DataError(
             f"{place}: expected the index of golden vectors, but its contents do not fit ({error!r}); make them anew"
         ) from error

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar, cast
 
 from yolo_proc.codec import Grid, LabelCodec
 from yolo_proc.errors import ConfigError
-from yolo_proc.exporting.digest import METADATA_KEY, ModelError, check_text
+from yolo_proc.exporting.digest import METADATA_KEY, ModelError, check_keys, check_text
 from yolo_proc.letterbox import PAD
 from yolo_proc.nms import DecodeConfig
 
@@ -142,6 +142,8 @@ class ModelSpec:
             raise ModelError(
                 f"{where}: expected JSON, found something else ({str(error)[:120]}); export the model again"
             ) from None
+        if isinstance(values, dict):
+            check_keys(text, values, where)
         return cls.from_dict(values, where)
 
     @classmethod

@@ -170,6 +170,7 @@ public record ModelSpec(List<String> classes, Input input, Output output, List<G
         }
         Digest.checkText(json, where);
         JsonFields root = JsonFields.of(Json.read(json, where), where);
+        Digest.checkKeys(json, root.values().keySet(), where);
         int version = root.whole("version", 1, Integer.MAX_VALUE);
         if (version != VERSION) {
             throw root.wrong("version", "version " + VERSION, version + "; take the library of the model's release",

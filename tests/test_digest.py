@@ -1,6 +1,7 @@
 """A damaged model is refused before a runtime sees it; an old one, without a digest, is read as it was."""
 
 import json
+import os
 import random
 from pathlib import Path
 
@@ -100,6 +101,13 @@ def test_a_text_that_was_written_anew_is_refused() -> None:
             ModelError, match=r"^model\.json: expected the text .*python -m yolo_proc\.exporting\.digest"
         ):
             ModelSpec.from_json(text)
+
+
+def test_only_a_file_gets_a_digest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "pipe.onnx")
+    for name, words in (("pipe.onnx", "a named pipe"), (".", "a folder"), ("none.onnx", "no such file")):
+        assert digest.main([str(tmp_path / name)]) == 2
+        assert words in capsys.readouterr().err
 
 
 def test_models_of_earlier_releases_are_read(capfd: pytest.CaptureFixture[str]) -> None:

@@ -170,7 +170,7 @@ HARMLESS = frozenset({
     "a file of the system", "a million lines", "a comment of 10 MB",
     "a million runs in COCO", "100,000 polygons in COCO", "a polygon of a million in COCO", "merged keys without end",
     "a mask of 10^9 squared in COCO", "an encoding of Python", "5,000 digits in COCO", "elements in elements",
-    "a class with an escape in XML", "a number of 401 digits", "a binary set without end", "1,000 scans",
+    "a class with an escape in XML", "a number of 401 digits", "a binary set without end", "a TIFF in a circle",
     "text of 100 MB in a PNG", "9,999 squared in few bytes", "a JPEG of 9,999 squared",
     "100,000 chunks in a PNG", "EXIF in a circle", "runs of 10^18 in COCO",
     "runs as a long text in COCO", "a name of Python",

@@ -19,6 +19,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from yolo_proc.errors import DataError
+from yolo_proc.files import GIB, UnreadableFileError, read_bytes
 
 METADATA_KEY = "yolo_proc"
 DIGEST_KEY = "yolo_proc.sha256"
@@ -117,8 +118,10 @@ def seal_again(path: Path) -> None:
     from yolo_proc.runs import write_atomic
 
     try:
-        model = onnx.load_from_string(path.read_bytes())
-    except (OSError, DecodeError) as error:
+        model = onnx.load_from_string(read_bytes(path, 2 * GIB, "a model"))
+    except UnreadableFileError as error:
+        raise ModelError(str(error)) from error
+    except DecodeError as error:
         raise ModelError(f"{path}: expected an ONNX file, found: {error}") from error
     entries = {entry.key: entry.value for entry in model.metadata_props}
     if METADATA_KEY not in entries:

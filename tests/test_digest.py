@@ -1,5 +1,7 @@
 """A damaged model is refused before a runtime sees it; an old one, without a digest, is read as it was."""
 
+import json
+import os
 import random
 from pathlib import Path
 
@@ -81,6 +83,31 @@ def test_every_flip_in_model_json_is_refused() -> None:
 def test_what_an_editor_adds_at_the_ends_is_no_damage(change: object) -> None:
     assert callable(change)
     assert ModelSpec.from_json(change(TEXT)) == SPEC
+
+
+def test_a_text_that_was_written_anew_is_refused() -> None:
+    values = json.loads(TEXT)
+    other = {key: value for key, value in values.items() if key != "sha256"}
+    for text in (
+        json.dumps(values),
+        json.dumps(values, indent=2),
+        json.dumps({**values, "training": {"more": 1}}),
+        json.dumps(values, sort_keys=True, separators=(",", ":")),
+        json.dumps(other),
+        json.dumps({key: value for key, value in values.items() if key != "digest"}),
+        json.dumps({**other, "digest": "sha512"}),
+    ):
+        with pytest.raises(
+            ModelError, match=r"^model\.json: expected the text .*python -m yolo_proc\.exporting\.digest"
+        ):
+            ModelSpec.from_json(text)
+
+
+def test_only_a_file_gets_a_digest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "pipe.onnx")
+    for name, words in (("pipe.onnx", "a named pipe"), (".", "a folder"), ("none.onnx", "no such file")):
+        assert digest.main([str(tmp_path / name)]) == 2
+        assert words in capsys.readouterr().err
 
 
 def test_models_of_earlier_releases_are_read(capfd: pytest.CaptureFixture[str]) -> None:

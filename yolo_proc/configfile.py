@@ -26,6 +26,10 @@ HEADER = (
     "# Every option of this run. `python -m yolo_proc train --config FILE` reads it;\n"
     "# an option that is not here has no value, which is its default.\n\n"
 )
+# A key, or the beginning of one, of more than 32 parts with dots between.
+_DEEP_KEY = re.compile(
+    r"""(?:^|[\[{,])[ \t]*(?:(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){32}""", re.MULTILINE
+)
 
 # `generator = "glyphs"` stands for `generator.name = "glyphs"`, in a file as on the command line.
 SHORTHANDS: Mapping[str, str] = {"generator": "generator.name", "model": "model.name"}
@@ -190,11 +194,15 @@ def read_config_file(path: Path) -> dict[str, Given]:
     try:
         text = read_bytes(path, MAX_BYTES, "a TOML file with options").decode("utf-8-sig")
         check_digest(text, path)
+        if _DEEP_KEY.search(text):  # tomllib takes the square of a key's depth in memory
+            raise RecursionError
         tree = tomllib.loads(text)
     except UnreadableFileError as error:
         raise ConfigError(f"--config {error}") from error
     except RecursionError:
-        raise ConfigError(f"{path}: expected TOML with tables of options, found brackets nested too deep") from None
+        raise ConfigError(
+            f"{path}: expected TOML with tables of options, found keys or brackets nested too deep"
+        ) from None
     except ValueError as error:  # no UTF-8, no TOML, or a number of thousands of digits
         raise ConfigError(f"{path}: expected TOML: {str(error).partition(';')[0]}") from error
     given: dict[str, Given] = {}

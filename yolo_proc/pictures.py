@@ -10,6 +10,7 @@ OpenCV decodes JPEG and PNG, Pillow the rest. Headers are read here: both librar
 """
 
 import io
+import logging
 import re
 import struct
 import warnings
@@ -54,6 +55,9 @@ OTHER_SUFFIXES = frozenset(
 MAX_BYTES = 2 * GIB  # of a file; Java's arrays end there
 
 Pixels = NDArray[np.uint8]  # (H, W, 3)
+
+# Pillow logs what it refuses, which Python prints where nobody listens; we say it.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 _ROWS = 256  # at once, where a picture is copied, so that only a part is there twice
 _MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # of a JPEG, in or behind its scans

@@ -15,10 +15,11 @@ is a digest, and that has none, is damaged too; a file of an earlier release has
 import hashlib
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from yolo_proc.errors import DataError
+from yolo_proc.files import GIB, UnreadableFileError, read_bytes
 
 METADATA_KEY = "yolo_proc"
 DIGEST_KEY = "yolo_proc.sha256"
@@ -29,6 +30,7 @@ CHANGED = (
 
 _OPENING = '{"digest":"sha256",'
 _CLOSING = re.compile(r',"sha256":"([0-9a-f]{64})"\}\s*\Z', re.ASCII)
+_KEYS = frozenset({"digest", "sha256"})
 # The entry as protocol buffers write it: field 14 of the model, in it the key (field 1) and the value (field 2).
 _VALUE = 64
 _ENTRY = (
@@ -63,6 +65,21 @@ def check_text(text: str, where: str) -> None:
     inside = start[len(_OPENING) : len(start) - len(end[0])] if end is not None else ""
     if end is None or not start.startswith(_OPENING) or _digest_of(inside) != end[1]:
         raise ModelError(f"{where}: expected the text that belongs to its sha256, found another: {CHANGED}")
+
+
+def check_keys(text: str, keys: Collection[str], where: str) -> None:
+    """Refuses a text that was written anew, with its digest as one more value: nobody can tell what else changed.
+
+    Args:
+        keys: of the object that the text holds.
+
+    Raises:
+        ModelError: it has a digest's keys, and they do not stand where `sealed_text` writes them.
+    """
+    if not is_sealed(text) and not _KEYS.isdisjoint(keys):
+        raise ModelError(
+            f"{where}: expected the text as `export` wrote it, with its sha256, found it changed: {CHANGED}"
+        )
 
 
 def sealed(content: bytes) -> bytes:
@@ -101,8 +118,10 @@ def seal_again(path: Path) -> None:
     from yolo_proc.runs import write_atomic
 
     try:
-        model = onnx.load_from_string(path.read_bytes())
-    except (OSError, DecodeError) as error:
+        model = onnx.load_from_string(read_bytes(path, 2 * GIB, "a model"))
+    except UnreadableFileError as error:
+        raise ModelError(str(error)) from error
+    except DecodeError as error:
         raise ModelError(f"{path}: expected an ONNX file, found: {error}") from error
     entries = {entry.key: entry.value for entry in model.metadata_props}
     if METADATA_KEY not in entries:

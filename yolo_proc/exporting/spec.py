@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar, cast
 
 from yolo_proc.codec import Grid, LabelCodec
 from yolo_proc.errors import ConfigError
-from yolo_proc.exporting.digest import METADATA_KEY, ModelError, check_text
+from yolo_proc.exporting.digest import METADATA_KEY, ModelError, check_keys, check_text
 from yolo_proc.letterbox import PAD
 from yolo_proc.nms import DecodeConfig
 
@@ -137,14 +137,13 @@ class ModelSpec:
             raise ModelError(f"{where}: expected at most {MAX_BYTES} characters, found {len(text)}")
         check_text(text, where)
         try:
-            values = json.loads(text, parse_constant=_finite, parse_float=_finite, parse_int=_whole)
-        except (ValueError, RecursionError) as error:
-            found = "brackets nested too deep" if isinstance(error, RecursionError) else str(error)[:120]
+            values = value_of_json(text)
+        except ValueError as error:
             raise ModelError(
-                f"{where}: expected JSON, found something else ({found}); export the model again"
+                f"{where}: expected JSON, found something else ({str(error)[:120]}); export the model again"
             ) from None
-        if _depth(values) > MAX_DEPTH:
-            raise ModelError(f"{where}: expected at most {MAX_DEPTH} braces and brackets inside each other, found more")
+        if isinstance(values, dict):
+            check_keys(text, values, where)
         return cls.from_dict(values, where)
 
     @classmethod
@@ -203,9 +202,9 @@ def _grid_of(values: "_Reader") -> Grid:
 def _range_of(values: "_Reader") -> tuple[float, float]:
     limits = values.each("range", float)
     if len(limits) != 2 or limits[0] >= limits[1]:
-        raise ModelError(f"{values.where}.range: expected two numbers, the lower first, found {list(limits)}")
+        raise ModelError(f"{values.where}.range: expected two numbers, the lower first, found {_shown(list(limits))}")
     if values.take("type", str) == "uint8" and limits != (0, 255):
-        raise ModelError(f"{values.where}.range: expected [0, 255] for uint8, found {list(limits)}")
+        raise ModelError(f"{values.where}.range: expected [0, 255] for uint8, found {_shown(list(limits))}")
     return limits[0], limits[1]
 
 
@@ -308,6 +307,22 @@ def _check_name(name: str, where: str) -> None:
 
 def _is_half(code: int) -> bool:
     return 0xD800 <= code <= 0xDFFF  # a surrogate: no character
+
+
+def value_of_json(text: str) -> Any:
+    """The value of a JSON text, with the limits of Java's reader.
+
+    Raises:
+        ValueError: not JSON, a number beyond 64 bits, or more than `MAX_DEPTH` braces and brackets inside each other.
+    """
+    try:
+        value = json.loads(text, parse_constant=_finite, parse_float=_finite, parse_int=_whole)
+        deep = _depth(value) > MAX_DEPTH
+    except RecursionError:
+        deep = True
+    if deep:
+        raise ValueError(f"more than {MAX_DEPTH} braces and brackets inside each other: nested too deep")
+    return value
 
 
 def _finite(digits: str) -> float:

@@ -170,6 +170,7 @@ public record ModelSpec(List<String> classes, Input input, Output output, List<G
         }
         Digest.checkText(json, where);
         JsonFields root = JsonFields.of(Json.read(json, where), where);
+        Digest.checkKeys(json, root.values().keySet(), where);
         int version = root.whole("version", 1, Integer.MAX_VALUE);
         if (version != VERSION) {
             throw root.wrong("version", "version " + VERSION, version + "; take the library of the model's release",
@@ -200,7 +201,7 @@ public record ModelSpec(List<String> classes, Input input, Output output, List<G
         List<String> classes = new ArrayList<>();
         for (Object name : root.list("classes")) {
             if (!(name instanceof String text)) {
-                throw root.wrong("classes", "a list of names", String.valueOf(name), "value");
+                throw root.wrong("classes", "a list of names", JsonFields.shown(name), "value");
             }
             classes.add(root.name("classes[" + classes.size() + "]", text));
         }
@@ -217,11 +218,11 @@ public record ModelSpec(List<String> classes, Input input, Output output, List<G
         List<?> range = fields.list("range");
         if (range.size() != 2 || !(range.get(0) instanceof Number low) || !(range.get(1) instanceof Number high)
                 || low.doubleValue() >= high.doubleValue()) {
-            throw fields.wrong("range", "the numbers for black and white", range.toString(), "value");
+            throw fields.wrong("range", "the numbers for black and white", JsonFields.shown(range), "value");
         }
         boolean bytes = type.equals("uint8");
         if (bytes && (low.doubleValue() != 0 || high.doubleValue() != 255)) {
-            throw fields.wrong("range", "[0, 255] of uint8", range.toString(), "value");
+            throw fields.wrong("range", "[0, 255] of uint8", JsonFields.shown(range), "value");
         }
         int width = fields.whole("width", 1, MAX_SIDE);
         int height = fields.whole("height", 1, MAX_SIDE);
@@ -240,10 +241,10 @@ public record ModelSpec(List<String> classes, Input input, Output output, List<G
             for (Object anchor : fields.list("anchors")) {
                 if (!(anchor instanceof List<?> sides) || sides.size() != 2
                         || !(sides.get(0) instanceof Number width) || !(sides.get(1) instanceof Number height)) {
-                    throw fields.wrong("anchors", "a list of [width, height]", String.valueOf(anchor), "value");
+                    throw fields.wrong("anchors", "a list of [width, height]", JsonFields.shown(anchor), "value");
                 }
                 if (width.doubleValue() > MAX_SIDE || height.doubleValue() > MAX_SIDE) {
-                    throw fields.wrong("anchors", "sides of at most " + MAX_SIDE + " pixels", anchor.toString(), "value");
+                    throw fields.wrong("anchors", "sides of at most " + MAX_SIDE + " pixels", JsonFields.shown(anchor), "value");
                 }
                 anchors.add(new Grid.Anchor(width.doubleValue(), height.doubleValue()));
             }

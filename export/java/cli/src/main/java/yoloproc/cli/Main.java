@@ -8,6 +8,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.List;
 
+import yoloproc.FormatException;
 import yoloproc.InferenceException;
 
 /** The command line: {@code java -jar yolo-proc.jar detect | verify | describe | trace}. */
@@ -94,6 +95,11 @@ public final class Main {
 
     static String oneLine(Throwable error) {
         String text = error.getMessage() == null ? error.getClass().getSimpleName() : error.getMessage();
-        return text.strip().replaceAll("\\s*\\R\\s*", " ");
+        return FormatException.oneLine(text.strip().replaceAll("\\s*\\R\\s*", " "));
+    }
+
+    /** Prints a line, in which a file's name may have any characters. */
+    static void tell(PrintStream err, String line) {
+        err.println("yolo-proc: " + FormatException.oneLine(line));
     }
 }

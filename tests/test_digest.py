@@ -146,6 +146,36 @@ def test_a_tools_change_is_refused_until_it_is_said_to_be_meant(
     assert capsys.readouterr().err.count("\n") == 2
 
 
+@pytest.mark.parametrize("text", ["abc", "", " ", "{}", "[1]", "{", "[" * 100_000, "null"])
+def test_a_description_that_is_none_gets_no_digest(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "m.onnx"
+    before = changed(lambda model: setattr(model.metadata_props[0], "value", text))
+    path.write_bytes(before)
+    assert digest.main([str(path)]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"digest: {path}: metadata: expected ")
+    assert told.count("\n") == 1
+    assert path.read_bytes() == before
+
+
+def test_a_description_that_was_laid_out_anew_gets_one_digest(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    for text in (json.dumps(json.loads(TEXT)), json.dumps(json.loads(TEXT), indent=1), TEXT + "\n", SPEC.to_json()):
+        path.write_bytes(changed(lambda model, text=text: setattr(model.metadata_props[0], "value", text)))
+        assert digest.main([str(path)]) == 0
+        assert path.read_bytes() == CONTENT
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes there")
+def test_what_is_no_plain_file_gets_no_digest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "m.onnx")
+    assert digest.main([str(tmp_path / "m.onnx")]) == 2
+    assert "expected an ONNX file, found a named pipe" in capsys.readouterr().err
+    assert digest.main([str(tmp_path / "none.onnx")]) == 2
+
+
 # ---- what a file says before a runtime reads it
 
 
@@ -232,6 +262,21 @@ def huge(model: onnx.ModelProto) -> None:
 )
 def test_files_that_no_export_has(change: object, words: str) -> None:
     assert words in refused(changed(change))
+
+
+FIELDS_BEHIND = Path(__file__).parents[1] / "export/java/detector/src/test/resources/models/fields_behind.txt"
+
+
+@pytest.mark.parametrize("line", FIELDS_BEHIND.read_text(encoding="ascii").splitlines())
+def test_fields_have_the_bounds_of_java(line: str) -> None:
+    """Fields in hexadecimal behind a model, and whether it is read then; `OnnxFileTest.java` reads the same file."""
+    verdict, behind, _ = line.split("; ")
+    content = without_digests() + bytes.fromhex(behind)
+    if verdict == "read":
+        assert onnx_file.read_metadata(content, "m.onnx") == SPEC.to_json()
+    else:
+        with pytest.raises(ModelError, match="expected an ONNX file that is whole, found other bytes"):
+            onnx_file.read_metadata(content, "m.onnx")
 
 
 def test_what_is_no_text_is_told_in_a_line(capfd: pytest.CaptureFixture[str]) -> None:

@@ -161,7 +161,9 @@ class PredictFlags:
     json: bool = option(False, help="print JSON")
     input_size: str | None = option(None, help=INPUT_SIZE_HELP)
     confidence: float | None = option(None, help="least confidence of a detection", low=0, high=1)
-    max_iou: float | None = option(None, help="a box that overlaps a surer one by so much is dropped", low=0, high=1)
+    max_iou: float | None = option(
+        None, help="a box that overlaps a more confident one by so much is dropped", low=0, high=1
+    )
     nms: str | None = option(None, help="compare boxes of one class or of all", choices=("class", "agnostic"))
     max_detections: int | None = option(None, help="boxes in a picture, at most", low=1)
     bit_depth: int | None = option(None, help=BIT_DEPTH_HELP, low=LEAST, high=MOST)

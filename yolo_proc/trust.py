@@ -23,6 +23,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from yolo_proc.errors import ConfigError, GeneratorError
+from yolo_proc.files import GIB, UnreadableFileError, read_bytes
 from yolo_proc.generator import ENTRY_POINT_GROUP, code_specs, is_file
 from yolo_proc.options import SWITCH_WORDS, shown
 
@@ -134,8 +135,9 @@ class _Code:
         """What it is remembered by: its place, and of a file its content, which may have moved."""
         yield f"module {self.module} at {self.file}" if self.module else f"file {self.file}"
         if not self.module and self.file is not None and is_file(self.file):
-            with suppress(OSError):
-                yield f"content {hashlib.sha256(self.file.read_bytes()).hexdigest()}"
+            with suppress(UnreadableFileError):
+                content = read_bytes(self.file, GIB, "a generator", text=True)
+                yield f"content {hashlib.sha256(content).hexdigest()}"
 
 
 def _resolved(path: Path) -> Path:

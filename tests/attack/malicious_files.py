@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from archive_files import name_in_capitals, two_directories
 from tiny_sets import write_set
 
 from attack.malicious import Malicious
@@ -151,6 +152,8 @@ RAW: dict[str, Callable[[Path], bytes]] = {
     "a header without an end": lambda ran: b"yolo_proc checkpoint " + b"1" * 1_000_000,
     "format 999999999": lambda ran: b"yolo_proc checkpoint 999999999 sha256=" + b"0" * 64 + b" bytes=1\n\0",
     "a ZIP of nothing": lambda ran: signed(b"PK\5\6" + bytes(18)),
+    "a name in capitals": lambda ran: signed(name_in_capitals(pickle.dumps(bytearray(1 << 28), 2))),
+    "two directories": lambda ran: signed(two_directories(pickle.dumps(bytearray(1 << 28), 2))),
     "an old TorchScript": lambda ran: signed(
         _archive(b"\x80\x02}.", more={"constants.pkl": b"\x80\x02).", "code/__torch__.py": b"x"})
     ),

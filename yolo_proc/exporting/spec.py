@@ -25,7 +25,7 @@ MAX_SIDE = 1 << 20  # of a picture or an anchor
 MAX_PIXELS = 1 << 28  # of a picture
 MAX_VALUES = 1 << 28  # of the output for a picture
 MAX_COUNT = (1 << 31) - 1  # of candidates and detections
-MAX_BYTES = 16 << 20  # of the text
+MAX_BYTES = 16 << 20  # of the text, and of metadata that it stands in
 MAX_DEPTH = 64  # braces and brackets inside each other
 
 Layout = Literal["nhwc", "nchw"]

@@ -1,4 +1,4 @@
-"""What a set of pictures comes to: the figures by which a user decides. `inspect_measure.py` measures, this sums up."""
+"""What a set of pictures comes to: the figures by which a user decides. `measure.py` measures, this sums up."""
 
 import math
 from collections.abc import Mapping, Sequence

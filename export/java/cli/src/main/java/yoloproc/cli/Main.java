@@ -29,7 +29,7 @@ public final class Main {
                 --annotated PATH     draws the boxes: a file that ends with .png for one picture, else a folder
                 --scredit FOLDER     a project of the scredit editor: the pictures and a script of each
                 --confidence 0..1    least confidence of a box; without it what the model says, as of the next two
-                --max-iou 0..1       a box that overlaps a surer one by so much is dropped
+                --max-iou 0..1       a box that overlaps a more confident one by so much is dropped
                 --agnostic           compares boxes of all classes, not of one
                 --max-detections N   boxes left in a picture
                 --bit-depth 8..16    bits that samples of 16-bit pictures use, such as 12 of many cameras

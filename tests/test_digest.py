@@ -3,6 +3,8 @@
 import json
 import os
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from onnx import TensorProto, numpy_helper
 from tiny_export import ONE, network, pictures, spec_of
 
 from yolo_proc.config import ModelConfig
-from yolo_proc.exporting import digest, onnx_file
+from yolo_proc.exporting import onnx_file, seal_again
 from yolo_proc.exporting.digest import DIGEST_KEY, METADATA_KEY, ModelError, sealed_text
 from yolo_proc.exporting.onnx_graph import to_onnx
 from yolo_proc.exporting.session import OnnxDetector
@@ -20,6 +22,7 @@ from yolo_proc.exporting.spec import ModelSpec
 
 MODEL = network(ModelConfig(width=0.25, depth=1))
 SPEC = spec_of(MODEL)
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
 CONTENT = to_onnx(MODEL, SPEC)
 TEXT = sealed_text(SPEC.to_json())
 ENTRY = len(CONTENT) - 64 - 4 - len(DIGEST_KEY) - 2  # where the last entry of the metadata begins
@@ -106,7 +109,7 @@ def test_a_text_that_was_written_anew_is_refused() -> None:
 def test_only_a_file_gets_a_digest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     os.mkfifo(tmp_path / "pipe.onnx")
     for name, words in (("pipe.onnx", "a named pipe"), (".", "a folder"), ("none.onnx", "no such file")):
-        assert digest.main([str(tmp_path / name)]) == 2
+        assert seal_again.main([str(tmp_path / name)]) == 2
         assert words in capsys.readouterr().err
 
 
@@ -137,12 +140,12 @@ def test_a_tools_change_is_refused_until_it_is_said_to_be_meant(
     model.metadata_props.add(key="author", value="somebody")
     path.write_bytes(model.SerializeToString())
     assert "run python -m yolo_proc.exporting.digest MODEL.onnx" in refused(path.read_bytes())
-    assert digest.main([str(path)]) == 0
+    assert seal_again.main([str(path)]) == 0
     assert OnnxDetector.load(path, settings=ONE).spec == SPEC
     assert [one.key for one in onnx.load(path).metadata_props] == [METADATA_KEY, "author", DIGEST_KEY]
     (tmp_path / "none.onnx").write_bytes(b"none")
-    assert digest.main([str(tmp_path / "none.onnx")]) == 2
-    assert digest.main([]) == 2
+    assert seal_again.main([str(tmp_path / "none.onnx")]) == 2
+    assert seal_again.main([]) == 2
     assert capsys.readouterr().err.count("\n") == 2
 
 
@@ -153,7 +156,7 @@ def test_a_description_that_is_none_gets_no_digest(
     path = tmp_path / "m.onnx"
     before = changed(lambda model: setattr(model.metadata_props[0], "value", text))
     path.write_bytes(before)
-    assert digest.main([str(path)]) == 2
+    assert seal_again.main([str(path)]) == 2
     told = capsys.readouterr().err
     assert told.startswith(f"digest: {path}: metadata: expected ")
     assert told.count("\n") == 1
@@ -164,16 +167,25 @@ def test_a_description_that_was_laid_out_anew_gets_one_digest(tmp_path: Path) ->
     path = tmp_path / "m.onnx"
     for text in (json.dumps(json.loads(TEXT)), json.dumps(json.loads(TEXT), indent=1), TEXT + "\n", SPEC.to_json()):
         path.write_bytes(changed(lambda model, text=text: setattr(model.metadata_props[0], "value", text)))
-        assert digest.main([str(path)]) == 0
+        assert seal_again.main([str(path)]) == 0
         assert path.read_bytes() == CONTENT
+
+
+def test_the_command_that_messages_name_writes_digests(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(without_digests())
+    command = [sys.executable, "-m", "yolo_proc.exporting.digest"]
+    done = subprocess.run([*command, "m.onnx"], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "m.onnx").read_bytes() == CONTENT
+    assert subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True).returncode == 2
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes there")
 def test_what_is_no_plain_file_gets_no_digest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     os.mkfifo(tmp_path / "m.onnx")
-    assert digest.main([str(tmp_path / "m.onnx")]) == 2
+    assert seal_again.main([str(tmp_path / "m.onnx")]) == 2
     assert "expected an ONNX file, found a named pipe" in capsys.readouterr().err
-    assert digest.main([str(tmp_path / "none.onnx")]) == 2
+    assert seal_again.main([str(tmp_path / "none.onnx")]) == 2
 
 
 # ---- what a file says before a runtime reads it

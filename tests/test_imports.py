@@ -34,7 +34,8 @@ ORDER = """
     model parts loss fields weights task step stopping muon optim pacing archives checkpoint
     runtime judge report runs state learn describe predict evaluate calibrate preview setup sheets
     inspection.charts inspection.plots
-    exporting.place exporting.digest exporting.onnx_file exporting.spec exporting.session exporting.onnx_graph
+    exporting.place exporting.digest exporting.spec exporting.onnx_file exporting.seal_again exporting.session
+    exporting.onnx_graph
     exporting.quantize exporting.verify exporting.readme exporting.export exporting.sources exporting.findings
     checks.bench checks.check checks.labels checks.round_trip checks.redraw checks.borders checks.mirrors checks.picture
     checks.determinism checks.variety checks.exported
@@ -42,7 +43,7 @@ ORDER = """
     checks.parameters checks.modes
     checks.step checks.trial checks.overfit checks.baseline checks.updates checks.capacity checks.memory
     checks.registry checks.gate checks.table
-    trainer
+    shipping trainer
     flags console set_flags commands data_commands inspect_command export_commands check_command cli __main__
 """
 ROOMS = ORDER.split()

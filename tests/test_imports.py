@@ -27,14 +27,14 @@ ORDER = """
     annotations.voc_xml annotations.voc_layout annotations.voc_files annotations.voc
     annotations.coco_files annotations.coco_items annotations.coco_layout annotations.coco
     annotations.binary annotations.formats
-    folder mix datasets.scenefiles datasets.setwriter datasets.chunks datasets.generate
+    folder mix datasets.scenefiles datasets.setwriter datasets.chunk_records datasets.chunks datasets.generate
     datasets.targets datasets.convert
     inspection.duplicates inspection.measure inspection.outliers inspection.encoding inspection.statistics
-    inspection.sources inspection.report exporting.stages exporting.vectors
+    inspection.sources inspection.report exporting.stages exporting.digest exporting.spec exporting.vectors
     model parts loss fields weights task step stopping muon optim pacing archives checkpoint
     runtime judge report runs state learn describe predict evaluate calibrate preview setup sheets
     inspection.charts inspection.plots
-    exporting.place exporting.digest exporting.spec exporting.onnx_file exporting.seal_again exporting.session
+    exporting.place exporting.onnx_file exporting.seal_again exporting.session
     exporting.onnx_graph
     exporting.quantize exporting.verify exporting.readme exporting.export exporting.sources exporting.findings
     checks.bench checks.check checks.labels checks.round_trip checks.redraw checks.borders checks.mirrors checks.picture

@@ -169,7 +169,7 @@ def damage_state(state: Any, rng: Rng) -> tuple[Any, str]:
 
 
 def _other_tensor(tensor: Any, rng: Rng) -> Any:
-    if not isinstance(tensor, torch.Tensor):
+    if not isinstance(tensor, torch.Tensor) or tensor.layout is not torch.strided:
         return None
     wide = tensor.new_zeros(()).expand(3, 100_000, 5)
     return one_of(

@@ -46,14 +46,12 @@ def test_a_reader_without_a_bug_has_no_finding(tmp_path: Path) -> None:
     assert min(counts.values()) > 5
 
 
-def test_a_reader_that_waits_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("attack.engine.WALL", 1)
+def test_a_reader_that_waits_is_not_waited_for(tmp_path: Path) -> None:
     target = PlantedTarget("none")
     target.bug = lambda: time.sleep(60)
-    counts, findings = attacked(target, tmp_path, 3, range(10))
+    counts, findings = attacked(target, tmp_path, 3, range(10), wall=1)
     assert counts[FINDING]
     assert all(one.signature.startswith("hangs") for one in findings.values())
-    monkeypatch.undo()
 
 
 def inputs(name: str, room: Path, seed: int, indices: range) -> list[Input]:
@@ -175,7 +173,7 @@ def test_malicious_files_do_no_harm(name: str) -> None:
     assert one.held, one.told
 
 
-def test_harm_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_harm_is_seen() -> None:
     """What a careless reader would do, done by a command that is none of ours."""
 
     def make(root: Path) -> None:
@@ -187,8 +185,7 @@ def test_harm_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         code += "1 / 0\n"
         (root / "careless.py").write_text(code)
 
-    monkeypatch.setattr(malicious, "MODULE", "in.careless")
-    (one,) = malicious.run(Malicious("careless", "test", make, ("{in}",)), Path)
+    (one,) = malicious.run(Malicious("careless", "test", make, ("{in}",)), Path, "in.careless")
     assert not one.held
     for word in (
         "CODE WAS RUN",

@@ -138,7 +138,7 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
         ('model = "orignal"', r"one of small, original, found 'orignal' \(did you mean original\?\)"),
         ("batch-size = ", "run.toml: expected TOML"),
         (f"batch-size = {'9' * 401}", "run.toml: batch-size: expected a number .*, found a number of about 401 digits"),
-        (f"batch-size = {'9' * 5000}", "run.toml: expected TOML: Exceeds the limit"),
+        (f"batch-size = {'9' * 5000}", "run.toml: expected TOML, found a number of thousands of digits"),
         (f"keep = -{'9' * 401}", "run.toml: keep: expected a number .*, found a number of about 401 digits"),
         (
             f"keep = {'9' * 401}",
@@ -182,6 +182,14 @@ def test_a_missing_or_binary_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "b.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="expected TOML"):
         read_config(tmp_path / "b.toml")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "latin-1"])
+def test_another_encoding_is_told_in_our_words(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "b.toml").write_bytes('run = "é"\n'.encode(encoding))
+    with pytest.raises(ConfigError, match=r"expected TOML in UTF-8, found .*; save it as UTF-8") as caught:
+        read_config(tmp_path / "b.toml")
+    assert "codec" not in str(caught.value)
 
 
 GENERATOR = """

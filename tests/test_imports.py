@@ -16,7 +16,7 @@ PACKAGE = ROOT / "yolo_proc"
 ORDER = """
     errors output files
     locking options config config_digest rng boxes checks.finding
-    picture_costs picture_headers native_stderr picture_reading annotations.records pictures
+    picture_costs picture_headers jpeg_scans native_stderr picture_reading annotations.records pictures
     letterbox scene outlines typefaces raster painter canvas generator trust configfile events
     augment workers datasets.pool stream fingerprint grids nms codec contract matching cocomap
     annotations.layout annotations.polygons annotations.common annotations.foreign annotations.checked_json

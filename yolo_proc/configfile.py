@@ -203,8 +203,18 @@ def read_config_file(path: Path) -> dict[str, Given]:
         raise ConfigError(
             f"{path}: expected TOML with tables of options, found keys or brackets nested too deep"
         ) from None
-    except ValueError as error:  # no UTF-8, no TOML, or a number of thousands of digits
-        raise ConfigError(f"{path}: expected TOML: {str(error).partition(';')[0]}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{path}: expected TOML in UTF-8, found another encoding (byte {error.start}); save it as UTF-8"
+        ) from None
+    except tomllib.TOMLDecodeError as error:
+        if "\0" in text:
+            raise ConfigError(
+                f"{path}: expected TOML in UTF-8, found zero bytes, as in UTF-16; save it as UTF-8"
+            ) from None
+        raise ConfigError(f"{path}: expected TOML: {error}") from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: expected TOML, found a number of thousands of digits") from error
     given: dict[str, Given] = {}
     for key, value in tree.items():
         where = f"{path}: {key}"

@@ -256,11 +256,16 @@ def _finder(flags: PredictFlags, config: Config) -> _Finder:
     input_size = read_input_size(flags.input_size)
     if onnx is not None:
         from yolo_proc.exporting.session import OnnxDetector, Settings
+        from yolo_proc.exporting.spec import description_note
 
         settings = Settings(threads=config.threads)
         if config.device.startswith("cuda"):
             settings = Settings(config.threads, ("CUDAExecutionProvider", "CPUExecutionProvider"))
         model = OnnxDetector.load(onnx, settings=settings)
+        if flags.model is not None and Path(flags.model).is_dir():
+            note = description_note(onnx.with_name("model.json"), model.spec, onnx)
+            if note is not None:
+                print(note, file=sys.stderr)
         if input_size not in (None, model.picture_size):
             own = "{}x{}".format(*model.picture_size)
             raise ConfigError(

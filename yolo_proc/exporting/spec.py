@@ -8,15 +8,17 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
 from yolo_proc.codec import Grid, LabelCodec
 from yolo_proc.errors import ConfigError
 from yolo_proc.exporting.digest import METADATA_KEY, ModelError, check_keys, check_text
+from yolo_proc.files import UnreadableFileError, read_bytes
 from yolo_proc.letterbox import PAD
 from yolo_proc.nms import DecodeConfig
 
-__all__ = ["METADATA_KEY", "VERSION", "ModelError", "ModelSpec"]
+__all__ = ["METADATA_KEY", "VERSION", "ModelError", "ModelSpec", "description_note"]
 
 VERSION = 1
 LETTERBOX_RULE = 1
@@ -185,6 +187,28 @@ class ModelSpec:
             raise ModelError(f"{where}: {error}") from error
         except ModelError as error:
             raise error if str(error).startswith(where) else ModelError(f"{where}: {error}") from error
+
+
+def description_note(file: Path, spec: ModelSpec, onnx: Path) -> str | None:
+    """A line for the user on a `model.json` that is damaged, or that says something else than the model beside it.
+
+    Args:
+        spec: what `onnx` says of itself, which is what counts.
+    """
+    try:
+        found = ModelSpec.from_json(read_bytes(file, MAX_BYTES, "a description").decode("utf-8", "replace"), str(file))
+    except UnreadableFileError as error:
+        return None if error.reason == "missing" else f"{error}; {onnx} is used as it says of itself"
+    except ModelError as error:
+        return f"{error}; {onnx} is used as it says of itself"
+    own, other = spec.to_dict(), found.to_dict()
+    differing = ", ".join(name for name in own if own[name] != other[name])
+    if not differing:
+        return None
+    return (
+        f"{file}: expected what {onnx} says of itself, found another {differing}; it is of another model, or was "
+        f"edited; {onnx} is used as it says of itself"
+    )
 
 
 def _grid_of(values: "_Reader") -> Grid:

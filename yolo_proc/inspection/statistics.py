@@ -126,6 +126,11 @@ class Statistics:
     encoding: Encoding | None
     outliers: tuple[Outlier, ...]
 
+    @property
+    def nothing_read(self) -> bool:
+        """Whether there are pictures, and all of them are left out."""
+        return not self.images and bool(self.left_out)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, all of which JSON can say."""
         return asdict(self)

@@ -1,5 +1,8 @@
 package yoloproc;
 
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -154,6 +157,35 @@ public record ModelSpec(List<String> classes, Input input, Output output, List<G
             throw new FormatException(where, place, "the shape " + Arrays.toString(expected).replace("-1", "N"),
                     Arrays.toString(shape) + "; the model and its description do not belong together", "value");
         }
+    }
+
+    /** What of two descriptions is not the same, by the keys of the JSON; empty if they are equal. */
+    public List<String> differences(ModelSpec other) {
+        List<String> names = new ArrayList<>();
+        addIf(!classes.equals(other.classes), "classes", names);
+        addIf(!input.equals(other.input), "input", names);
+        addIf(!output.equals(other.output), "output", names);
+        addIf(!grids.equals(other.grids), "grids", names);
+        addIf(!defaults.equals(other.defaults), "defaults", names);
+        addIf(!training.equals(other.training), "training", names);
+        return names;
+    }
+
+    private static void addIf(boolean differs, String name, List<String> names) {
+        if (differs) {
+            names.add(name);
+        }
+    }
+
+    /**
+     * Reads a file such as {@code model.json}.
+     *
+     * @throws FormatException as of {@link #read(String, String)}; no plain file ({@code "value"})
+     * @throws IOException     a file that cannot be read
+     */
+    public static ModelSpec read(Path file) throws IOException {
+        byte[] content = PlainFiles.read(file, MAX_BYTES, "the description that export wrote", "value", "value");
+        return read(new String(content, StandardCharsets.UTF_8), file.toString());
     }
 
     /**

@@ -34,7 +34,8 @@ public final class Main {
                 --max-detections N   boxes left in a picture
                 --bit-depth 8..16    bits that samples of 16-bit pictures use, such as 12 of many cameras
                 --threads N          of the network; without it one a processor
-              java -jar yolo-proc.jar verify FOLDER      replays the golden vectors of an exported folder in this JVM
+              java -jar yolo-proc.jar verify FOLDER      replays the golden vectors of an exported folder in this JVM,
+                                                         and compares model.json with model.onnx
               java -jar yolo-proc.jar describe MODEL     what the model says of itself
               java -jar yolo-proc.jar trace MODEL PICTURE|FOLDER...    what every stage makes of pictures, as JSON
                 --outputs FOLDER     what the network gives, slots x (5 + classes) float32 values, little-endian

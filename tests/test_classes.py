@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from yolo_proc.annotations.classes import known_classes, read_class_file, resolve_classes
+from yolo_proc.annotations.classes import MAX_NAMES, known_classes, read_class_file, resolve_classes
 from yolo_proc.annotations.records import ReadOptions
 from yolo_proc.errors import AnnotationError, ConfigError
 
@@ -130,3 +130,15 @@ def test_no_class_file(tmp_path):
     for path in (tmp_path / "none.txt", tmp_path):
         with pytest.raises(ConfigError, match="expected class names"):
             read_class_file(path)
+
+
+def test_more_names_than_a_checkpoint_can_have(tmp_path):
+    names = [f"c{number}" for number in range(MAX_NAMES + 1)]
+    path = tmp_path / "classes.txt"
+    path.write_text("\n".join(names[:-1]))
+    assert len(read_class_file(path)) == MAX_NAMES
+    path.write_text("\n".join(names))
+    with pytest.raises(ConfigError, match="line 65537: expected the end of the file: a data set has at most 65,536"):
+        read_class_file(path)
+    with pytest.raises(AnnotationError, match="65,537 of them, more than 65,536"):
+        known_classes(tmp_path, ReadOptions(), names)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from picture_files import saved
 from PIL import Image as Pillow
 from tiny_sets import BINARY, SIDE, labels, noise, pixels, read_options, tree, write_set
 
@@ -23,6 +24,7 @@ from yolo_proc.annotations.records import Annotation, Item, Problems, ReadOption
 from yolo_proc.datasets.convert import Conversion, Converted, convert
 from yolo_proc.datasets.setwriter import FileSet, WriteError
 from yolo_proc.errors import AnnotationError, ConfigError, DataError
+from yolo_proc.picture_reading import PictureReading
 
 CLASSES = ("A", "Ö", "M")
 # Whole pixels, because two of the formats have no others; no two objects in one slot of a binary set.
@@ -328,6 +330,38 @@ def test_bad_pictures_are_left_out_if_asked_for(tmp_path: Path) -> None:
     assert done.problems.by_reason == {"not-finite": 1}
     assert done.after is not None
     assert done.after.pictures == {"train": 1, "val": 1}
+
+
+@pytest.mark.parametrize("images", ["copy", "link"])
+def test_a_picture_that_costs_too_much_is_not_handed_on(tmp_path: Path, images: Any) -> None:
+    parts = {"train": [replace(one, name=f"{one.name[0]}.jpg") for one in SPLITS["train"]]}
+    write_set(tmp_path / "set", "yolo", parts, CLASSES)
+    jpeg = saved(Pillow.fromarray(noise(SIDE, SIDE)[:, :, 0]), "JPEG", progressive=True)
+    last, end = jpeg.rindex(b"\xff\xda"), jpeg.rindex(b"\xff\xd9")
+    (tmp_path / "set/images/train/b.jpg").write_bytes(jpeg[:last] + jpeg[last:end] * 200 + jpeg[end:])
+    with pytest.raises(AnnotationError, match=r"b\.jpg: expected a JPEG of at most 100 scans"):
+        run(tmp_path / "set", tmp_path / "out", "coco", images=images)
+    skip = ReadOptions(problems=Problems(skip=True))
+    done = run(tmp_path / "set", tmp_path / "skipped", "coco", images=images, options=skip)
+    assert done.problems.by_reason == {"bomb": 1}
+    assert done.after is not None
+    assert sum(done.after.pictures.values()) == 1
+    assert not list((tmp_path / "skipped").rglob("b.jpg"))
+
+
+@pytest.mark.parametrize(
+    ("to", "kind"), [("coco", "PNG"), ("yolo", "PNG"), ("voc", "PNG"), ("scredit", "PNG"), ("coco", "TIFF")]
+)
+def test_12_bits_in_files_of_16_are_told(tmp_path: Path, to: str, kind: str) -> None:
+    name = f"a.{kind.lower()}"
+    write_set(tmp_path / "set", "yolo", {"train": [replace(SPLITS["train"][0], name=name)]}, CLASSES)
+    values = (noise(SIDE, SIDE)[:, :, 0].astype(np.uint16) << 4) | 1
+    (tmp_path / "set/images/train" / name).write_bytes(saved(Pillow.fromarray(values), kind))
+    notes = run(tmp_path / "set", tmp_path / "out", to).notes
+    assert [line for line in notes if "1 of 1 pictures of 16 bits a sample use 12" in line] != []
+    assert any("say so: where the copies are read, with --bit-depth 12" in line for line in notes)
+    said = run(tmp_path / "set", tmp_path / "said", to, options=ReadOptions(reading=PictureReading(12)))
+    assert not any("16 bits" in line for line in said.notes)
 
 
 def test_voc_that_counts_from_0_is_shifted(tmp_path: Path) -> None:

@@ -1,6 +1,10 @@
 """A damaged model is refused before a runtime sees it; an old one, without a digest, is read as it was."""
 
+import json
+import os
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +14,7 @@ from onnx import TensorProto, numpy_helper
 from tiny_export import ONE, network, pictures, spec_of
 
 from yolo_proc.config import ModelConfig
-from yolo_proc.exporting import digest, onnx_file
+from yolo_proc.exporting import onnx_file, seal_again
 from yolo_proc.exporting.digest import DIGEST_KEY, METADATA_KEY, ModelError, sealed_text
 from yolo_proc.exporting.onnx_graph import to_onnx
 from yolo_proc.exporting.session import OnnxDetector
@@ -18,6 +22,7 @@ from yolo_proc.exporting.spec import ModelSpec
 
 MODEL = network(ModelConfig(width=0.25, depth=1))
 SPEC = spec_of(MODEL)
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
 CONTENT = to_onnx(MODEL, SPEC)
 TEXT = sealed_text(SPEC.to_json())
 ENTRY = len(CONTENT) - 64 - 4 - len(DIGEST_KEY) - 2  # where the last entry of the metadata begins
@@ -83,6 +88,31 @@ def test_what_an_editor_adds_at_the_ends_is_no_damage(change: object) -> None:
     assert ModelSpec.from_json(change(TEXT)) == SPEC
 
 
+def test_a_text_that_was_written_anew_is_refused() -> None:
+    values = json.loads(TEXT)
+    other = {key: value for key, value in values.items() if key != "sha256"}
+    for text in (
+        json.dumps(values),
+        json.dumps(values, indent=2),
+        json.dumps({**values, "training": {"more": 1}}),
+        json.dumps(values, sort_keys=True, separators=(",", ":")),
+        json.dumps(other),
+        json.dumps({key: value for key, value in values.items() if key != "digest"}),
+        json.dumps({**other, "digest": "sha512"}),
+    ):
+        with pytest.raises(
+            ModelError, match=r"^model\.json: expected the text .*python -m yolo_proc\.exporting\.digest"
+        ):
+            ModelSpec.from_json(text)
+
+
+def test_only_a_file_gets_a_digest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "pipe.onnx")
+    for name, words in (("pipe.onnx", "a named pipe"), (".", "a folder"), ("none.onnx", "no such file")):
+        assert seal_again.main([str(tmp_path / name)]) == 2
+        assert words in capsys.readouterr().err
+
+
 def test_models_of_earlier_releases_are_read(capfd: pytest.CaptureFixture[str]) -> None:
     old, new = (OnnxDetector(content, settings=ONE) for content in (without_digests(), CONTENT))
     assert old.spec == new.spec
@@ -110,13 +140,52 @@ def test_a_tools_change_is_refused_until_it_is_said_to_be_meant(
     model.metadata_props.add(key="author", value="somebody")
     path.write_bytes(model.SerializeToString())
     assert "run python -m yolo_proc.exporting.digest MODEL.onnx" in refused(path.read_bytes())
-    assert digest.main([str(path)]) == 0
+    assert seal_again.main([str(path)]) == 0
     assert OnnxDetector.load(path, settings=ONE).spec == SPEC
     assert [one.key for one in onnx.load(path).metadata_props] == [METADATA_KEY, "author", DIGEST_KEY]
     (tmp_path / "none.onnx").write_bytes(b"none")
-    assert digest.main([str(tmp_path / "none.onnx")]) == 2
-    assert digest.main([]) == 2
+    assert seal_again.main([str(tmp_path / "none.onnx")]) == 2
+    assert seal_again.main([]) == 2
     assert capsys.readouterr().err.count("\n") == 2
+
+
+@pytest.mark.parametrize("text", ["abc", "", " ", "{}", "[1]", "{", "[" * 100_000, "null"])
+def test_a_description_that_is_none_gets_no_digest(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "m.onnx"
+    before = changed(lambda model: setattr(model.metadata_props[0], "value", text))
+    path.write_bytes(before)
+    assert seal_again.main([str(path)]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"digest: {path}: metadata: expected ")
+    assert told.count("\n") == 1
+    assert path.read_bytes() == before
+
+
+def test_a_description_that_was_laid_out_anew_gets_one_digest(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    for text in (json.dumps(json.loads(TEXT)), json.dumps(json.loads(TEXT), indent=1), TEXT + "\n", SPEC.to_json()):
+        path.write_bytes(changed(lambda model, text=text: setattr(model.metadata_props[0], "value", text)))
+        assert seal_again.main([str(path)]) == 0
+        assert path.read_bytes() == CONTENT
+
+
+def test_the_command_that_messages_name_writes_digests(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(without_digests())
+    command = [sys.executable, "-m", "yolo_proc.exporting.digest"]
+    done = subprocess.run([*command, "m.onnx"], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "m.onnx").read_bytes() == CONTENT
+    assert subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True).returncode == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes there")
+def test_what_is_no_plain_file_gets_no_digest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "m.onnx")
+    assert seal_again.main([str(tmp_path / "m.onnx")]) == 2
+    assert "expected an ONNX file, found a named pipe" in capsys.readouterr().err
+    assert seal_again.main([str(tmp_path / "none.onnx")]) == 2
 
 
 # ---- what a file says before a runtime reads it
@@ -205,6 +274,21 @@ def huge(model: onnx.ModelProto) -> None:
 )
 def test_files_that_no_export_has(change: object, words: str) -> None:
     assert words in refused(changed(change))
+
+
+FIELDS_BEHIND = Path(__file__).parents[1] / "export/java/detector/src/test/resources/models/fields_behind.txt"
+
+
+@pytest.mark.parametrize("line", FIELDS_BEHIND.read_text(encoding="ascii").splitlines())
+def test_fields_have_the_bounds_of_java(line: str) -> None:
+    """Fields in hexadecimal behind a model, and whether it is read then; `OnnxFileTest.java` reads the same file."""
+    verdict, behind, _ = line.split("; ")
+    content = without_digests() + bytes.fromhex(behind)
+    if verdict == "read":
+        assert onnx_file.read_metadata(content, "m.onnx") == SPEC.to_json()
+    else:
+        with pytest.raises(ModelError, match="expected an ONNX file that is whole, found other bytes"):
+            onnx_file.read_metadata(content, "m.onnx")
 
 
 def test_what_is_no_text_is_told_in_a_line(capfd: pytest.CaptureFixture[str]) -> None:

@@ -246,7 +246,7 @@ def test_an_earlier_export_is_replaced_and_a_failed_one_leaves_it(place: Path, m
     out = place / "out" / "letters"
     before = (out / "model.onnx").read_bytes()
     (place / "out" / ".letters.part").mkdir()
-    (place / "out" / ".letters.part" / "left").write_text("by a killed process")
+    (place / "out" / ".letters.part" / "README.md").write_text("by a killed process")
     tiny_checkpoint(place / "runs" / "tiny" / "best.pt", network(seed=1))
     with monkeypatch.context() as patched:
         patched.setattr(room, "to_onnx", wrong_graph)

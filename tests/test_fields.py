@@ -196,10 +196,15 @@ def test_an_optimizer_of_a_file_is_compared_with_the_runs(tmp_path: Path, name: 
         (kept, [{**groups[0], "params": [0]}, *groups[1:]]),
         (kept, [{**groups[0], "lr": HUGE}, *groups[1:]]),
         (kept, [{**groups[0], "weight_decay": math.nan}, *groups[1:]]),
-        (kept, [{}, *groups[1:]]),
     ]
     for number, (one, many) in enumerate(wrong):
         assert f"{path}: optimizer: " in told({"state": one, "param_groups": many}), number
+    for params in (None, False, 3, "ab", {}, [0, True], [0, "1"], [-1], [0, torch.zeros(2)], [0, 10**400]):
+        group = {**groups[0], "params": params}
+        assert f"{path}: optimizer.param_groups[0].params" in told(
+            {"state": kept, "param_groups": [group, *groups[1:]]}
+        ), params
+    assert "optimizer.param_groups[0].params: expected a value" in told({"state": kept, "param_groups": [{}]})
 
 
 # ------------------------------------------------------------------------------------------- the archive
@@ -224,7 +229,7 @@ def test_what_inflates_is_refused_before_torch_sees_it(tmp_path: Path, monkeypat
         (crafted(b"\x80\x04\x8c\x05posix\x8c\x06system\x93."), "which plain values do not need"),
         (crafted(b"\x80\x02ccollections\nOrderedDict\n)R}b."), "a pickle with BUILD"),
         (crafted(b"(((("), "no archive of plain values"),
-        (b"PK\x05\x06" + bytes(18), "0 pickles"),
+        (b"PK\x05\x06" + bytes(18), "other bytes before the archive"),
         (b"\x80\x02.", "no archive of plain values (BadZipFile)"),
     ):
         path = tmp_path / "a.pt"

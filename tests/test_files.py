@@ -24,12 +24,22 @@ from yolo_proc.exporting.findings import AnnotatedWriter
 from yolo_proc.exporting.session import OnnxDetector
 from yolo_proc.exporting.sources import Frame, Source, count_frames, find_sources, frames_of
 from yolo_proc.exporting.vectors import read_vectors
-from yolo_proc.files import MIB, UnreadableFileError, check_regular, create, open_own, read_bytes, read_start
+from yolo_proc.files import (
+    MIB,
+    UnreadableFileError,
+    check_regular,
+    create,
+    half_written,
+    open_own,
+    read_bytes,
+    read_start,
+    replace_whole,
+)
 from yolo_proc.locking import locked
 from yolo_proc.nms import Detections
 from yolo_proc.pictures import picture_bytes, picture_size, read_picture
 from yolo_proc.preview import write_png
-from yolo_proc.runs import write_atomic
+from yolo_proc.runs import mend, write_metrics
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="no pipes and no links there")
 
@@ -184,9 +194,10 @@ def test_links_are_read_through(tmp_path: Path) -> None:
 
 WRITERS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "data set": (".a.json.part", lambda folder: write_whole(folder / "a.json", b"new")),
-    "run": (f".a.csv.{os.getpid()}.tmp", lambda folder: write_atomic(folder / "a.csv", b"new")),
+    "run": (f".metrics.csv.{os.getpid()}.tmp", lambda folder: write_metrics(folder, [{"loss": 1.0}])),
+    "turn": (f"..turn.{os.getpid()}.tmp", checkpoint.take_turn),
     "sheet": (f".a.png.{os.getpid()}.tmp", lambda folder: write_png(folder / "a.png", np.zeros((2, 2, 3), np.uint8))),
-    "checkpoint": (".000001.pt.tmp", lambda folder: checkpoint.save(folder / "000001.pt", {"epoch": 1})),
+    "checkpoint": (f".000001.pt.{os.getpid()}.tmp", lambda folder: checkpoint.save(folder / "000001.pt", {"epoch": 1})),
 }
 
 
@@ -279,3 +290,47 @@ def test_pipes_in_a_folder_of_pictures_are_told(tmp_path: Path) -> None:
         os.mkfifo(tmp_path / name)
     told = [next(frames_of(source)).error for source in find_sources([str(tmp_path)])]
     assert [line.endswith("found a named pipe") for line in told] == [True, True]
+
+
+def test_what_a_killed_process_left_is_known_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is killed before the rename leaves a file that `half_written` finds."""
+
+    def killed(*_: object) -> None:
+        raise SystemExit
+
+    for name in ("000001.pt", "metrics.csv", ".turn", "a"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "replace", killed)
+            patch.setattr(Path, "unlink", lambda _: None)
+            with pytest.raises(SystemExit):
+                replace_whole(tmp_path / name, b"con", b"tent")
+    (tmp_path / ".notes.tmp").touch()
+    left = half_written(tmp_path)
+    assert len(left) == 4
+    assert {path.read_bytes() for path in left} == {b"content"}
+    assert half_written(tmp_path / "missing") == []
+
+
+@POSIX
+def test_pipes_in_the_folders_of_runs_are_passed_over(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        checkpoint.save(tmp_path / name / "000001.pt", {"epoch": 1})
+    checkpoint.take_turn(tmp_path / "b")
+    os.mkfifo(tmp_path / "a" / ".turn")
+    os.mkfifo(tmp_path / "a" / "metrics.csv")
+    assert checkpoint.newest_run(tmp_path).name == "b"
+    mend(tmp_path / "a")
+    assert (tmp_path / "a" / "metrics.csv").is_fifo()
+
+
+@POSIX
+def test_a_lock_that_was_removed_meanwhile_is_no_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its last owner removed it after it was opened; the caller sees that the file of that name is another."""
+    look = os.fstat
+
+    def removed(file: int) -> os.stat_result:
+        (tmp_path / "lock").unlink(missing_ok=True)
+        return look(file)
+
+    monkeypatch.setattr(os, "fstat", removed)
+    os.close(open_own(tmp_path / "lock", os.O_RDWR))

@@ -271,6 +271,10 @@ def test_a_stream_without_a_picture_says_what_to_do(tmp_path: Path) -> None:
         opened(root, "target")
     with pytest.raises(GeneratorError, match=r"found none among 1 .*another --generator.train-share, or .*mix:"):
         opened(root, train_share=0)
+    with pytest.raises(GeneratorError, match=r"with a chance of 0.05, so it takes about 60 of them; add pictures"):
+        opened(root, "target")
+    with pytest.raises(GeneratorError, match=r"of which --generator.train-share 0 gives it none"):
+        opened(root, train_share=0)
     with pytest.raises(GeneratorError, match="found none among 0 pictures"):
         opened(write_set(tmp_path / "empty", {}))
 
@@ -339,7 +343,7 @@ def test_what_is_no_data_set_is_told_in_one_line(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     for spec, parameters, complaint in [
-        ("folder:", {}, r"generator folder:: no such folder \(looked in"),
+        ("folder:", {}, "generator folder: expected the path of a data set behind it, folder:PATH, found none"),
         ("folder:nowhere", {}, "generator folder:nowhere: no such folder"),
         ("folder:empty", {}, "generator folder:empty: empty: no data set found in it; looked for scredit"),
         ("folder:empty", {"format": "vod"}, r"expected one of auto, .*did you mean voc"),

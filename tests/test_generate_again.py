@@ -16,6 +16,7 @@ from yolo_proc.annotations import binary
 from yolo_proc.annotations.formats import FORMATS
 from yolo_proc.config import GeneratorConfig, LabelConfig
 from yolo_proc.datasets import setwriter
+from yolo_proc.datasets.chunk_records import signed
 from yolo_proc.datasets.chunks import CHUNK, RECORDS, WriteChunk
 from yolo_proc.datasets.generate import generate
 from yolo_proc.errors import DataError, GeneratorError
@@ -105,19 +106,118 @@ def test_what_a_killed_process_leaves_is_drawn_again_and_gone_at_the_end(
     assert tree(order.out) == whole["yolo"]
 
 
-@pytest.mark.parametrize("damage", [lambda pictures: pictures[:8], lambda pictures: [[0, []] for _ in pictures]])
-def test_a_record_that_speaks_of_other_pictures_counts_for_nothing(
-    tmp_path: Path, spec: str, whole: dict[str, dict[str, bytes]], damage: Callable[[list[Any]], list[Any]]
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda record: {"pictures": record["pictures"][:8]},
+        lambda record: {"pictures": [[0, []] for _ in record["pictures"]]},
+        lambda record: {"pictures": [[name, None] for name, _ in record["pictures"]]},
+        lambda record: {"pictures": [[name, f"{text}\x85"] for name, text in record["pictures"]]},
+        lambda record: {"pictures": [[name, ""] for name, _ in record["pictures"]]},
+        lambda _: {"pictures": None},
+        lambda _: {"objects": [[2, 1]]},  # there are two classes
+        lambda _: {"objects": [[-1, 1]]},
+        lambda _: {"objects": [[True, 1]]},
+        lambda _: {"objects": [[0, -1]]},
+        lambda _: {"objects": [[0, 1.5]]},
+        lambda _: {"below": {"min_box_px": "1"}},
+        lambda _: {"below": [["min_box_px", 1]]},
+        lambda _: {"lost": {"ignore": [[1]]}},
+        lambda _: {"lost": {"\x1b[31m": 1}},
+        lambda _: {"lost": {"ignore": 10**30}},
+        lambda record: {"lengths": record["lengths"][1:]},
+        lambda record: {"lengths": [[picture + 1, label] for picture, label in record["lengths"]]},
+    ],
+)
+def test_a_record_that_says_what_none_says_counts_for_nothing(
+    tmp_path: Path,
+    spec: str,
+    whole: dict[str, dict[str, bytes]],
+    damage: Callable[[dict[str, Any]], dict[str, Any]],
 ) -> None:
     order = tiny_order(spec, tmp_path / "set", "coco", split=0.65)
     asked = iter([False, True])
     generate(order, stop=lambda: next(asked))
     path = order.out / RECORDS / "chunk_0000000.json"
-    record = json.loads(path.read_text())
-    path.write_text(json.dumps(record | {"pictures": damage(record["pictures"])}))
-    assert WriteChunk(order, stream_of(order)).record(0) is None
+    record = json.loads(path.read_bytes().partition(b"\n")[2])
+    path.write_bytes(signed(json.dumps(record | damage(record)).encode()))
+    assert not WriteChunk(order, stream_of(order)).is_done(0)
     assert generate(order).complete
     assert tree(order.out) == whole["coco"]
+
+
+def _with_a_digit(data: bytes) -> bytes:
+    return data[:-20] + data[-20:].replace(b"[", b"[1", 1)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [_with_a_digit, lambda data: b"", lambda data: b"\0" * len(data), lambda data: data.partition(b"\n")[2],
+     lambda _: signed(b"[]"),
+     lambda _: signed(b"[" * 100_000), lambda _: signed(b"\xff"), lambda _: signed(b"9" * 5000)],
+)  # fmt: skip
+def test_a_record_with_other_bytes_counts_for_nothing(
+    tmp_path: Path, spec: str, whole: dict[str, dict[str, bytes]], damage: Callable[[bytes], bytes]
+) -> None:
+    order = tiny_order(spec, tmp_path / "set", "yolo", split=0.65)
+    asked = iter([False, True])
+    generate(order, stop=lambda: next(asked))
+    path = order.out / RECORDS / "chunk_0000000.json"
+    assert WriteChunk(order, stream_of(order)).is_done(0)
+    path.write_bytes(damage(path.read_bytes()))
+    assert not WriteChunk(order, stream_of(order)).is_done(0)
+    assert generate(order).complete
+    assert tree(order.out) == whole["yolo"]
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("yolo", "images/train/image_00003.png"), ("yolo", "labels/train/image_00003.txt"),
+     ("coco", "train/image_00003.png"), ("voc", "Annotations/image_00003.xml"),
+     ("scredit", "train/annotations/image_00003.json"),
+     ("binary", "train/.images.bin.part"), ("binary", "val/.labels.bin.part")],
+)  # fmt: skip
+@pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda _: b"", None], ids=str)
+def test_files_that_a_disk_without_power_lost_are_written_again(
+    tmp_path: Path,
+    spec: str,
+    whole: dict[str, dict[str, bytes]],
+    name: str,
+    file: str,
+    damage: Callable[[bytes], bytes] | None,
+) -> None:
+    order = tiny_order(spec, tmp_path / "set", name, split=0.65)
+    asked = iter([False, True])
+    generate(order, stop=lambda: next(asked))
+    path = order.out / file
+    if damage is None:
+        path.unlink()
+    else:
+        path.write_bytes(damage(path.read_bytes()))
+    asked = iter([True])
+    generate(order, stop=lambda: next(asked))  # it does nothing but forget the record
+    assert generate(order).complete
+    assert tree(order.out) == whole[name]
+
+
+def test_a_named_file_of_a_binary_set_that_lost_its_end_is_written_again(
+    tmp_path: Path, spec: str, whole: dict[str, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = tiny_order(spec, tmp_path / "set", "binary", split=0.65)
+    with monkeypatch.context() as patched:
+        patched.setattr(setwriter.BinarySet, "finish", _named_and_killed)
+        with pytest.raises(DrawnTwiceError):
+            generate(order)
+    images = order.out / "train/images.bin"
+    images.write_bytes(images.read_bytes()[:-1])
+    assert generate(order).complete
+    assert tree(order.out) == whole["binary"]
+
+
+def _named_and_killed(records: setwriter.BinarySet) -> None:
+    part = records.folders["train"] / ".images.bin.part"
+    part.replace(part.with_name("images.bin"))
+    raise DrawnTwiceError
 
 
 def test_a_binary_set_that_was_killed_while_it_was_named_is_finished(

@@ -100,6 +100,7 @@ def test_a_file_is_loaded_once(place: Path) -> None:
         ("", "generator : no such name"),
         ("no_such_module:Name", "module no_such_module cannot be imported: No module named 'no_such_module'"),
         ("needs:Name", "module needs cannot be imported: No module named 'no_such_package'"),
+        ("n.toml:Dots", "expected module:Name .*, found the file n.toml; options in TOML stand behind --config"),
         ("dots.pyx:Dots", "module dots.pyx cannot be imported"),
         (":Dots", "expected a name, module:Name or file.py:Name"),
         ("..dots:Dots", "expected a name, module:Name or file.py:Name"),

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "yolo_proc"
 ORDER = """
     errors output files cpu device agreement
     locking options config config_values config_checks config_digest rng boxes finding
-    picture_costs picture_headers native_stderr picture_reading annotations.records pictures
+    picture_costs picture_headers jpeg_scans native_stderr picture_reading annotations.records pictures
     letterbox scene batch outlines typefaces raster painter canvas configfile generator trust run_config events
     augment workers datasets.pool stream fingerprint grids nms codec contract matching cocomap
     annotations.layout annotations.polygons annotations.common annotations.foreign annotations.checked_json
@@ -27,21 +27,22 @@ ORDER = """
     annotations.voc_xml annotations.voc_layout annotations.voc_files annotations.voc
     annotations.coco_files annotations.coco_items annotations.coco_layout annotations.coco
     annotations.binary annotations.formats
-    folder mix datasets.scenefiles datasets.setwriter datasets.chunks datasets.generate
+    folder mix datasets.scenefiles datasets.setwriter datasets.chunk_records datasets.chunks datasets.generate
     datasets.targets datasets.convert
     inspection.duplicates inspection.measure inspection.outliers inspection.encoding inspection.statistics
-    inspection.sources inspection.report exporting.stages exporting.vectors
+    inspection.sources inspection.report exporting.stages exporting.digest exporting.spec exporting.vectors
     model parts loss fields weights task step stopping muon optim pacing archives checkpoint
     precision judge report runs state learn describe predict evaluate calibrate preview setup sheets
     inspection.charts inspection.plots
-    exporting.place exporting.digest exporting.onnx_file exporting.spec exporting.session exporting.onnx_graph
+    exporting.place exporting.onnx_file exporting.seal_again exporting.session
+    exporting.onnx_graph
     exporting.quantize exporting.verify exporting.readme exporting.export exporting.sources exporting.findings
     checks.bench checks.check checks.labels checks.round_trip checks.redraw checks.borders checks.mirrors checks.picture
     checks.determinism checks.variety checks.exported
     checks.initial_loss checks.loss_by_hand checks.gradients checks.logits_in checks.reach checks.dependence
     checks.parameters checks.modes
     checks.step checks.trial checks.overfit checks.baseline checks.updates checks.capacity checks.memory
-    checks.registry trainer checks.gate checks.table
+    checks.registry shipping trainer checks.gate checks.table
     flags console set_flags commands data_commands inspect_command export_commands check_command cli __main__
 """
 ROOMS = ORDER.split()

@@ -178,15 +178,50 @@ def test_the_same_for_people(
     assert max(map(len, told.splitlines())) < 300
 
 
-def test_an_empty_data_set_is_inspected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_empty_data_set_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = tmp_path / "empty"
     put_text(root / "data.yaml", "train: images/train\nval: images/train\nnames: {0: cat}\n")
     (root / "images/train").mkdir(parents=True)
     (root / "labels/train").mkdir(parents=True)
-    assert main(["inspect", str(root), "--out", str(tmp_path / "out")]) == 0
-    told = capsys.readouterr().out
+    assert main(["inspect", str(root), "--out", str(tmp_path / "out")]) == 2
+    captured = capsys.readouterr()
+    told = captured.out
     assert "0 pictures, format yolo, 0 objects of 1 class" in told
-    assert "there is no object" in told
+    assert "there is no object" not in told
+    assert captured.err.startswith(
+        f"yolo_proc inspect: {root}: nothing can be read: all is left out (value 1), first: "
+    )
+    assert "expected pictures in" in captured.err
+
+
+def test_a_set_of_bad_pictures_alone_is_a_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "bad"
+    put_text(root / "data.yaml", "train: images/train\nval: images/train\nnames: {0: cat}\n")
+    for name in ("a", "b"):
+        put_picture(root / f"images/train/{name}.png")
+        put_text(root / f"labels/train/{name}.txt", "0 0.5 0.5 nan 0.5\n")
+    assert main(["inspect", str(root), "--out", str(tmp_path / "out")]) == 2
+    captured = capsys.readouterr()
+    assert "  - nothing can be read: all is left out (not-finite 2), first: " in captured.out
+    assert "no object" not in captured.out
+    assert captured.err.count("\n") == 1
+    assert captured.err.startswith(
+        f"yolo_proc inspect: {root}: nothing can be read: all is left out (not-finite 2), first: "
+    )
+    assert "a.txt: line 1" in captured.err
+    (root / "labels/train/b.txt").write_text("0 0.5 0.5 0.25 0.5\n")
+    assert main(["inspect", str(root), "--out", str(tmp_path / "out")]) == 0
+
+
+def test_what_reading_told_is_a_finding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = yolo_set(tmp_path / "pets")
+    (root / "labels/train/p3.txt").unlink()
+    put_text(root / "images/train/q.heic", "no picture that is read")
+    assert main(["inspect", str(root), "--out", str(tmp_path / "out")]) == 0
+    findings = capsys.readouterr().out.partition("Findings")[2]
+    assert "a kind that is not read: .heic 1" in findings
+    assert "no label file" in findings
+    assert "nothing stands out" not in findings
 
 
 def test_a_generator_is_inspected(

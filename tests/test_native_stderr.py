@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from yolo_proc import native_stderr
 from yolo_proc.cli import main
 from yolo_proc.datasets.scenefiles import encode_picture
 from yolo_proc.native_stderr import caught
@@ -87,3 +88,31 @@ def test_inspect_tells_of_damage(tmp_path: Path, capsys: pytest.CaptureFixture[s
     (tmp_path / "labels/train/a.txt").write_text("0 0.5 0.5 0.5 0.5\n", encoding="utf-8")
     assert main(["inspect", str(tmp_path), "--out", str(tmp_path / "sheets")]) == 0
     assert "1 pictures are damaged inside" in capsys.readouterr().out
+
+
+def test_it_is_caught_and_given_back_on_a_system_without_pread(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "pread", raising=False)  # as on Windows
+    with caught() as outer:
+        os.write(2, b"first\n")
+        with caught() as inner:
+            os.write(2, b"second\n")
+        os.write(2, b"third\n")
+    os.write(2, b"after\n")
+    assert (outer, inner) == (["first", "second", "third"], ["second"])
+    assert capfd.readouterr().err == "after\n"
+
+
+def test_it_is_given_back_where_what_was_caught_cannot_be_read(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: int) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(native_stderr, "_read", broken)
+    with caught() as lines:
+        os.write(2, b"lost\n")
+    os.write(2, b"after\n")
+    assert lines == []
+    assert capfd.readouterr().err == "after\n"

@@ -75,7 +75,7 @@ def test_no_name_ends_a_command_and_two_stay_two(place: Path, environment: dict[
 
 @full
 def test_an_output_that_cannot_be_written_is_one_line(place: Path) -> None:
-    for words in (["--help"], ["predict", "in", "--model", "model.onnx", "--json"]):
+    for words in (["--help"], ["train", "--help"], ["predict", "in", "--model", "model.onnx", "--json"]):
         line, how = command(place, *words)
         with Path("/dev/full").open("wb") as device:
             ended = subprocess.run(line, stdout=device, stderr=subprocess.PIPE, **how)  # type: ignore[call-overload]

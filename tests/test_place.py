@@ -184,6 +184,49 @@ def test_links_that_somebody_put_there_are_not_written_through(tmp_path: Path) -
     assert (treasure / "mine").read_text() == "mine"
 
 
+@pytest.mark.parametrize("where", [".letters.part", ".letters.part/new", ".letters.part/old", ".letters.part/sub/sub"])
+def test_files_of_others_in_the_hidden_folder_are_not_removed(where: str, tmp_path: Path) -> None:
+    out, mine = tmp_path / "letters", tmp_path / where / "mine.txt"
+    write(out, "old")
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    with pytest.raises(
+        DataError, match=r"\.letters\.part/.*: expected nothing but what an export leaves, found a file of"
+    ):
+        replacing(out).__enter__()
+    recover(out)
+    assert (found(out), mine.read_text()) == ("old", "mine")
+    assert not (tmp_path / ".letters.part/lock").exists()
+    shutil.rmtree(out)
+    write(tmp_path / ".letters.part" / "old", "kept")
+    recover(out)
+    assert found(out) == ("broken" if where.endswith("old") else "kept")
+    assert mine.exists() or (out / "mine.txt").exists()
+
+
+def test_what_comes_into_the_hidden_folder_meanwhile_is_not_removed(tmp_path: Path) -> None:
+    with replacing(tmp_path / "letters") as folder:
+        write(folder, "new")
+        (tmp_path / ".letters.part" / "mine.txt").write_text("mine")
+    assert found(tmp_path / "letters") == "new"
+    assert (tmp_path / ".letters.part" / "mine.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_folder_of_others_with_the_name_of_the_old_one_stays(whole: bool, tmp_path: Path) -> None:
+    out, old = tmp_path / "letters", tmp_path / ".letters.old"
+    write(out, "old")
+    if whole:
+        write(old, "older")
+    old.mkdir(exist_ok=True)
+    (old / "mine.txt").write_text("mine")
+    with replacing(out) as folder:
+        write(folder, "new")
+    recover(out)
+    assert found(out) == "new"
+    assert (old / "mine.txt").read_text() == "mine"
+
+
 def test_names_are_exchanged_at_once_or_an_error_says_why_not(tmp_path: Path) -> None:
     write(tmp_path / "a", "a")
     write(tmp_path / "b", "b")

@@ -1,11 +1,18 @@
 """Pieces of work in other processes."""
 
 import os
+import socket
+import struct
+import sys
+from multiprocessing import resource_sharer
+from multiprocessing.reduction import DupFd
+from typing import Any
 
 import pytest
 
 from yolo_proc.datasets.pool import unordered
 from yolo_proc.errors import ConfigError, YoloProcError
+from yolo_proc.workers import check_start_method, in_processes
 
 
 def _square(number: int) -> int:
@@ -35,3 +42,37 @@ def test_the_pool_stops_when_it_is_asked_to(workers: int) -> None:
     for found in unordered(_square, range(100, 10_000), workers, stop=lambda: len(done) >= 3):
         done.append(found)
     assert 3 <= len(done) <= 3 + 3 * workers
+
+
+def _lose_a_connection(job: int) -> int:
+    """A worker whose parent is killed while a tensor is handed over: the sharer's thread loses its connection."""
+    shared: Any = DupFd(0)
+    address, _ = shared._id
+    with socket.socket(socket.AF_UNIX) as there:
+        there.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        there.connect(address)
+    sharer: Any = resource_sharer
+    sharer._resource_sharer.stop(timeout=5)
+    return job
+
+
+def _lose_it_with_torch(job: int, shared: bool) -> int:
+    return _lose_a_connection(job) if shared else job
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="its sockets have paths in the file system")
+def test_a_lost_connection_is_no_traceback(capfd: pytest.CaptureFixture[str]) -> None:
+    assert list(unordered(_lose_a_connection, [5], 1)) == [5]
+    method = check_start_method(None)
+    assert list(in_processes(_lose_it_with_torch, [6], 1, method, result_bytes=8)) == [6]
+    assert capfd.readouterr().err == ""
+
+
+def _fail_in_a_thread(job: int) -> int:
+    sys.excepthook(ValueError, ValueError("something else"), None)
+    return job
+
+
+def test_other_failures_of_threads_are_told(capfd: pytest.CaptureFixture[str]) -> None:
+    assert list(unordered(_fail_in_a_thread, [5], 1)) == [5]
+    assert "ValueError: something else" in capfd.readouterr().err

@@ -20,10 +20,11 @@ from yolo_proc.annotations.formats import read_data_set
 from yolo_proc.annotations.records import ReadOptions
 from yolo_proc.cli import main
 from yolo_proc.errors import DataError
+from yolo_proc.exporting.digest import sealed_text
 from yolo_proc.exporting.findings import annotated, detections_to_dict, items_of
 from yolo_proc.exporting.onnx_graph import to_onnx
 from yolo_proc.exporting.sources import Frame, Source, find_sources
-from yolo_proc.nms import Detections
+from yolo_proc.nms import DecodeConfig, Detections
 from yolo_proc.pictures import picture_size, read_picture
 from yolo_proc.predict import Detector
 
@@ -141,6 +142,35 @@ def test_checkpoints_and_models_find_the_same(capsys: pytest.CaptureFixture[str]
     fitted = json.loads(capsys.readouterr().out)
     main(["predict", "in/a.png", "--json", "--model", "runs/tiny", "--input-size", "112x64", *LOW])
     assert json.loads(capsys.readouterr().out) == fitted != expected
+
+
+def test_a_description_that_is_not_the_models_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Path("exported")
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(CONTENT)
+    text = sealed_text(spec_of(MODEL).to_json())
+    other = sealed_text(spec_of(MODEL, defaults=DecodeConfig(0.9)).to_json())
+    flipped = text.replace("nhwc", "nhwb")
+    words = ["predict", "in/a.png", "--model", "exported", *LOW]
+    for content, line in (
+        (None, ""),
+        (text, ""),
+        (flipped, "model.json: expected the text that belongs to its sha256, found another"),
+        (other, "model.json: expected what exported/model.onnx says of itself, found another defaults; "),
+        ("", "model.json: expected JSON, found something else"),
+    ):
+        if content is not None:
+            (folder / "model.json").write_text(content)
+        assert main(words) == 0
+        captured = capsys.readouterr()
+        assert captured.err.count("model.json") == (line != ""), captured.err
+        assert line in captured.err
+    assert main(["predict", "in/a.png", "--model", "exported/model.onnx", *LOW]) == 0
+    assert "model.json" not in capsys.readouterr().err
+    (folder / "model.json").unlink()
+    (folder / "model.json").mkdir()
+    assert main(words) == 0
+    assert "model.json: expected a description" in capsys.readouterr().err
 
 
 def test_annotated_pictures(capsys: pytest.CaptureFixture[str]) -> None:

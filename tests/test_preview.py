@@ -7,7 +7,7 @@ import pytest
 from oracle import scene_of
 from PIL import Image
 
-from yolo_proc import preview
+from yolo_proc import files
 from yolo_proc.config import LabelConfig
 from yolo_proc.errors import UserError
 from yolo_proc.nms import Detections
@@ -122,10 +122,10 @@ def test_png_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     write_png(path, sheet)
     assert np.array_equal(np.array(Image.open(path)), sheet)
 
-    def full(*_: object) -> int:
+    def full(*_: object, **__: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(preview, "write_new", full)
+    monkeypatch.setattr(files, "write_new", full)
     with pytest.raises(UserError, match=r"sheet\.png: the picture cannot be written: No space left on device"):
         write_png(path, sheet + 1)
     assert list(path.parent.iterdir()) == [path]

@@ -1,10 +1,12 @@
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yolo_proc.annotations.records import ReadOptions, Tally, checked_box
+from yolo_proc.annotations.records import DataSet, ReadOptions, Tally, checked_box
 from yolo_proc.errors import AnnotationError
 
 SIDE = st.floats(-200, 300, allow_nan=False)
@@ -67,3 +69,15 @@ def test_a_tally_says_how_many_and_where_the_first_is() -> None:
     tally.add("boxes are turned", "b.txt: line 1", 1200)
     tally.add("boxes are turned", "c.txt: line 1")
     assert tally.lines() == ("1,201 boxes are turned (first: b.txt: line 1)",)
+
+
+@pytest.mark.parametrize(
+    "name", ["a\nb.jpg", "\x1b[31m.jpg", "\u2028.jpg", "\u202egpj.a.jpg", "\udcff.jpg", "a\tb.jpg"]
+)
+def test_notes_are_lines_that_a_terminal_can_show(name):
+    tally = Tally()
+    tally.add("pictures belong to no split and are not read", name)
+    (note,) = replace(DataSet(Path(), "yolo", (), {}), notes=tally.lines()).notes
+    assert note.isprintable()
+    assert note.startswith("1 pictures belong to no split and are not read (first: ")
+    assert note.endswith("jpg)")

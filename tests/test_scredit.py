@@ -633,3 +633,16 @@ def test_what_was_written_is_read(tmp_path):
         put_script(tmp_path / split, one.stem, placed[1])
         wanted[split] = (replace(one, path=tmp_path / split / one.name),)
     assert scredit.read(tmp_path, ReadOptions()).splits == wanted
+
+
+def test_a_link_that_leads_to_itself_is_refused(tmp_path):
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "a.jpg").symlink_to("a.jpg")
+    with pytest.raises(DataError, match=r"a\.jpg"):
+        scredit.read(tmp_path, ReadOptions())
+
+
+def test_a_transform_beyond_single_precision_is_refused():
+    script = '{"items":[],"metadata":{"source_transform":[1,0,0,1,0,1e308]}}'
+    with pytest.raises(AnnotationError, match="six numbers in single precision"):
+        scredit.parse(script, "a.json")

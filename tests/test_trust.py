@@ -241,9 +241,20 @@ def test_a_memory_that_others_can_write_is_not_believed(tmp_path: Path) -> None:
     folder = tmp_path / "state" / "yolo_proc" / "trusted"
     assert folder.stat().st_mode & 0o777 == 0o700
     folder.chmod(0o777)
-    with pytest.raises(GeneratorError):
+    with pytest.raises(GeneratorError, match=r"is not believed, because others may write to .*trusted") as caught:
         require_trust("dots.py:Dots", "a")
+    assert "you have not trained with it here" not in str(caught.value)
     assert "is not yours alone" in remember("dots.py:Dots")
+
+
+def test_a_relative_place_of_records_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(GeneratorError, match="and you have not trained with it here, so nothing of it was run"):
+        require_trust("dots.py:Dots", "a")
+    assert remember("dots.py:Dots") == ""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_STATE_HOME", "state")
+    with pytest.raises(GeneratorError, match="XDG_STATE_HOME='state' is not absolute"):
+        require_trust("dots.py:Dots", "a")
 
 
 @pytest.mark.parametrize("kind", ["file", "no home", "relative"])

@@ -50,6 +50,9 @@ def test_weights_of_another_network_are_told_by_their_first_difference() -> None
         "expected more of none, found one value;": {**own, "more": torch.tensor(1)},
         f"expected {stem} of .*, found one value;": {**own, stem: torch.tensor(1.0)},
         f"expected {bias} of .*, found no tensor;": {**own, bias: 3},
+        f"expected {bias} of .*, found a sparse tensor;": {**own, bias: own[bias].to_sparse()},
+        f"expected finite weights, found {bias} with others;": {**own, bias: own[bias] + float("inf")},
+        f"expected finite weights, found {stem} with others;": {**own, stem: own[stem] * float("nan")},
     }
     for words, weights in changes.items():
         with pytest.raises(CheckpointError, match=words):

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from small_sets import put_picture, put_text
 
+from yolo_proc.annotations import yolo_lines
 from yolo_proc.annotations.formats import read_data_set
 from yolo_proc.annotations.records import YOLO_LINES, Box, DataSet, ReadOptions
-from yolo_proc.annotations.yolo_lines import MEANINGS, crosses_itself
+from yolo_proc.annotations.yolo_lines import MEANINGS, LineReader, crosses_itself
 from yolo_proc.annotations.yolo_txt import parse_labels
 from yolo_proc.cli import main
 from yolo_proc.errors import AnnotationError
@@ -339,3 +340,13 @@ def test_the_commands_have_the_option(tmp_path: Path, capsys: pytest.CaptureFixt
     words += ["--count", "1", "--image-size", "64", "--workers", "0", "--out", str(tmp_path / "generated")]
     assert main(words) == 0
     assert "1 objects have a track id, which is left out" in capsys.readouterr().err
+
+
+def test_a_line_longer_than_any_pose_is_not_searched_for_crossings(tmp_path, monkeypatch):
+    def search(_):
+        raise AssertionError("quadratic in the number of points")
+
+    monkeypatch.setattr(yolo_lines, "crosses_itself", search)
+    path = tmp_path / "a.txt"
+    path.write_text("0 0.5 0.5 0.5 0.5 " + "0.25 0.5 " * 998 + "\n")  # begins with a box, as a pose does
+    assert LineReader([path]).fields(2001, path, "line 1").is_box is False

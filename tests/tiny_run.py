@@ -48,7 +48,7 @@ def small_numbers() -> ExitStack:
         ("setup.ANCHOR_SCENES", 50),
         ("setup.VALIDATION_IMAGES", 20),
         ("trainer.TARGET_IMAGES", 40),
-        ("trainer.CALIBRATION_IMAGES", 20),
+        ("shipping.CALIBRATION_IMAGES", 20),
         ("sheets.SHOWN", 4),
     ]:
         stack.enter_context(mock.patch(f"yolo_proc.{name}", value))

@@ -14,7 +14,6 @@ Names in a run's folder: `000012.pt` after epoch 12, `000012+00345.pt` inside th
 
 import hashlib
 import io
-import os
 import pickle
 import re
 from collections.abc import Callable, Mapping
@@ -27,7 +26,7 @@ import torch
 
 from yolo_proc.archives import ArchiveError, check_archive
 from yolo_proc.errors import CheckpointError
-from yolo_proc.files import GIB, UnreadableFileError, create, read_bytes, read_start
+from yolo_proc.files import GIB, UnreadableFileError, half_written, read_bytes, read_start, replace_whole
 
 BEST = "best.pt"
 FORMAT = 1
@@ -36,7 +35,6 @@ MAX_BYTES = 8 * GIB  # 500 million parameters with two moments and an average of
 _MAGIC = b"yolo_proc checkpoint "
 _HEADER = re.compile(rb"yolo_proc checkpoint (\d{1,9}) sha256=([0-9a-f]{64}) bytes=(\d{1,18})")
 _NUMBERED = re.compile(r"(\d{6,})(?:\+(\d{5,}))?\.pt", re.ASCII)
-_TEMPORARY = ".pt.tmp"
 _TURN = ".turn"
 # What the restricted unpickler and the archive reader raise on a payload that somebody made up.
 _UNREADABLE = (
@@ -88,26 +86,15 @@ def save(path: str | Path, state: Mapping[str, Any]) -> None:
     buffer = io.BytesIO()
     torch.save(plain(state), buffer)
     payload = buffer.getbuffer()
-    temporary = path.with_name(f".{path.name.removesuffix('.pt')}{_TEMPORARY}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep_temporary(path.parent)  # before writing: what a killed process left may be what fills the disk
-        with os.fdopen(create(temporary), "wb") as file:
-            file.write(_header(payload))
-            file.write(payload)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
-    except BaseException as error:
-        with suppress(OSError):
-            temporary.unlink()
-        if isinstance(error, OSError):
-            raise CheckpointError(
-                f"{path}: the checkpoint cannot be written: {error.strerror or error}; make room or choose another "
-                "--runs-dir; the checkpoints already there are untouched"
-            ) from error
-        raise
+        replace_whole(path, _header(payload), payload, durable=True)
+    except OSError as error:
+        raise CheckpointError(
+            f"{path}: the checkpoint cannot be written: {error.strerror or error}; make room or choose another "
+            "--runs-dir; the checkpoints already there are untouched"
+        ) from error
 
 
 def load(path: str | Path) -> dict[str, Any]:
@@ -205,22 +192,12 @@ def plain(value: Any, where: str = "state") -> Any:
     raise TypeError(f"{where}: {type(value).__name__} has no place in a checkpoint")
 
 
-def _sync_folder(folder: Path) -> None:
-    """Makes a rename in `folder` durable, where folders can be opened."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def sweep_temporary(folder: str | Path) -> list[Path]:
     """Removes what a killed process left half written in `folder`; only its one writer may call this."""
-    swept = [path for path in Path(folder).glob(f".*{_TEMPORARY}") if path.is_file()]
+    swept = half_written(Path(folder))
     for path in swept:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # what cannot be removed is left
+            path.unlink()
     return swept
 
 
@@ -351,13 +328,8 @@ def take_turn(folder: Path) -> None:
     Where that cannot be written, the clock decides.
     """
     turn = 1 + max((_turn(run) for run in _folders(folder.parent)), default=0)
-    temporary = folder / f"{_TURN}{_TEMPORARY}"
-    try:
-        temporary.write_text(f"{turn}\n", encoding="ascii")
-        temporary.replace(folder / _TURN)
-    except OSError:
-        with suppress(OSError):
-            temporary.unlink()
+    with suppress(OSError):
+        replace_whole(folder / _TURN, f"{turn}\n".encode())
 
 
 def _folders(place: str | Path) -> list[Path]:
@@ -369,9 +341,8 @@ def _folders(place: str | Path) -> list[Path]:
 
 def _turn(folder: Path) -> int:
     try:
-        with (folder / _TURN).open("rb") as file:
-            words = file.read(20)
-    except OSError:
+        words = read_start(folder / _TURN, 20, "a number")
+    except UnreadableFileError:
         return 0
     match = re.fullmatch(rb"(\d{1,15})\n", words)
     return int(match[1]) if match else 0

@@ -292,7 +292,7 @@ class LabelCodec:
         """The detections of each image, in network pixels clipped to the network's frame, the surest first.
 
         A slot stays if its raw J is at least the logit of `config.confidence`; of the surest `max_candidates` (ties:
-        the lower slot) those that overlap a surer one are dropped; `max_detections` remain.
+        the lower slot) those that overlap a more confident one are dropped; `max_detections` remain.
 
         Args:
             outputs: (B, S, 5 + C) raw logits; predictions if `activated`.

@@ -1,5 +1,6 @@
 """A configuration as a TOML file. Its keys are the flat names of `config_values`."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,10 @@ HEADER = (
     "# Every option of this run. `python -m yolo_proc train --config FILE` reads it;\n"
     "# an option that is not here has no value, which is its default.\n\n"
 )
+# A key, or the beginning of one, of more than 32 parts with dots between.
+_DEEP_KEY = re.compile(
+    r"""(?:^|[\[{,])[ \t]*(?:(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){32}""", re.MULTILINE
+)
 
 
 def read_config_file(path: Path) -> dict[str, Given]:
@@ -30,13 +35,27 @@ def read_config_file(path: Path) -> dict[str, Given]:
     try:
         text = read_bytes(path, MAX_BYTES, "a TOML file with options").decode("utf-8-sig")
         check_digest(text, path)
+        if _DEEP_KEY.search(text):  # tomllib takes the square of a key's depth in memory
+            raise RecursionError
         tree = tomllib.loads(text)
     except UnreadableFileError as error:
         raise ConfigError(f"--config {error}") from error
     except RecursionError:
-        raise ConfigError(f"{path}: expected TOML with tables of options, found brackets nested too deep") from None
-    except ValueError as error:  # no UTF-8, no TOML, or a number of thousands of digits
-        raise ConfigError(f"{path}: expected TOML: {str(error).partition(';')[0]}") from error
+        raise ConfigError(
+            f"{path}: expected TOML with tables of options, found keys or brackets nested too deep"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{path}: expected TOML in UTF-8, found another encoding (byte {error.start}); save it as UTF-8"
+        ) from None
+    except tomllib.TOMLDecodeError as error:
+        if "\0" in text:
+            raise ConfigError(
+                f"{path}: expected TOML in UTF-8, found zero bytes, as in UTF-16; save it as UTF-8"
+            ) from None
+        raise ConfigError(f"{path}: expected TOML: {error}") from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: expected TOML, found a number of thousands of digits") from error
     given: dict[str, Given] = {}
     for key, value in tree.items():
         where = f"{path}: {key}"

@@ -28,6 +28,7 @@ from yolo_proc.events import (
     TargetTried,
 )
 from yolo_proc.finding import tally
+from yolo_proc.output import shown, silence
 
 # Without a terminal there is no bar, but a sign of life.
 SECONDS_BETWEEN_LINES = 30.0
@@ -54,20 +55,6 @@ class _Bar(_Tqdm):
     """tqdm without its thread, which would be one more thing to fork beside."""
 
     monitor_interval = 0
-
-
-def printable(text: str, file: TextIO) -> str:
-    """A text as a file's encoding can say it: `Größe` as `Gr\\xf6\\xdfe` on an ASCII console."""
-    encoding = getattr(file, "encoding", None) or "utf-8"
-    return text.encode(encoding, "backslashreplace").decode(encoding)
-
-
-def silence(file: TextIO) -> None:
-    """Leads what is written to a file that takes nothing any more nowhere, what waits to be written too."""
-    with suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, file.fileno())
-        os.close(nowhere)
 
 
 class Console:
@@ -105,7 +92,8 @@ class Console:
                 self._bar.clear()
         if self._out is not None:
             try:
-                print(printable(text, self._out), file=self._out, flush=True)
+                encoding = getattr(self._out, "encoding", None) or "utf-8"
+                print(shown(text, encoding), file=self._out, flush=True)
             except OSError:
                 silence(self._out)
                 self._out = None

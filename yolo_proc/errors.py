@@ -76,8 +76,8 @@ class TrainingError(YoloProcError):
 def one_line(text: str) -> str:
     """Return a text on one line: what is not printable as its escape, and what is too long without its middle.
 
-    A file's name may hold a line end, the escape sequence of a terminal, a sign that turns the direction of
-    writing, or bytes that are no text.
+    A file's name may hold the escape sequence of a terminal, a sign that turns the direction of writing, or bytes that
+    are no text. A line end becomes an escape too; `YoloProcError.__str__` joins the lines of a message before.
     """
     if not text.isprintable():
         text = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -162,7 +162,9 @@ class PredictFlags:
     json: bool = option(False, help="print JSON")
     input_size: str | None = option(None, help=INPUT_SIZE_HELP)
     confidence: float | None = option(None, help="least confidence of a detection", low=0, high=1)
-    max_iou: float | None = option(None, help="a box that overlaps a surer one by so much is dropped", low=0, high=1)
+    max_iou: float | None = option(
+        None, help="a box that overlaps a more confident one by so much is dropped", low=0, high=1
+    )
     nms: str | None = option(None, help="compare boxes of one class or of all", choices=("class", "agnostic"))
     max_detections: int | None = option(None, help="boxes in a picture, at most", low=1)
     bit_depth: int | None = option(None, help=BIT_DEPTH_HELP, low=LEAST, high=MOST)
@@ -255,11 +257,16 @@ def _finder(flags: PredictFlags, config: Config) -> _Finder:
     input_size = read_input_size(flags.input_size)
     if onnx is not None:
         from yolo_proc.exporting.session import OnnxDetector, Settings
+        from yolo_proc.exporting.spec import description_note
 
         settings = Settings(threads=config.threads)
         if config.device.startswith("cuda"):
             settings = Settings(config.threads, ("CUDAExecutionProvider", "CPUExecutionProvider"))
         model = OnnxDetector.load(onnx, settings=settings)
+        if flags.model is not None and Path(flags.model).is_dir():
+            note = description_note(onnx.with_name("model.json"), model.spec, onnx)
+            if note is not None:
+                print(note, file=sys.stderr)
         if input_size not in (None, model.picture_size):
             own = "{}x{}".format(*model.picture_size)
             raise ConfigError(

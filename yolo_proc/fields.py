@@ -249,6 +249,7 @@ def _history(value: Any, name: str) -> None:
 
 
 _STEPS = _whole(0, _MOST_STEPS)
+_GROUP = _record({"params": _list(_whole(0, _MOST), 0, _MOST)})  # of an optimizer; `optim.load_optimizer` knows more
 _DECAY = _record({"start": _STEPS, "steps": _whole(1, _MOST_STEPS), "reason": _text(1000)})
 
 MODEL: Mapping[str, Check] = {
@@ -269,7 +270,7 @@ TRAINING: Mapping[str, Check] = {
     "config": _table(_scalar, 10_000),
     "ema": _table(_tensor),
     "calibration": _none_or(_list(_number(-1e6, 1e6), 2, 2)),
-    "optimizer": _record({"state": _mapping, "param_groups": _list(_record({}), 1, 1000)}),
+    "optimizer": _record({"state": _mapping, "param_groups": _list(_GROUP, 1, 1000)}),
     "ema_updates": _STEPS,
     "schedule": _record({"since": _STEPS, "longest": _STEPS, "decay": _none_or(_DECAY)}),
     "tries": _whole(0, 1000),  # the k-th is judged at a level of 2^-k

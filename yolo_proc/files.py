@@ -6,13 +6,17 @@ Files of our own are made here too: a symbolic link that somebody planted under 
 
 import errno
 import os
+import re
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from yolo_proc.errors import DataError
 
-KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+MIB, GIB = 1 << 20, 1 << 30
+# As `replace_whole` calls a file that is not whole yet; `.pt.tmp` were those of earlier releases.
+HALF_WRITTEN = re.compile(r"\..+\.(pt|\d+)\.tmp")
 
 _CHUNK = MIB
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -153,15 +157,65 @@ def create(path: Path | str) -> int:
         return os.open(path, flags, 0o666)
 
 
-def write_new(path: Path | str, content: bytes | memoryview) -> None:
-    """Writes a new file; see `create`."""
+def write_new(path: Path | str, *content: bytes | memoryview, durable: bool = False) -> None:
+    """Writes a new file; see `create`.
+
+    Args:
+        content: parts, one after the other.
+        durable: it is on the disk when this returns.
+    """
     file = create(path)
     try:
-        left = memoryview(content)
-        while left:
-            left = left[os.write(file, left) :]
+        for part in content:
+            left = memoryview(part)
+            while left:
+                left = left[os.write(file, left) :]
+        if durable:
+            os.fsync(file)
     finally:
         os.close(file)
+
+
+def replace_whole(path: Path, *content: bytes | memoryview, durable: bool = False) -> None:
+    """Writes a file so that a reader, or a process killed at any moment, finds the old one or the new one whole.
+
+    Args:
+        path: in a folder that is there.
+        content: parts, one after the other.
+        durable: the new one outlives a power cut from here on.
+
+    Raises:
+        OSError: the system refuses; an older file at `path` is as it was.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # see `HALF_WRITTEN`
+    try:
+        write_new(temporary, *content, durable=durable)
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+    if durable:
+        _sync_folder(path.parent)
+
+
+def half_written(folder: Path) -> list[Path]:
+    """What `replace_whole` is writing in a folder, or a killed process left there."""
+    try:
+        return [path for path in folder.iterdir() if HALF_WRITTEN.fullmatch(path.name) and not path.is_dir()]
+    except OSError:
+        return []
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes a rename in `folder` durable, where folders can be opened."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def open_own(path: Path | str, access: int) -> int:
@@ -179,7 +233,7 @@ def open_own(path: Path | str, access: int) -> int:
     except OSError as error:
         raise planted if error.errno in (errno.ELOOP, errno.ENXIO) else error from None
     about = os.fstat(file)
-    if not stat.S_ISREG(about.st_mode) or about.st_nlink != 1:
+    if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1:  # 0: it was removed just now; its name is of another file
         os.close(file)
         raise planted
     return file

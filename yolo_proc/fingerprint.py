@@ -4,6 +4,7 @@ import hashlib
 import inspect
 import struct
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -34,7 +35,7 @@ def fingerprint(config: Config) -> dict[str, str]:
         "classes": ", ".join(probes.classes),
     }
     parts |= _source_parts(probes.generator)
-    parts |= {f"library {name}": version(name) for name in LIBRARIES}
+    parts |= _libraries()
     first, again = (scene_digest(Stream.from_config(config, "probe")[0]) for _ in range(2))
     if first != again:
         raise GeneratorError(
@@ -43,6 +44,12 @@ def fingerprint(config: Config) -> dict[str, str]:
         )
     parts["probe scenes"] = _sha256(b"".join(scene_digest(probes[index]) for index in range(PROBES)))
     return parts
+
+
+@cache
+def _libraries() -> dict[str, str]:
+    """Their versions; each is a text of many kilobytes to parse, and stays the same."""
+    return {f"library {name}": version(name) for name in LIBRARIES}
 
 
 def _source_parts(generator: Generator) -> dict[str, str]:

@@ -195,7 +195,14 @@ class FlagParser(argparse.ArgumentParser):
                 return f"{word}: expected one {self.positional[0]} at most; an option starts with --"
             return f"{word}: expected an option, which starts with --"
         known = [flag for action in self._actions for flag in action.option_strings]
-        return f"{word}: no such option{nearest(word, known)}; --help lists them"
+        begun = [flag for flag in known if len(word) > len("--xx") and flag.startswith(word)]
+        # Without the dashes, which all flags have in common.
+        meant = begun or [flag for flag in known if nearest(word.strip("-"), [flag.strip("-")])]
+        return f"{word}: no such option{nearest(word, meant)}; --help lists them"
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """The help; argparse passes over a system that refuses to take it."""
+        print(message, end="", file=file)
 
     def error(self, message: str) -> NoReturn:
         """argparse's own complaint as our one line."""

@@ -6,6 +6,7 @@ The picture is decoded where the scene is drawn, and letterboxed by rule 1.
 """
 
 import hashlib
+import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -34,6 +35,7 @@ from yolo_proc.pictures import is_deep, picture_bytes, read_picture
 from yolo_proc.rng import shuffled
 
 HELD_OUT = ("validation", "target", "calibration", "test")  # the streams whose pictures are not trained on
+_NEARLY_SURE = 3  # pictures to be expected in a stream, for one to be there in 19 of 20 sets
 # A run's sheet of predictions shows pictures that are new to the network; all other streams may show trained ones.
 _SHARES_WITH = {"predictions": "validation"}
 _DEEP_SEEN = 16  # pictures of 16 bits a sample that are looked at, to say what they use
@@ -70,7 +72,9 @@ class Folder(Source):
 
     def __post_init__(self) -> None:
         root = Path(self.argument).expanduser()
-        if not self.argument or not root.exists():
+        if not self.argument:
+            raise GeneratorError("generator folder: expected the path of a data set behind it, folder:PATH, found none")
+        if not root.exists():
             raise GeneratorError(f"generator folder:{self.argument}: no such folder (looked in {Path.cwd()})")
         names = None if self.class_file is None else read_class_file(Path(self.class_file).expanduser())
         lines = cast(YoloLines, self.yolo_lines)
@@ -125,8 +129,9 @@ class Folder(Source):
         where = f"generator folder:{self.argument}"
         if not self.count(stream):
             raise GeneratorError(
-                f"{where}: expected pictures for stream {stream}, found none among {self._shares()}; more pictures "
-                "help, another --generator.train-share, or other scenes beside them (mix:NAME=0.8,folder:PATH=0.2)"
+                f"{where}: expected pictures for stream {stream}, found none among {self._shares()}"
+                f"{self._chance(stream)}; add pictures, choose another --generator.train-share, or other scenes beside "
+                "them (mix:NAME=0.8,folder:PATH=0.2)"
             )
         if augmented and self._set.augmented and not self.augmented:
             raise GeneratorError(
@@ -185,6 +190,15 @@ class Folder(Source):
     def _shares(self) -> str:
         counts = ", ".join(f"{name} {len(pictures)}" for name, pictures in self._streams.items())
         return f"{len(self._set.pictures)} pictures ({counts})"
+
+    def _chance(self, stream: str) -> str:
+        """How many pictures there should be for one in this stream, in words; empty where none can ever be in it."""
+        held_out = _SHARES_WITH.get(stream, stream) in HELD_OUT
+        share = (1 - self.train_share) / len(HELD_OUT) if held_out else self.train_share
+        if share <= 0:
+            return f", of which --generator.train-share {self.train_share:g} gives it none"
+        enough = math.ceil(_NEARLY_SURE / share - 1e-9)
+        return f": each picture is in it with a chance of {share:.2g}, so it takes about {enough:,} of them"
 
     def _chosen(self, place: Place, further: int) -> "_Picture":
         pictures = self._pictures(place.stream)

@@ -263,6 +263,10 @@ def _load_module(spec: str, name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except Exception as error:
+        toml = name.endswith(".toml")
+        if isinstance(error, ModuleNotFoundError) and (toml or is_file(Path(name))):
+            hint = "; options in TOML stand behind --config" if toml else ""
+            raise GeneratorError(f"generator {spec}: expected {_EXPECTED}, found the file {name}{hint}") from error
         hint = "; a file is named file.py:Name" if is_file(Path(f"{name}.py")) else ""
         raise GeneratorError(f"generator {spec}: module {name} cannot be imported: {_told(error)}{hint}") from error
 

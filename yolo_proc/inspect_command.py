@@ -5,6 +5,7 @@ As in `commands.py`, imports of what draws and decodes stand inside of functions
 
 import json
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -93,11 +94,14 @@ class _Work:
 
 
 def inspect(parser: FlagParser, argv: Sequence[str]) -> int:
-    """Prints what is found, and writes two pictures."""
+    """Prints what is found, and writes two pictures; 2 where all pictures are left out."""
     work = _work(parser.read(argv))
     inspection = _inspect_generator(work) if work.folder is None else _inspect_data_set(work, work.folder)
     print(json.dumps(inspection.to_dict(), allow_nan=False) if work.flags.json else inspection.text())
-    return 0
+    if not inspection.statistics.nothing_read:
+        return 0
+    print(f"yolo_proc inspect: {inspection.source}: {inspection.findings[0]}", file=sys.stderr)
+    return 2
 
 
 def _work(parsed: Parsed) -> _Work:

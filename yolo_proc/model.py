@@ -254,6 +254,8 @@ class Yolo(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def _initialise(self, object_bias: float) -> None:
+        if self.mean.is_meta:  # it has shapes and no values
+            return
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")

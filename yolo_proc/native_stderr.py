@@ -41,31 +41,57 @@ def _enter() -> int:
     """The offset in the file from which on lines count; -1 where nothing can be caught."""
     global _inside, _saved, _file
     with _lock:
-        if _inside == 0:
-            try:
+        try:
+            if _inside == 0:
                 if sys.stderr is not None:
                     sys.stderr.flush()
                 _saved = os.dup(_STDERR)
                 _file = _new_file()
                 os.dup2(_file, _STDERR)
-            except OSError:  # it is closed
-                _close()
-                return -1
+            start = os.fstat(_file).st_size
+        except OSError:  # it is closed
+            if _inside == 0:
+                _restore()
+            return -1
         _inside += 1
-        return os.fstat(_file).st_size
+        return start
 
 
 def _leave(start: int) -> list[str]:
     global _inside
     if start < 0:
         return []
+    data = b""
     with _lock:
-        data = os.pread(_file, _LONGEST, start)
         _inside -= 1
-        if _inside == 0:
-            os.dup2(_saved, _STDERR)
-            _close()
+        try:
+            data = _read(start)
+        except OSError:  # what was caught is lost; the standard error must not be
+            pass
+        finally:
+            if _inside == 0:
+                _restore()
     return [line.strip() for line in data.decode("utf-8", "replace").splitlines() if line.strip()]
+
+
+def _read(start: int) -> bytes:
+    if hasattr(os, "pread"):
+        return os.pread(_file, _LONGEST, start)
+    end = os.lseek(_file, 0, os.SEEK_CUR)  # the standard error writes there, with the same offset
+    try:
+        os.lseek(_file, start, os.SEEK_SET)
+        return os.read(_file, _LONGEST)
+    finally:
+        os.lseek(_file, end, os.SEEK_SET)
+
+
+def _restore() -> None:
+    """Gives the standard error back."""
+    try:
+        if _saved >= 0:
+            os.dup2(_saved, _STDERR)
+    finally:
+        _close()
 
 
 def _close() -> None:

@@ -24,7 +24,7 @@ class DecodeConfig:
 
     confidence: float = option(0.65, help="least confidence of a detection", low=0, high=1, on_resume="free")
     max_iou: float = option(
-        0.4, help="a box that overlaps a surer one by so much is dropped", low=0, high=1, on_resume="free"
+        0.4, help="a box that overlaps a more confident one by so much is dropped", low=0, high=1, on_resume="free"
     )
     nms: str = option(
         "class", help="compare boxes of one class or of all", choices=("class", "agnostic"), on_resume="free"

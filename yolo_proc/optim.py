@@ -76,7 +76,7 @@ def load_optimizer(optimizer: torch.optim.Optimizer, saved: Mapping[str, Any]) -
 
 
 def _rates(group: Mapping[str, Any], own: Mapping[str, Any], number: int) -> dict[str, float]:
-    if list(group.get("params", ())) != own["params"]:
+    if list(group["params"]) != own["params"]:
         raise CheckpointError(f"optimizer: group {number} is not of the parameters of this network; train anew")
     rates: dict[str, float] = {}
     for name in ("lr", "weight_decay"):

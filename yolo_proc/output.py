@@ -83,9 +83,18 @@ def finish(code: int) -> int:
             code = failed(error)
     else:
         return code
-    with suppress(OSError, ValueError):  # else Python tries again at its end, and complains
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    silence(sys.stdout)  # else Python tries again at its end, and complains
     return code
+
+
+def silence(file: TextIO) -> None:
+    """Leads what is written to a file that takes nothing any more nowhere, what waits to be written too."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, file.fileno())
+        finally:
+            os.close(nowhere)
 
 
 def failed(error: OSError) -> int:
@@ -94,6 +103,6 @@ def failed(error: OSError) -> int:
     return 2
 
 
-def shown(text: str) -> str:
-    """A text that every file and console in UTF-8 can hold: what a name has besides, as in `\\udce9`, is escaped."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+def shown(text: str, encoding: str = "utf-8") -> str:
+    """A text as a file or console of that encoding can hold it: what it has besides, as in `\\udce9`, is escaped."""
+    return text.encode(encoding, "backslashreplace").decode(encoding)

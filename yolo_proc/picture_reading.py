@@ -13,6 +13,8 @@ from its samples, and a rule by the largest one would give the pictures of one s
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from yolo_proc.errors import one_line
+
 LEAST, MOST = 8, 16  # bits that the user may give
 HELP = "bits that the samples of 16-bit pictures use, such as 12 of many cameras; none: all 16, or what is sure"
 _FEW = 14  # bits; whatever uses no more is told
@@ -55,6 +57,9 @@ class PictureReading:
 
     def notes(self, option: str = "--bit-depth") -> Iterator[str]:
         """Lines for the user on what was seen; `option` is how `bits` are given."""
+        return map(one_line, self._lines(option))
+
+    def _lines(self, option: str) -> Iterator[str]:
         for bits, names in sorted(self._sure.items()):
             yield (
                 f"{len(names):,} pictures of 16 bits a sample say and show that they use {bits}: read so (first: "

@@ -1,7 +1,7 @@
 """The one reader of picture files; nobody else decodes.
 
 A picture is upright RGB of 8 bits, whatever its file holds: EXIF orientation is applied, grey becomes three equal
-channels, 16 bits v become v >> 8 (but see `bit_depth.py`), alpha is dropped and not composited, colour profiles are
+channels, 16 bits v become v >> 8 (but see `picture_reading.py`), alpha is dropped and not composited, profiles are
 ignored, of an animation the first frame counts. CMYK, damaged and truncated files are refused, and so is a file that
 costs too much (`picture_costs.py`), before anything is decoded. What a file is says its content, not its suffix.
 
@@ -9,8 +9,9 @@ OpenCV decodes JPEG and PNG, Pillow the rest. Headers are read here: both librar
 (profiles, text, XMP), and at different things in different versions.
 """
 
+import contextlib
 import io
-import re
+import logging
 import struct
 import warnings
 import zlib
@@ -26,15 +27,15 @@ from PIL import BmpImagePlugin, Image, ImageFile, TiffImagePlugin, WebPImagePlug
 
 from yolo_proc.errors import AnnotationError
 from yolo_proc.files import GIB, UnreadableFileError, open_regular, read_bytes
+from yolo_proc.jpeg_scans import check_scans, first_scan
 from yolo_proc.native_stderr import caught
-from yolo_proc.picture_costs import MAX_PIXELS, MAX_SCANS
+from yolo_proc.picture_costs import MAX_PIXELS
 from yolo_proc.picture_headers import (
     ORIENTATION,
     PNG_SIGNATURE,
     Header,
     WrongFileError,
     ifd0,
-    jpeg_segments,
     read_header,
 )
 from yolo_proc.picture_reading import MOST, PictureReading
@@ -55,8 +56,10 @@ MAX_BYTES = 2 * GIB  # of a file; Java's arrays end there
 
 Pixels = NDArray[np.uint8]  # (H, W, 3)
 
+# Pillow logs what it refuses, which Python prints where nobody listens; we say it.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+
 _ROWS = 256  # at once, where a picture is copied, so that only a part is there twice
-_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # of a JPEG, in or behind its scans
 
 # What Pillow's plugins let through when a file is damaged; warnings, where they are errors.
 _PILLOW_ERRORS = (
@@ -152,6 +155,39 @@ def is_deep(data: bytes) -> bool:
     return data[:8] == PNG_SIGNATURE and data[24:25] == bytes([MOST])
 
 
+def check_unread(data: bytes, where: Path, reading: PictureReading) -> None:
+    """Looks at a picture that is handed on as it is: at its costs, and at how many of 16 bits it uses.
+
+    Only pictures of 16 bits are decoded, and none if the user has said how many bits count. Damage is not looked for.
+
+    Args:
+        reading: it learns what was seen.
+
+    Raises:
+        AnnotationError: too many scans ("bomb"), which whoever decodes the picture would refuse.
+    """
+    try:
+        if data[:3] == b"\xff\xd8\xff":
+            check_scans(data, first_scan(data))
+    except WrongFileError as error:
+        if error.reason == "bomb":
+            raise _told(where, error) from error
+    if reading.bits is None and (is_deep(data) or _is_deep_tiff(data)):
+        with contextlib.suppress(AnnotationError):
+            read_picture(data, reading=reading, name=str(where))
+
+
+def _is_deep_tiff(data: bytes) -> bool:
+    if data[:4] not in (b"II*\0", b"MM\0*"):
+        return False
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return MOST in TiffImagePlugin.TiffImageFile(io.BytesIO(data)).tag_v2.get(258, ())
+    except _PILLOW_ERRORS:
+        return False
+
+
 def picture_bytes(path: Path) -> bytes:
     """The bytes of a picture's file, as they are.
 
@@ -181,31 +217,12 @@ def _checked_jpeg(data: bytes) -> bytes:
 
     Some decoders fill with grey what is missing and say nothing.
     """
-    stream = io.BytesIO(data)
-    at = 2
-    for _, length in jpeg_segments(stream):
-        at = stream.tell() + length
+    at = first_scan(data)
     # The end marker cannot occur inside a scan; the one of a thumbnail stands in front of it.
     if data.find(b"\xff\xd9", at) < 0:
         raise WrongFileError("a whole JPEG", "one that ends early")
-    # The marker's bytes may stand elsewhere too, in a comment or behind the end, but they are soon counted.
-    if data.count(b"\xff\xda", at) > MAX_SCANS and _has_many_scans(data, at):
-        raise WrongFileError(f"a JPEG of at most {MAX_SCANS} scans", "more; write it anew", "bomb")
+    check_scans(data, at)
     return data
-
-
-def _has_many_scans(jpeg: bytes, at: int) -> bool:
-    """Whether more than `MAX_SCANS` come before the end; the first one begins at `at`."""
-    scans = 0
-    while scans <= MAX_SCANS:
-        marker = _MARKER.search(jpeg, at)
-        if marker is None or marker[0][-1] == 0xD9:
-            return False
-        at = marker.end()
-        if marker[0][-1] not in (0x01, 0xD8):  # these have no content
-            at += int.from_bytes(jpeg[at : at + 2], "big")
-        scans += marker[0][-1] == 0xDA
-    return True
 
 
 def _essential_png(data: bytes) -> bytes:

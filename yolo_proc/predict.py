@@ -113,7 +113,8 @@ class Detector:
         Args:
             rgb: uint8 (H, W, 3), red first (OpenCV reads blue first: `picture[..., ::-1]`).
             confidence: least probability of a box.
-            max_iou: of two boxes (of one class, or of any for "agnostic") that overlap so much the surer one stays.
+            max_iou: of two boxes (of one class, or of any for "agnostic") that overlap so much the more
+                confident one stays.
 
         Raises:
             DataError: a picture of another shape or type.

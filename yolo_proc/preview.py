@@ -6,9 +6,7 @@ ignore region is hatched in grey; a detection has a bold box with its confidence
 
 import colorsys
 import io
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -19,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from yolo_proc.boxes import FloatArray
 from yolo_proc.config import LabelConfig
 from yolo_proc.errors import UserError
-from yolo_proc.files import write_new
+from yolo_proc.files import replace_whole
 from yolo_proc.nms import Detections
 from yolo_proc.scene import LABELLED, Scene, label_verdicts
 from yolo_proc.typefaces import find_face
@@ -94,17 +92,11 @@ def write_png(path: str | Path, picture: NDArray[np.uint8]) -> None:
     path = Path(path)
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, format="PNG")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_new(temporary, buffer.getbuffer())
-        temporary.replace(path)
-    except BaseException as error:
-        with suppress(OSError):
-            temporary.unlink()
-        if isinstance(error, OSError):
-            raise UserError(f"{path}: the picture cannot be written: {error.strerror or error}") from error
-        raise
+        replace_whole(path, buffer.getbuffer())
+    except OSError as error:
+        raise UserError(f"{path}: the picture cannot be written: {error.strerror or error}") from error
 
 
 def class_colour(class_id: int) -> Rgb:

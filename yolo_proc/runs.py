@@ -2,26 +2,22 @@
 
 import csv
 import io
-import os
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
-from yolo_proc.checkpoint import checkpoint_position, list_checkpoints, newest_valid
+from yolo_proc.checkpoint import checkpoint_position, list_checkpoints, newest_valid, sweep_temporary
 from yolo_proc.config import Config
 from yolo_proc.configfile import config_to_toml
 from yolo_proc.errors import ConfigError, DataError, UserError
 from yolo_proc.fields import check_training
-from yolo_proc.files import write_new
+from yolo_proc.files import GIB, UnreadableFileError, half_written, read_bytes, replace_whole
 from yolo_proc.generator import file_stem
 from yolo_proc.locking import locked
 
 METRICS = "metrics.csv"
 CONFIG = "config.toml"
 LOCK = ".lock"
-# As `checkpoint.save`, `write_atomic` and `preview.write_png` call a file that is not whole yet.
-_HALF_WRITTEN = re.compile(r"\..+\.(pt|\d+)\.tmp")
 
 
 def new_run_folder(config: Config) -> Path:
@@ -71,7 +67,7 @@ def mend(folder: Path) -> None:
 
     Nothing is done where nothing is wrong, where a process trains the run, or where nothing can be written.
     """
-    if _left_over(folder) or _table_is_short(folder):
+    if half_written(folder) or _table_is_short(folder):
         with suppress(UserError), locked_run(folder) as alone:
             if alone:  # else a half-written file may be somebody's who writes it now
                 put_right(folder)
@@ -79,20 +75,11 @@ def mend(folder: Path) -> None:
 
 def put_right(folder: Path) -> None:
     """Does what `mend` promises; only the run's one writer may call this. What cannot be done is left."""
-    for path in _left_over(folder):
-        with suppress(OSError):
-            path.unlink()
+    sweep_temporary(folder)
     if _table_is_short(folder):
         with suppress(UserError):
             _, state, _ = newest_valid(folder, check_training)
             write_metrics(folder, state["history"])
-
-
-def _left_over(folder: Path) -> list[Path]:
-    try:
-        return [path for path in folder.iterdir() if _HALF_WRITTEN.fullmatch(path.name) and not path.is_dir()]
-    except OSError:
-        return []
 
 
 def _table_is_short(folder: Path) -> bool:
@@ -102,17 +89,15 @@ def _table_is_short(folder: Path) -> bool:
     if not epochs:
         return False
     try:
-        with (folder / METRICS).open("rb") as file:
-            return sum(1 for _ in file) < 1 + epochs
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
+        table = read_bytes(folder / METRICS, GIB, "a table", text=True)
+    except UnreadableFileError as error:
+        return error.reason == "missing"
+    return len(table.splitlines()) < 1 + epochs
 
 
 def write_config(folder: Path, config: Config) -> None:
     """Writes the whole configuration, ready for `--config`."""
-    write_atomic(folder / CONFIG, config_to_toml(config).encode())
+    _write(folder / CONFIG, config_to_toml(config))
 
 
 def write_metrics(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
@@ -125,20 +110,12 @@ def write_metrics(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
         writer = csv.DictWriter(text, list(history[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(history)
-    write_atomic(folder / METRICS, text.getvalue().encode())
+    _write(folder / METRICS, text.getvalue())
 
 
-def write_atomic(path: Path, content: bytes) -> None:
-    """Writes a small file so that a reader sees the old or the new one, never a part.
-
-    Raises:
-        DataError: a full or read-only disk.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def _write(path: Path, text: str) -> None:
+    """Writes a small file; raises `DataError` on a full or read-only disk."""
     try:
-        write_new(temporary, content)
-        temporary.replace(path)
+        replace_whole(path, text.encode())
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
         raise DataError(f"{path}: cannot be written: {error.strerror}") from error

@@ -110,8 +110,7 @@ def worker_count(config: Config) -> int:
 def _new_session(config: Config, device: torch.device, held: ExitStack) -> Session:
     workers = worker_count(config)
     threads = use_threads(config.threads, device, config.batch_size)
-    stream = Stream.from_config(config, "train")
-    notes = _check_source(stream, config)
+    stream, notes = checked_generator(config)
     folder = new_run_folder(config)  # what can fail at once comes before what takes seconds
     held.enter_context(locked_run(folder))
     put_right(folder)
@@ -129,13 +128,18 @@ def _new_session(config: Config, device: torch.device, held: ExitStack) -> Sessi
     return Session(config, folder, device, task, state, workers, lines)
 
 
-def _check_source(stream: Stream, config: Config) -> tuple[str, ...]:
-    """A source's lines for the user; a run that will need a stream in which it has nothing fails now, not then."""
+def checked_generator(config: Config) -> tuple[Stream, tuple[str, ...]]:
+    """The stream of a new run's scenes, and the lines of a source for the user.
+
+    Raises:
+        UserError: the generator does not load, or has nothing in a stream that the run will need later.
+    """
+    stream = Stream.from_config(config, "train")
     if not isinstance(stream.generator, Source):
-        return ()
+        return stream, ()
     for name in ("validation", "calibration", *(["target"] if config.target_loss is not None else [])):
         stream.generator.check(name, augmented=False)
-    return stream.notes
+    return stream, stream.notes
 
 
 def _resumed_session(config: Config, device: torch.device, resume_from: Path, accept_changed_data: bool) -> Session:

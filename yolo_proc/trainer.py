@@ -5,7 +5,7 @@
 
 An epoch's end makes every decision (decay, target, patience, budgets) from recorded figures, then saves them, so that
 a resumed run never decides twice. What the loop is made of: `step.py` changes weights, `state.py` is what is saved,
-`stopping.py` and `pacing.py` judge, `setup.py` builds it all.
+`stopping.py` and `pacing.py` judge, `shipping.py` keeps the best weights, `setup.py` builds it all.
 """
 
 import queue
@@ -19,7 +19,6 @@ from typing import Any, NoReturn
 from yolo_proc import checkpoint
 from yolo_proc.agreement import agree
 from yolo_proc.batch import Batch
-from yolo_proc.calibrate import fit_calibration
 from yolo_proc.config import Config
 from yolo_proc.contract import LabelError
 from yolo_proc.errors import CheckpointError, TrainingError, UserError, YoloProcError
@@ -37,7 +36,6 @@ from yolo_proc.events import (
     StopReason,
     TargetTried,
 )
-from yolo_proc.fields import check_state
 from yolo_proc.finding import Outcome, failure_line
 from yolo_proc.judge import measure_loss
 from yolo_proc.learn import learn
@@ -45,16 +43,15 @@ from yolo_proc.pacing import Pace, decay_to_begin, rise_again
 from yolo_proc.report import Drops, dominant_term, metrics_row, not_finite_line, weighted_terms
 from yolo_proc.runs import write_metrics
 from yolo_proc.setup import BEFORE_DECAY, Session, open_session
-from yolo_proc.sheets import write_predictions, write_preview
+from yolo_proc.sheets import write_preview
+from yolo_proc.shipping import ship
 from yolo_proc.step import NotFiniteError, StepResult
 from yolo_proc.stopping import Estimate
 from yolo_proc.stream import Stream, batches
-from yolo_proc.weights import model_from_checkpoint
 from yolo_proc.workers import portable_class
 
 Checks = Callable[[Session], Iterator[Outcome]]
 TARGET_IMAGES = 1000
-CALIBRATION_IMAGES = 1000
 
 
 class Command(Enum):
@@ -266,7 +263,7 @@ class Trainer:
         validation = measure_loss(session.state.averaged, session.task, session.validation, session.device)
         stop = self._budget_ended("max-time")
         self.state.finished = stop.reason
-        yield from self._ship(session, validation, stop)
+        yield from ship(session, validation, stop)
         yield self._save(self._path_now(), "epoch")
         return stop
 
@@ -303,7 +300,7 @@ class Trainer:
             yield from self._pace(session, training, validation)
         else:
             state.finished = stop.reason
-        yield from self._ship(session, validation, stop)
+        yield from ship(session, validation, stop)
         yield self._save(self._path_now(), "epoch")
         write_metrics(session.folder, state.history)
         return stop
@@ -398,43 +395,6 @@ class Trainer:
             yield CheckpointSaved(session.folder / BEFORE_DECAY, "decay")
             state.schedule.begin_decay(decay)
             yield Note(f"{decay.reason}: the learning rate decays over {decay.steps} steps")
-
-    def _ship(self, session: Session, validation: Estimate, stop: Stopped | None) -> Iterator[Event]:
-        """Keeps the weights that evaluate, predict and export take; calibrates them when the run ends.
-
-        They are the ones with the lowest loss on the validation stream, or those that were judged to meet the target.
-        """
-        state, best = self.state, session.folder / checkpoint.BEST
-        judged = stop is not None and stop.reason == "target"
-        better = judged or validation.mean < state.best_loss or not best.exists()
-        if better:
-            state.best_loss = validation.mean
-        if stop is not None:
-            yield Note(f"calibrating the confidence on {CALIBRATION_IMAGES} fresh images")
-            if not better:
-                try:
-                    _, shipped, _ = checkpoint.to_resume(best, check_state)
-                except CheckpointError as error:
-                    yield Note(f"{error}; the newest weights are shipped instead")
-                    better = True
-            if better:
-                shipped = state.state_dict()
-            shipped["calibration"] = None
-            model = model_from_checkpoint(shipped).to(session.device)
-            calibration = fit_calibration(
-                model,
-                session.batches("calibration", 0, CALIBRATION_IMAGES),
-                session.config.labels,
-                device=session.device,
-            )
-            shipped["calibration"] = calibration
-            if better:
-                state.calibration = calibration
-            checkpoint.save(best, shipped)
-            model.calibrate(*calibration)
-            write_predictions(session, model)
-        elif better:
-            checkpoint.save(best, state.state_dict())
 
     def _path_now(self) -> Path:
         return checkpoint.checkpoint_path(self.session.folder, self.state.epoch, self.state.step_in_epoch)

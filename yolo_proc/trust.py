@@ -23,6 +23,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from yolo_proc.errors import ConfigError, GeneratorError
+from yolo_proc.files import GIB, UnreadableFileError, read_bytes
 from yolo_proc.generator import ENTRY_POINT_GROUP, code_specs, is_file
 from yolo_proc.options import SWITCH_WORDS, shown
 
@@ -48,8 +49,7 @@ def require_trust(spec: str, where: str) -> None:
         if code is not None and not code.is_installed() and not any(map(_is_remembered, code.marks())):
             raise GeneratorError(
                 f"{where}: names the generator {shown(spec, _LONGEST_PATH)}, whose code would be run: {code.place}; it "
-                "belongs to no installed package, and you have not trained with it here, so nothing of it was run; "
-                f"{HINT}"
+                f"belongs to no installed package, and {_why_unknown()}, so nothing of it was run; {HINT}"
             )
 
 
@@ -134,8 +134,9 @@ class _Code:
         """What it is remembered by: its place, and of a file its content, which may have moved."""
         yield f"module {self.module} at {self.file}" if self.module else f"file {self.file}"
         if not self.module and self.file is not None and is_file(self.file):
-            with suppress(OSError):
-                yield f"content {hashlib.sha256(self.file.read_bytes()).hexdigest()}"
+            with suppress(UnreadableFileError):
+                content = read_bytes(self.file, GIB, "a generator", text=True)
+                yield f"content {hashlib.sha256(content).hexdigest()}"
 
 
 def _resolved(path: Path) -> Path:
@@ -176,6 +177,21 @@ def _state_folder() -> Path | None:
     except RuntimeError:  # a user that the system does not know, as in containers
         return None
     return base / "yolo_proc" / "trusted" if base.is_absolute() else None
+
+
+def _why_unknown() -> str:
+    """Why it is not known that this user trained with a generator."""
+    folder, given = _state_folder(), os.environ.get("XDG_STATE_HOME", "")
+    if folder is None:
+        return "there is no home folder with a record of what you have trained with"
+    if folder.exists() and not _is_ours(folder):
+        return (
+            f"the record of what you have trained with is not believed, because others may write to {folder} (chmod "
+            "go-w it, or own it)"
+        )
+    if given and not Path(given).is_absolute():
+        return f"{folder} does not say that you have trained with it (XDG_STATE_HOME={shown(given)} is not absolute)"
+    return "you have not trained with it here"
 
 
 def _is_ours(folder: Path) -> bool:

@@ -27,7 +27,7 @@ def load_weights(model: Yolo, weights: Mapping[str, Tensor] | None) -> None:
 
 
 def require_weights_of(model: Yolo, weights: Mapping[str, Tensor] | None) -> None:
-    """Refuses weights that are not those of a network, by names, shapes and types.
+    """Refuses weights that are not those of a network, by names, shapes and types, or not finite.
 
     Raises:
         CheckpointError: see `load_weights`.
@@ -42,11 +42,16 @@ def require_weights_of(model: Yolo, weights: Mapping[str, Tensor] | None) -> Non
                 f"the weights are not those of the network {model.config.name} as this release builds it: expected "
                 f"{name} of {here}, found {there}; use the release that wrote them, or train anew"
             )
+    for name, tensor in weights.items():
+        if not torch.isfinite(tensor).all():
+            raise CheckpointError(f"expected finite weights, found {name} with others; use an earlier checkpoint")
 
 
 def _shape_of(value: object) -> str:
     if not isinstance(value, Tensor):
         return "none" if value is None else "no tensor"
+    if value.layout is not torch.strided:
+        return "a sparse tensor"
     size = "x".join(map(str, value.shape)) or "one value"
     return size if value.dtype in (torch.float32, torch.int64) else f"{size} in {value.dtype}".replace("torch.", "")
 

@@ -14,7 +14,9 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing import connection, queues
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Protocol
 
 import cv2
@@ -25,6 +27,7 @@ from yolo_proc.errors import ConfigError, TrainingError, YoloProcError
 MOST_PREFETCHED = 4  # results that a worker keeps ready
 NICENESS = 19  # the training step's threads come first, else they wait for each other
 SHARED_MEMORY = Path("/dev/shm")
+_LOST = (ConnectionError, EOFError)  # what a connection raises whose other end is gone
 
 
 class Task(Protocol):
@@ -162,6 +165,7 @@ def _prepare_worker(_: int) -> None:
 
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
+    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGHUP"):  # a terminal that closes tells the whole group; the parent saves first
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -170,6 +174,35 @@ def _prepare_worker(_: int) -> None:
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
             os.nice(NICENESS)
+
+
+def end_with_parent() -> None:
+    """Makes this worker end without a word once its parent is gone, which may be killed at any time.
+
+    Waiting for its next job it would not notice, and a connection that breaks while a result is handed over would be
+    told with a traceback, by threads of `multiprocessing`: whoever has lost a connection has lost the parent.
+    """
+    told, fed = sys.excepthook, queues.Queue._on_queue_feeder_error  # type: ignore[attr-defined]
+
+    def unless_lost(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if not isinstance(error, _LOST):
+            told(kind, error, trace)
+
+    def unless_lost_in_feeder(error: BaseException, item: object) -> None:
+        if not isinstance(error, _LOST):
+            fed(error, item)
+
+    sys.excepthook = unless_lost
+    queues.Queue._on_queue_feeder_error = staticmethod(unless_lost_in_feeder)  # type: ignore[attr-defined]
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    with contextlib.suppress(OSError):
+        connection.wait([parent.sentinel])
+    os._exit(1)
 
 
 def _results(iterator: Iterator[Any]) -> Iterator[Any]:

@@ -125,6 +125,7 @@ class Judge:
 
     target: Target
     room: Room
+    wall: int = WALL
     screen: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -163,7 +164,7 @@ class Judge:
     def judge(self, tree: Tree) -> Outcome:
         """What came of one input; to be called inside of `listening`."""
         began, peak = time.process_time(), _peak()
-        signal.alarm(WALL)
+        signal.alarm(self.wall)
         try:
             outcome = Outcome(self.target.read(tree, self.room))
         except UserError as error:
@@ -246,12 +247,18 @@ def _forget_peak() -> None:
         Path("/proc/self/clear_refs").write_text("5")
 
 
-def attacked(target: Target, room: Path, seed: int, indices: range) -> tuple[Counter[str], dict[int, Outcome]]:
-    """Gives inputs to a target in this process: how often each kind came, and the findings by index."""
+def attacked(
+    target: Target, room: Path, seed: int, indices: range, *, wall: int = WALL
+) -> tuple[Counter[str], dict[int, Outcome]]:
+    """Gives inputs to a target in this process: how often each kind came, and the findings by index.
+
+    Args:
+        wall: seconds that an input may take.
+    """
     prepared = room / "prepared"
     prepared.mkdir()
     target.seeds = list(target.prepare(prepared))
-    judge = Judge(target, Room(room))
+    judge = Judge(target, Room(room), wall)
     counts: Counter[str] = Counter()
     findings = {}
     try:

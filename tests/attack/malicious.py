@@ -20,7 +20,6 @@ from attack.once import Once, Trial
 from attack.worker import memory_folder
 
 SECRET = b"secret-4711-of-another-user"
-MODULE = "yolo_proc"  # what is run
 SECONDS = 25.0  # of processor time, the imports among them
 MIB = 1500.0  # torch takes 400 of them
 WALL = 90.0  # seconds on a busy machine, until it counts as hanging
@@ -45,8 +44,8 @@ class Malicious:
     codes: tuple[int, ...] = (2,)
 
 
-def run(case: Malicious, sound: Callable[[], Path]) -> list[Once]:
-    """Gives it to the command line."""
+def run(case: Malicious, sound: Callable[[], Path], module: str = "yolo_proc") -> list[Once]:
+    """Gives it to the command line, which is `python -m module`."""
     place = Path(tempfile.mkdtemp(prefix="malicious-", dir=memory_folder()))
     try:
         (place / "outside").mkdir()
@@ -58,7 +57,7 @@ def run(case: Malicious, sound: Callable[[], Path]) -> list[Once]:
         if any("{model}" in word or "{run}" in word for word in case.words):
             where |= {"{model}": sound() / "model.onnx", "{run}": sound() / "run.pt"}
         words = [_filled(word, where) for word in case.words]
-        code, said, seconds, mib = _run(words, place)
+        code, said, seconds, mib = _run(module, words, place)
         wrong = list(_wrong(case, code, said, seconds, mib, place, before))
     finally:
         shutil.rmtree(place, ignore_errors=True)
@@ -72,11 +71,11 @@ def _filled(word: str, where: Mapping[str, Path]) -> str:
     return word
 
 
-def _run(words: list[str], place: Path) -> tuple[int, str, float, float]:
+def _run(module: str, words: list[str], place: Path) -> tuple[int, str, float, float]:
     """Exit code (negative: a signal), stderr, processor seconds, MiB at most."""
     environment = {**os.environ, "PYTHONPATH": str(TESTS.parent), "OMP_NUM_THREADS": "1"}
     with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as usage:
-        words = [sys.executable, "-S", "-c", _LAUNCHER, str(usage.fileno()), sys.executable, "-m", MODULE, *words]
+        words = [sys.executable, "-S", "-c", _LAUNCHER, str(usage.fileno()), sys.executable, "-m", module, *words]
         process = subprocess.Popen(
             words,
             cwd=place,

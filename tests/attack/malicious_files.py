@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from archive_files import name_in_capitals, two_directories
 from tiny_sets import write_set
 
 from attack.malicious import Malicious
@@ -52,31 +53,36 @@ class Sound:
 
 
 def _model(change: "Callable[[Any], None]" = lambda _: None, **metadata: Any) -> bytes:
-    """`model.onnx` of a small network; its graph changed, or what stands in its metadata."""
+    """`model.onnx` of a small network; its graph changed, or what stands in its metadata. Its digests are right."""
     import onnx
     from tiny_export import network, spec_of
 
+    from yolo_proc.exporting.digest import METADATA_KEY, sealed, sealed_text
     from yolo_proc.exporting.onnx_graph import to_onnx
 
     model = network()
     graph = onnx.load_from_string(to_onnx(model, spec_of(model)))
+    values = spec_of(model).to_dict()
+    for name, value in metadata.items():
+        (values if name in values else values["defaults"])[name] = value
+    del graph.metadata_props[:]
+    graph.metadata_props.add(key=METADATA_KEY, value=sealed_text(json.dumps(values)))
     change(graph)
-    if metadata:
-        for entry in graph.metadata_props:
-            if entry.key == "yolo_proc":
-                values = json.loads(entry.value)
-                for name, value in metadata.items():
-                    holder = values if name in values else values["defaults"]
-                    holder[name] = value
-                entry.value = json.dumps(values)
-    content: bytes = graph.SerializeToString()
-    return content
+    content: bytes = graph.SerializeToString(deterministic=True)
+    return sealed(content)
 
 
 def _checkpoint(path: Path, **changes: Any) -> None:
     from tiny_export import tiny_checkpoint
 
     tiny_checkpoint(path, **changes)
+
+
+def sealed_again(content: bytes) -> bytes:
+    """The same with a right digest at its end."""
+    from yolo_proc.exporting.digest import DIGEST_KEY, sealed
+
+    return sealed(content[: content.rindex(DIGEST_KEY.encode()) - 4])
 
 
 class _Touch:
@@ -146,6 +152,8 @@ RAW: dict[str, Callable[[Path], bytes]] = {
     "a header without an end": lambda ran: b"yolo_proc checkpoint " + b"1" * 1_000_000,
     "format 999999999": lambda ran: b"yolo_proc checkpoint 999999999 sha256=" + b"0" * 64 + b" bytes=1\n\0",
     "a ZIP of nothing": lambda ran: signed(b"PK\5\6" + bytes(18)),
+    "a name in capitals": lambda ran: signed(name_in_capitals(pickle.dumps(bytearray(1 << 28), 2))),
+    "two directories": lambda ran: signed(two_directories(pickle.dumps(bytearray(1 << 28), 2))),
     "an old TorchScript": lambda ran: signed(
         _archive(b"\x80\x02}.", more={"constants.pkl": b"\x80\x02).", "code/__torch__.py": b"x"})
     ),
@@ -178,7 +186,7 @@ MODELS: dict[str, Callable[[], bytes]] = {
     "a model without metadata": lambda: _model(lambda graph: graph.ClearField("metadata_props")),
     "external data": lambda: _model(_external),
     "an operator that nobody has": lambda: _model(lambda graph: setattr(graph.graph.node[0], "op_type", "Evil")),
-    "a name that is no UTF-8": lambda: _model().replace(b"logits", b"log\xff\xfes"),
+    "a name that is no UTF-8": lambda: sealed_again(_model().replace(b"logits", b"log\xff\xfes")),
     "deep metadata": lambda: _model(_deep_metadata),
     "twice the metadata": lambda: _model(lambda graph: graph.metadata_props.extend(list(graph.metadata_props))),
 }

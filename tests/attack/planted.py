@@ -43,7 +43,7 @@ def _unsound() -> None:
 
 
 def _spend() -> None:
-    end = time.process_time() + 0.3
+    end = time.process_time() + 0.12
     while time.process_time() < end:
         pass
 
@@ -66,7 +66,7 @@ BUGS: Mapping[str, Callable[[], object]] = {
     "a message without end": _no_end,
     "not sound": _unsound,
     "slow": _spend,
-    "much memory": lambda: np.ones(100 << 20, np.uint8),
+    "much memory": lambda: np.ones(64 << 20, np.uint8),
     "the end": _die,
 }
 
@@ -80,7 +80,7 @@ class PlantedTarget(Target):
         super().__init__()
         self.name, self.bug = f"planted-{bug.replace(' ', '-')}", BUGS[bug]
         if bug == "slow":
-            self.seconds = 0.2
+            self.seconds = 0.08
 
     def prepare(self, room: Path) -> Sequence[Tree]:
         return [{"a.bin": bytes(range(97, 123)) * 4}]

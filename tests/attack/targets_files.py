@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import cv2
 import numpy as np
@@ -26,9 +27,12 @@ from yolo_proc.cli import COMMANDS
 from yolo_proc.config import Config
 from yolo_proc.config_values import config_values
 from yolo_proc.configfile import config_to_toml
+from yolo_proc.datasets import generate as generating
+from yolo_proc.datasets.chunk_records import signed
 from yolo_proc.datasets.generate import generate
 from yolo_proc.errors import UserError
 from yolo_proc.exporting.sources import find_sources, frames_of
+from yolo_proc.fingerprint import fingerprint
 from yolo_proc.options import check_value
 from yolo_proc.pictures import picture_size, read_picture
 from yolo_proc.run_config import config_from_values, read_config
@@ -236,11 +240,16 @@ class UnfinishedTarget(Target):
             generate(order, stop=lambda stops=stops: next(stops))  # type: ignore[misc]
             trees.append({**tree_of(order.out), "which": order.format.encode()})
             shutil.rmtree(order.out)
+        self._known = fingerprint(self._orders[0].config)  # the same for all; it costs as much as all the rest
         return trees
 
     def damage(self, tree: Tree, rng: Rng) -> tuple[dict[str, Content], str]:
         named = {path: content for path, content in tree.items() if path != "which"}
         damaged, note = damage_tree(named, rng)
+        for path, content in damaged.items():
+            if "chunk_" in path and content != tree.get(path) and isinstance(content, bytes) and rng.random() < 0.7:
+                damaged[path] = signed(content.partition(b"\n")[2])  # else its digest refuses all there is
+                note += ", with a right digest"
         return {**damaged, "which": tree["which"]}, note
 
     def read(self, tree: Tree, room: Room) -> str:
@@ -248,7 +257,8 @@ class UnfinishedTarget(Target):
         room.clear()
         room.put(named)
         order = next(order for order in self._orders if order.format.encode() == tree["which"])
-        summary = generate(replace(order, out=room.root))
+        with patch.object(generating, "fingerprint", lambda _: dict(self._known)):
+            summary = generate(replace(order, out=room.root))
         try:
             assert summary.complete, "not complete, and no word"
             check_sound(read_data_set(room.root, ReadOptions()), room.root)

@@ -1,22 +1,30 @@
 """What our own commands write: checkpoints, models, test vectors; and single bits of them flipped."""
 
 import json
-from collections.abc import Mapping, Sequence
+import tempfile
+import unicodedata
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
+from unittest import mock
 
 import numpy as np
 import torch
 from tiny_export import network, pictures, spec_of, tiny_checkpoint
 from tiny_run import run_tiny, tiny_config
 
-from attack.engine import ACCEPTED, Target
+from attack.engine import ACCEPTED, REFUSED, Target
 from attack.mutate import flipped, one_of, truncate
 from attack.mutate_formats import Raw, damage_value
 from attack.targets_files import ConfigTarget
 from attack.targets_sets import command
 from attack.trees import Content, Room, Tree, damage_tree
 from yolo_proc import checkpoint
+from yolo_proc.config import ModelConfig
+from yolo_proc.exporting.digest import DIGEST_KEY, METADATA_KEY, sealed_text
 from yolo_proc.exporting.onnx_graph import to_onnx
 from yolo_proc.exporting.session import OnnxDetector, Settings
 from yolo_proc.exporting.spec import ModelSpec
@@ -48,15 +56,32 @@ class CheckpointTarget(Target):
         return ACCEPTED
 
 
+@cache
+def _sound_states() -> Sequence[Mapping[str, Any]]:
+    """What a made and a trained checkpoint of a small network hold. Whoever changes one takes a copy."""
+    with tempfile.TemporaryDirectory() as name:
+        place, small = Path(name), ModelConfig(width=0.125, depth=0)
+        run_tiny(tiny_config(place, epochs=1, image_size=32, epoch_images=5, model=small))
+        paths = (
+            tiny_checkpoint(place / "a.pt", network(small, (32, 32))),
+            *checkpoint.list_checkpoints(place / "tiny")[:1],
+        )
+        return tuple(checkpoint.load(path) for path in paths)
+
+
 class StateTarget(Target):
-    """A checkpoint with a right digest and other values: made up by somebody, or by another release."""
+    """A checkpoint with a right digest and other values: made up by somebody, or by another release.
+
+    One of `FILES` inputs is written and read as a file; the readers get the others as if that had been done, since
+    files of that kind alone would take most of the time.
+    """
 
     name, about, edits, seconds = "checkpoint-values", "checkpoints with a right digest and other values", 2, 10.0
+    FILES = 8
 
     def prepare(self, room: Path) -> Sequence[Tree]:
-        run_tiny(tiny_config(room, epochs=1, image_size=32))
-        paths = [tiny_checkpoint(room / "a.pt"), *checkpoint.list_checkpoints(room / "tiny")[:1]]
-        self._states = [checkpoint.load(path) for path in paths]
+        self._states = _sound_states()
+        self._shown = pictures(1, (32, 32))[0]
         return [{"a.pt": str(number).encode()} for number in range(len(self._states))]
 
     def damage(self, tree: Tree, rng: Rng) -> tuple[dict[str, Content], str]:
@@ -83,15 +108,31 @@ class StateTarget(Target):
 
     def read(self, tree: Tree, room: Room) -> str:
         state, _ = self.state_of(tree)
-        path = room.put({}) / "a.pt"
+        path = room.root / "a.pt"
         if not isinstance(state, dict):
             return ACCEPTED
-        checkpoint.save(path, state)
-        shown = pictures(1)[0]
-        Detector.load(path, device="cpu").detect(shown)
-        command(["describe", "--run", str(path)])
-        room.clear()
+        with self.written(tree, state, path) as is_file:
+            Detector.load(path, device="cpu").detect(self._shown)
+            if is_file:  # it takes as long as all else
+                command(["describe", "--run", str(path)])
         return ACCEPTED
+
+    @contextmanager
+    def written(self, tree: Tree, state: dict[str, Any], path: Path) -> Iterator[bool]:
+        """A file of the state, or what is read in its place; whether it is a file."""
+        is_file = zlib.crc32(repr(tree["a.pt"]).encode()) % self.FILES == 0
+        if is_file:
+            checkpoint.save(path, state)
+            yield True
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+        def loaded(_path: str | Path) -> Any:
+            return checkpoint.plain(state)  # a copy
+
+        with mock.patch.object(checkpoint, "load", loaded):
+            yield False
 
 
 class ResumeTarget(StateTarget):
@@ -105,13 +146,13 @@ class ResumeTarget(StateTarget):
             return ACCEPTED
         room.clear()
         path = room.root / "tiny" / "000001.pt"
-        checkpoint.save(path, state)
-        common = ["--runs-dir", str(room.root)]
-        code, told = command(["evaluate", "--checkpoint", str(path), "--images", "2", "--workers", "0", *common])
-        assert code in (0, 2), f"evaluate: exit code {code}: {told}"
-        again, told = command(["train", "--resume", str(path), "--epochs", "1", "--workers", "0", *common])
-        assert again in (0, 1, 2), f"resume: exit code {again}: {told}"
-        return ACCEPTED if 0 in (code, again) else "refused"
+        common = ["--runs-dir", str(room.root), "--workers", "0", "--threads", "1"]
+        with self.written(tree, state, path):
+            code, told = command(["evaluate", "--checkpoint", str(path), "--images", "2", *common])
+            assert code in (0, 2), f"evaluate: exit code {code}: {told}"
+            again, told = command(["train", "--resume", str(path), "--epochs", "1", *common])
+            assert again in (0, 1, 2), f"resume: exit code {again}: {told}"
+        return ACCEPTED if 0 in (code, again) else REFUSED
 
 
 def damage_state(state: Any, rng: Rng) -> tuple[Any, str]:
@@ -128,7 +169,7 @@ def damage_state(state: Any, rng: Rng) -> tuple[Any, str]:
 
 
 def _other_tensor(tensor: Any, rng: Rng) -> Any:
-    if not isinstance(tensor, torch.Tensor):
+    if not isinstance(tensor, torch.Tensor) or tensor.layout is not torch.strided:
         return None
     wide = tensor.new_zeros(()).expand(3, 100_000, 5)
     return one_of(
@@ -165,13 +206,25 @@ def _without_raw(value: Any) -> Any:
 
 
 class ModelTarget(Target):
-    """`model.onnx`: whatever is accepted computes what the model computed."""
+    """`model.onnx`: whatever is accepted computes what the model computed.
 
-    name, about, seconds = "model-onnx", "damaged model.onnx", 10.0
+    Args:
+        digest: as `export` writes it; without, as earlier releases wrote it, so that what is behind it is reached.
+    """
+
+    seconds = 10.0
+
+    def __init__(self, *, digest: bool = True) -> None:
+        super().__init__()
+        self.digest = digest
+        self.name = "model-onnx" if digest else "model-onnx-old"
+        self.about = "damaged model.onnx" if digest else "damaged model.onnx without a digest"
 
     def prepare(self, room: Path) -> Sequence[Tree]:
         model = network()
         self._content = to_onnx(model, spec_of(model))
+        if not self.digest:
+            self._content = _without_digest(self._content)
         self._shown = pictures(2)
         self._said, self._found = self._run(self._content)
         return [{"model.onnx": self._content}]
@@ -187,14 +240,31 @@ class ModelTarget(Target):
         detector.detect(self._shown[0])
         if tree["model.onnx"] == self._content:
             return ACCEPTED
+        assert not self.digest, "a damaged model was believed"
         same = said == self._said and found.shape == self._found.shape and np.allclose(found, self._found, atol=1e-3)
         return ACCEPTED if same else OTHER
 
 
-class MetadataTarget(Target):
-    """`model.json`, which is also the metadata of `model.onnx`."""
+def _without_digest(content: bytes) -> bytes:
+    import onnx
 
-    name, about = "model-json", "model.json and metadata"
+    model = onnx.load_from_string(content)
+    plain = spec_of(network()).to_json()
+    del model.metadata_props[:]
+    model.metadata_props.add(key=METADATA_KEY, value=plain)
+    assert DIGEST_KEY not in {entry.key for entry in model.metadata_props}
+    written: bytes = model.SerializeToString(deterministic=True)
+    return written
+
+
+class MetadataTarget(Target):
+    """`model.json`, which is also the metadata of `model.onnx`; for `digest` see `ModelTarget`."""
+
+    def __init__(self, *, digest: bool = True) -> None:
+        super().__init__()
+        self.digest = digest
+        self.name = "model-json" if digest else "model-json-old"
+        self.about = "model.json and metadata" + ("" if digest else " without a digest")
 
     def prepare(self, room: Path) -> Sequence[Tree]:
         model = network()
@@ -202,7 +272,7 @@ class MetadataTarget(Target):
             spec_of(model).to_json(),
             spec_of(model, layout="nchw", value_type="float32", value_range=(0, 1)).to_json(),
         )
-        return [{"model.json": text.encode()} for text in texts]
+        return [{"model.json": (sealed_text(text) if self.digest else text).encode()} for text in texts]
 
     def damage(self, tree: Tree, rng: Rng) -> tuple[dict[str, Content], str]:
         return damage_tree(tree, rng, whole=0.0)
@@ -212,9 +282,17 @@ class MetadataTarget(Target):
         assert isinstance(content, bytes)
         spec = ModelSpec.from_json(content.decode("utf-8", "replace"), "model.json")
         assert ModelSpec.from_json(spec.to_json()) == spec, "another when it is read again"
-        assert all(name.isprintable() for name in spec.classes), spec.classes
+        # Signs that join others or that a later Unicode has are no harm.
+        kinds = {unicodedata.category(sign) for name in spec.classes for sign in name}
+        assert not kinds & {"Cc", "Cs", "Zl", "Zp"}, spec.classes
+        assert not set("".join(spec.classes)) & set("\u202a\u202b\u202d\u202e\u2066\u2067\u2068\u2069"), spec.classes
         assert 0 < spec.codec.slots < 1 << 40, spec.codec.slots
-        return ACCEPTED
+        seeds = [seed["model.json"] for seed in self.seeds]
+        if not self.digest or content.decode("utf-8", "replace").strip().encode() in seeds:  # an editor ends lines
+            return ACCEPTED
+        # Whoever takes both marks of the digest away has an old file.
+        assert not {"digest", "sha256"} & set(json.loads(content)), "a damaged description was believed"
+        return OTHER
 
 
 class VectorsTarget(Target):
@@ -290,5 +368,6 @@ class FlipTarget(Target):
 def targets() -> list[Target]:
     """All of this module."""
     flips = [FlipTarget(file, cut=cut) for file in FlipTarget.reads for cut in (False, True)]
-    readers = [CheckpointTarget(), StateTarget(), ResumeTarget(), ModelTarget(), MetadataTarget(), VectorsTarget()]
-    return [*readers, *flips]
+    checkpoints = [CheckpointTarget(), StateTarget(), ResumeTarget()]
+    models = [ModelTarget(), ModelTarget(digest=False), MetadataTarget(), MetadataTarget(digest=False)]
+    return [*checkpoints, *models, VectorsTarget(), *flips]

@@ -18,6 +18,7 @@ SET_FILE = "yolo_proc.json"
 NAME_FILES = frozenset({"classes.txt", "obj.names", "_darknet.labels"})  # one name a line, in the order of the indices
 NOTES_FILE = "notes.json"  # Label Studio's
 _OWN_PARTS = ("scredit", "binary")  # formats whose `train/` and `val/` are data sets themselves
+MAX_NAMES = 65_536  # what a checkpoint can have; a list of more is another kind of file
 MAX_CLASSES = 10_000  # made up at most: a damaged index must not make a billion names
 
 
@@ -82,6 +83,8 @@ def known_classes(root: Path, options: ReadOptions, own: Sequence[str] | None) -
 
 def wrong_names(names: Sequence[str]) -> str:
     """What is wrong with class names; empty where nothing is."""
+    if len(names) > MAX_NAMES:
+        return f"{len(names):,} of them, more than {MAX_NAMES:,}"
     seen: set[str] = set()
     for name in names:
         if not name.strip() or not name.isprintable():
@@ -176,6 +179,8 @@ def _lines_of(text: str) -> tuple[str, ...]:
 
 def _wrong_line(names: Sequence[str]) -> tuple[int, str, str] | None:
     """The first line that is no class name, what is expected there, and what is found unless the former says it."""
+    if len(names) > MAX_NAMES:
+        return MAX_NAMES + 1, f"the end of the file: a data set has at most {MAX_NAMES:,} classes", ""
     seen: dict[str, int] = {}
     for number, name in enumerate(names, start=1):
         if wrong_names([name]):

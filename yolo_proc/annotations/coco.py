@@ -194,9 +194,9 @@ def _classes(
     names, lines = resolve_classes(root, options, own, len(own) - 1)
     # A file may list fewer classes than there are, for example without the first: then the names say which they are.
     by_name = set(own) <= set(names) and len(set(own)) == len(own)
+    places = {name: place for place, name in enumerate(names)}
     index = {
-        number: names.index(name) if by_name else place
-        for place, (number, name) in enumerate(zip(ids, own, strict=True))
+        number: places[name] if by_name else place for place, (number, name) in enumerate(zip(ids, own, strict=True))
     }
     return names, index, lines
 

@@ -41,6 +41,13 @@ class CocoLayout(Layout):
             found.append(Listed(one.name, "\n".join(lines)))
         return found
 
+    def has_listed(self, picture: Listed) -> bool:
+        """Whether the text has the beginnings and ends of records; numbers are not looked at."""
+        image, *items = picture.text.split("\n")
+        begins = image.startswith(f'"file_name":{_json(picture.name)},') and image.endswith("}")
+        are_items = all(item.startswith('"category_id":') and item.endswith("}") for item in items)
+        return begins and are_items and picture.text.isascii()
+
     def set_files(self, splits: Mapping[str, Sequence[Listed]]) -> dict[str, bytes]:
         """The JSON file of each part."""
         return {f"{FOLDER}/{PREFIX}_{split}.json": self._file(splits.get(split, ())) for split in self.splits}

@@ -63,6 +63,10 @@ class Layout(ABC):
         """What `set_files` needs of some pictures: several, because one may cost as much as many."""
         return [Listed(one.name) for one in annotations]
 
+    def has_listed(self, picture: Listed) -> bool:
+        """Whether `listed` may have said so, of a picture that was read from a file: `set_files` can take it."""
+        return not picture.text
+
     @abstractmethod
     def set_files(self, splits: Mapping[str, Sequence[Listed]]) -> dict[str, bytes]:
         """The files of the whole set: lists, names, `data.yaml`; written last."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from yolo_proc.errors import AnnotationError
+from yolo_proc.errors import AnnotationError, one_line
 from yolo_proc.picture_costs import MAX_PIXELS
 from yolo_proc.picture_reading import PictureReading
 
@@ -206,7 +206,8 @@ class DataSet:
         format: "scredit", "yolo", "coco", "voc" or "binary".
         classes: names by class index.
         splits: by name, in the order of `SPLITS`; a data set without a split has "train" alone.
-        notes: lines for the user, for example that class names were made up.
+        notes: lines for the user, for example that class names were made up; what names of files make unprintable in
+            them is escaped here.
     """
 
     root: Path
@@ -214,6 +215,9 @@ class DataSet:
     classes: tuple[str, ...]
     splits: Mapping[str, tuple[Annotation, ...]]
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "notes", tuple(map(one_line, self.notes)))
 
     @property
     def annotations(self) -> tuple[Annotation, ...]:

@@ -105,7 +105,7 @@ def _project(
     pictures = [
         entry
         for entry in _entries(folder)
-        if _suffix(entry.name) in SUFFIXES and not entry.name.startswith(".") and not entry.is_dir()
+        if _suffix(entry.name) in SUFFIXES and not entry.name.startswith(".") and not _is_folder(entry)
     ]
     seen.update(map(Path, pictures))
     scripts = _scripts(folder, options)
@@ -141,7 +141,7 @@ def _scripts(folder: Path, options: ReadOptions) -> dict[str, Path]:
                 expected = "one script of a picture"
                 error = AnnotationError(path, "", expected, f"{other.name} too", reason="duplicate-name")
                 options.problems.met(error)
-        elif not (entry.name.startswith(".") or entry.is_dir() or _suffix(entry.name) in SUFFIXES):
+        elif not (entry.name.startswith(".") or _is_folder(entry) or _suffix(entry.name) in SUFFIXES):
             options.tally.add(f"files in {SCRIPTS} are no scripts (.json) and are not read", path)
     return found
 
@@ -153,6 +153,14 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
             return sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
         raise DataError(f"{folder}: expected a folder that can be read, found: {error.strerror}") from None
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is one; a link that leads to itself is none, and is refused where it is read."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _annotation(picture: Path, script: Path | None, root: Path, limit: int, options: ReadOptions) -> Annotation:

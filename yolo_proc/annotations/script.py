@@ -126,7 +126,7 @@ def _metadata(fields: dict[str, Any], path: Path | str) -> dict[str, Any]:
             raise AnnotationError(path, place, "six numbers [a,b,c,d,tx,ty]", shown(transform), reason="value")
         try:
             # The editor keeps them in single precision, and writes them as doubles.
-            values["source_transform"] = list(struct.unpack("6f", struct.pack("6f", *transform)))
+            values["source_transform"] = list(struct.unpack("<6f", struct.pack("<6f", *transform)))
         except OverflowError:
             expected = "six numbers in single precision"
             raise AnnotationError(path, place, expected, shown(transform), reason="value") from None

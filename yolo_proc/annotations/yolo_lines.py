@@ -31,6 +31,7 @@ MEANINGS: dict[str, str] = {
 # A box reaches over the border of its picture by less than this share of it; two points of a polygon, taken for a box,
 # do not know of the border.
 _SLACK = 0.25
+_LONGEST_POSE = 4 + 3 * 300  # numbers; a longer line is a polygon, and is not searched for sides that cross
 _SAME = 1e-3  # share of a picture: how well the corners of a turned box fit, after rounding and clipping
 
 
@@ -184,7 +185,7 @@ class _Evidence:
         counts: of their fields: that of a pose set never varies, polygons have as many points as they need.
         tails: the last two fields may be a confidence and an id.
         highest: the largest last field, where `tails`: from 2 on it is no coordinate.
-        boxed: fields 1 to 4 are a box in its picture.
+        boxed: fields 1 to 4 are a box in its picture, and not too many follow for keypoints.
         visible: every third field behind those is 0, 1 or 2, as the visibility of keypoints.
         turned: the points are the corners of a turned box.
         crossing: some line, taken for a polygon, crosses itself.
@@ -215,7 +216,7 @@ class _Evidence:
         self.highest = max(self.highest, number) if self.tails else 0
         cx, cy, w, h = numbers[:4]
         sides = (w / 2 - cx, h / 2 - cy, cx + w / 2 - 1, cy + h / 2 - 1)
-        self.boxed = self.boxed and w > 0 and h > 0 and max(sides) <= _SLACK
+        self.boxed = self.boxed and w > 0 and h > 0 and max(sides) <= _SLACK and len(numbers) <= _LONGEST_POSE
         self.visible = self.visible and len(numbers) >= 10 and all(one in (0, 1, 2) for one in numbers[6::3])
         self.visible = self.visible and (len(numbers) - 4) % 3 == 0
         self.turned = self.turned and _is_parallelogram(numbers)

@@ -4,7 +4,6 @@ Whoever draws a chunk writes its pictures and labels, and at last its record; th
 so a run that was ended in any way goes on with the chunks that have none.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,8 +19,9 @@ from yolo_proc.annotations.layout import Layout, Listed
 from yolo_proc.annotations.records import SPLITS, Annotation, BinaryLayout, Item
 from yolo_proc.config import Config
 from yolo_proc.config_values import config_values, value_text
+from yolo_proc.datasets.chunk_records import Record
 from yolo_proc.datasets.scenefiles import Drawn, encode_picture, items_of
-from yolo_proc.datasets.setwriter import OUTSIDE, BinarySet, FileSet, WriteError, write_whole
+from yolo_proc.datasets.setwriter import OUTSIDE, BinarySet, FileSet, WriteError, remove, write_whole
 from yolo_proc.errors import ConfigError, DataError
 from yolo_proc.files import MIB, UnreadableFileError, read_bytes
 from yolo_proc.run_config import generator_options
@@ -194,6 +194,7 @@ class WriteChunk:
             if self._files is None:
                 for split, first, part in self._runs(indices, annotations):
                     lost += self._binary.put_labels(split, first, part)
+                    self._binary.sync(split)
             else:
                 splits = [order.place(index)[0] for index in indices]
                 lost += self._files.put(zip(splits, annotations, contents, strict=True))
@@ -213,13 +214,16 @@ class WriteChunk:
         self, chunk: int, annotations: Sequence[Annotation], below: Counter[str], lost: Counter[str]
     ) -> None:
         objects = Counter(item.class_id for one in annotations for item in one.items if item.is_label)
-        record = {
-            "pictures": self._listed(annotations),
-            "objects": sorted(objects.items()),
-            "below": below,
-            "lost": lost,
-        }
-        write_whole(self._record_path(chunk), json.dumps(record, separators=(",", ":")).encode())
+        record = Record(self._listed(annotations), objects, below, lost, self._lengths(chunk))
+        write_whole(self._record_path(chunk), record.to_bytes())
+
+    def _lengths(self, chunk: int) -> Sequence[tuple[int, int]]:
+        """Of the files of a chunk's pictures; see `Record`."""
+        if self._files is None:
+            return ()
+        places = [self.order.place(index)[0] for index in self.indices(chunk)]
+        names = [self.order.name(index) for index in self.indices(chunk)]
+        return [self._files.lengths(split, name) for split, name in zip(places, names, strict=True)]
 
     def _listed(self, annotations: Sequence[Annotation]) -> list[Listed]:
         return [Listed(one.name) for one in annotations] if self._layout is None else self._layout.listed(annotations)
@@ -231,20 +235,44 @@ class WriteChunk:
     def _record_path(self, chunk: int) -> Path:
         return self.order.out / RECORDS / f"chunk_{chunk:07d}.json"
 
-    def record(self, chunk: int) -> "Record | None":
+    def record(self, chunk: int) -> Record | None:
         """What is known of a chunk that is done; None if it is not."""
         try:
-            raw = json.loads(read_bytes(self._record_path(chunk), MAX_RECORD_BYTES, "a chunk's record"))
-            found = Record(
-                pictures=tuple(Listed(*picture) for picture in raw["pictures"]),
-                objects=Counter(dict(raw["objects"])),
-                below=Counter(raw["below"]),
-                lost=Counter(raw["lost"]),
-            )
-        except (UnreadableFileError, ValueError, TypeError, KeyError):
-            return None  # it is drawn again
+            data = read_bytes(self._record_path(chunk), MAX_RECORD_BYTES, "a chunk's record")
+        except UnreadableFileError:
+            return None
+        found = Record.from_bytes(data, len(self.stream.classes))
         names = [self.order.name(index) for index in self.indices(chunk)]
-        return found if [one.name for one in found.pictures] == names else None
+        if found is None or [one.name for one in found.pictures] != names:
+            return None
+        if self._layout is None:
+            return found if not any(one.text for one in found.pictures) else None
+        return found if all(map(self._layout.has_listed, found.pictures)) else None
+
+    def is_done(self, chunk: int) -> bool:
+        """Whether a chunk has a record, and its files are as long as they were: a disk that lost its power may have
+        kept the one without the others."""
+        record = self.record(chunk)
+        if record is None:
+            return False
+        if self._files is not None:
+            return record.lengths == tuple(self._lengths(chunk))
+        return all(self._binary.holds(*self.order.place(index)) for index in self.indices(chunk))
+
+    def begin_again(self, chunks: Sequence[int]) -> None:
+        """Forgets what is said of chunks that are not done, before one of them is drawn: their files may grow to the
+        length that is expected of them before all of them are there.
+
+        Raises:
+            DataError: the disk refuses.
+        """
+        for chunk in chunks:
+            path = self._record_path(chunk)
+            with resumable():
+                remove(path)
+        if chunks and self._files is None:
+            with resumable():
+                self._binary.begin_again()
 
     def finish(self, splits: Mapping[str, Sequence[Listed]]) -> None:
         """Writes the files of the whole set."""
@@ -252,13 +280,3 @@ class WriteChunk:
             self._binary.finish()
         else:
             self._files.finish(splits)
-
-
-@dataclass(frozen=True)
-class Record:
-    """A chunk that is done: its pictures as the files of the whole set speak of them, and what was counted."""
-
-    pictures: Sequence[Listed]
-    objects: Counter[int]
-    below: Counter[str]
-    lost: Counter[str]

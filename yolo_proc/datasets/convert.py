@@ -130,8 +130,14 @@ def convert(work: Conversion, *, on_pictures: Callable[[int, int], None] = lambd
         write_whole(work.out / SET_FILE, about_bytes(written))
     before = Counts.of(data)
     after = None if work.images == "none" else _read_back(work, before, lost)
-    notes = (*data.notes, *_changes(work, data), *work.options.reading.notes())
+    notes = (*data.notes, *_changes(work, data), *_notes_on_pictures(work))
     return Converted(data, before, after, lost, notes, work.options.problems)
+
+
+def _notes_on_pictures(work: Conversion) -> Iterator[str]:
+    """What was seen of the pictures; files are copied as they are, so that only their readers need the bit depth."""
+    reading = work.options.reading
+    return reading.notes() if work.to == binary.NAME else reading.notes("where the copies are read, with --bit-depth")
 
 
 def _changes(work: Conversion, data: DataSet) -> list[str]:

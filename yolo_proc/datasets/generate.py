@@ -96,18 +96,19 @@ def generate(
         shutil.rmtree(order.out / RECORDS, ignore_errors=True)
         return Summary(order, complete=True, made_before=True)
     with _locked(order):
-        missing = [chunk for chunk in range(order.chunks) if task.record(chunk) is None]
+        missing = [chunk for chunk in range(order.chunks) if not task.is_done(chunk)]
+        task.begin_again(missing)
         done = order.count - sum(len(task.indices(chunk)) for chunk in missing)
         on_pictures(done)
         for pictures in unordered(task, missing, order.workers, stop=stop):
             done += pictures
             on_pictures(done)
         summary, splits = gathered(task)
-        if done == order.count:
+        if summary.pictures.total() == order.count:
             with resumable():
                 task.finish(splits)
                 facts = {"pictures": dict(summary.pictures), "objects": dict(summary.objects), "complete": True}
-                write_whole(order.out / SET_FILE, about_bytes(about | facts))
+                write_whole(order.out / SET_FILE, about_bytes(about | facts), durable=True)
             summary.complete = True
     if summary.complete:
         shutil.rmtree(order.out / RECORDS, ignore_errors=True)

@@ -4,22 +4,18 @@
 files, so little comes back, and the order of the pieces does not matter.
 """
 
-import contextlib
 import multiprocessing
-import os
 import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import connection
 from typing import Any, TypeVar
 
 import cv2
 
 from yolo_proc.errors import YoloProcError
-from yolo_proc.workers import check_start_method, portable_class
+from yolo_proc.workers import check_start_method, end_with_parent, portable_class
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -66,14 +62,21 @@ def unordered(
     executor = ProcessPoolExecutor(
         min(workers, len(jobs)), mp_context=context, initializer=_begin_worker, initargs=(task,)
     )
+    at_once = True
     try:
         yield from _completed(executor, jobs, AHEAD * workers, stop)
+        at_once = False
     except BrokenProcessPool as error:
+        at_once = False
         raise YoloProcError(
             "a process that draws was killed or ran out of memory; fewer --workers need less; what was written stays"
         ) from error
+    except YoloProcError:
+        at_once = False
+        raise
     finally:
-        executor.shutdown(wait=False, cancel_futures=True)
+        # Python's own end of a pool that still ends may write to a pipe that is closed by then: a traceback.
+        executor.shutdown(wait=not at_once, cancel_futures=True)
 
 
 def _completed(
@@ -106,16 +109,7 @@ def _begin_worker(task: Callable[[Any], Any]) -> None:
     # Both reach the whole group of processes; the parent lets the piece in hand be finished.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A worker whose parent was killed would wait for its next piece for ever."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    with contextlib.suppress(OSError):
-        connection.wait([parent.sentinel])
-    os._exit(1)
+    end_with_parent()
 
 
 def _work(job: Any) -> Any:

@@ -1,6 +1,7 @@
 """Puts a data set in place: each file whole or not at all."""
 
 import os
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -25,17 +26,20 @@ class WriteError(DataError):
     """The disk is full, read-only, gone, or denies: a file was not written."""
 
 
-def write_whole(path: Path | str, content: bytes) -> None:
+def write_whole(path: Path | str, content: bytes, *, durable: bool = False) -> None:
     """Writes a file under another name beside it and renames it; makes its folder.
+
+    Args:
+        durable: the disk has it before it has its name; this costs milliseconds.
 
     Raises:
         WriteError: the system refuses.
     """
 
-    save_whole(path, lambda part: write_new(part, content))
+    save_whole(path, lambda part: write_new(part, content), durable=durable)
 
 
-def save_whole(path: Path | str, save: Callable[[str], None]) -> None:
+def save_whole(path: Path | str, save: Callable[[str], None], *, durable: bool = False) -> None:
     """As `write_whole`, of what `save` puts under the name that it is given.
 
     Raises:
@@ -50,10 +54,35 @@ def save_whole(path: Path | str, save: Callable[[str], None]) -> None:
         except FileNotFoundError:
             os.makedirs(folder, exist_ok=True)  # noqa: PTH103
             save(part)
+        if durable:
+            _sync(part)
         os.replace(part, path)  # noqa: PTH105
     except OSError as error:
         with suppress(OSError):
             os.unlink(part)  # noqa: PTH108
+        raise write_error(path, error) from error
+
+
+def _sync(path: str) -> None:
+    file = os.open(path, os.O_RDWR)  # what is open for reading alone cannot be synced everywhere
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def remove(path: Path) -> None:
+    """Removes a file of ours, if it is there; a folder in its place too.
+
+    Raises:
+        WriteError: the system refuses.
+    """
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
         raise write_error(path, error) from error
 
 
@@ -170,7 +199,20 @@ class FileSet:
                 except OSError as error:
                     raise write_error(folder, error) from error
         for path, content in self.layout.set_files(splits).items():
-            write_whole(self.root / path, content)
+            write_whole(self.root / path, content, durable=True)
+
+    def lengths(self, split: str, name: str) -> tuple[int, int]:
+        """Bytes of the files of a picture and of its labels; 0 where there is none."""
+        label = self.layout.label_file(split, Annotation(name, 1, 1))
+        picture = _length(f"{self._start}{self.layout.picture_file(split, name)}")
+        return picture, 0 if label is None else _length(f"{self._start}{label[0]}")
+
+
+def _length(path: str) -> int:
+    try:
+        return os.lstat(path).st_size  # a link in its place is another file
+    except OSError:
+        return 0
 
 
 class BinarySet:
@@ -223,6 +265,50 @@ class BinarySet:
                 file.write(content)
         except OSError as error:
             raise write_error(path, error) from error
+
+    def sync(self, split: str) -> None:
+        """Waits until the disk has what was put in a split, so that a record may say so.
+
+        Raises:
+            WriteError: the system refuses.
+        """
+        for name in (binary.IMAGES, binary.LABELS):
+            path = self.folders[split] / name
+            try:
+                with _open_part(path) as file:
+                    os.fsync(file.fileno())
+            except OSError as error:
+                raise write_error(path, error) from error
+
+    def holds(self, split: str, number: int) -> bool:
+        """Whether the files of a split, finished or not, are long enough to have picture `number`."""
+        return all(_length(f"{path}") >= (number + 1) * self._length_of(path.name) for path in self._present(split))
+
+    def begin_again(self) -> None:
+        """Makes finished files unfinished ones, so that records can be put in them.
+
+        Raises:
+            WriteError: the system refuses.
+        """
+        for split in self.folders:
+            for path in self._present(split):
+                if path.name in (binary.IMAGES, binary.LABELS) and path.exists():
+                    try:
+                        path.replace(path.with_name(PART.format(path.name)))
+                    except OSError as error:
+                        raise write_error(path, error) from error
+
+    def _present(self, split: str) -> list[Path]:
+        """The two files of a split, each by the name that it has: an unfinished one counts more than a finished one."""
+        paths = [self.folders[split] / name for name in (binary.IMAGES, binary.LABELS)]
+        parts = [path.with_name(PART.format(path.name)) for path in paths]
+        return [part if os.path.lexists(part) else path for part, path in zip(parts, paths, strict=True)]
+
+    def _length_of(self, name: str) -> int:
+        """Bytes of a record of a file."""
+        if binary.IMAGES in name:
+            return binary.image_length(self.layout)
+        return binary.label_length(self.layout, self.classes)
 
     def finish(self) -> None:
         """Gives the files their names; the one that says that there is a set comes last."""

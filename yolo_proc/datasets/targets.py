@@ -16,7 +16,7 @@ from yolo_proc.datasets.scenefiles import encode_picture
 from yolo_proc.datasets.setwriter import BinarySet, FileSet
 from yolo_proc.errors import AnnotationError, ConfigError, DataError
 from yolo_proc.picture_reading import PictureReading
-from yolo_proc.pictures import picture_bytes, read_picture
+from yolo_proc.pictures import check_unread, picture_bytes, read_picture
 
 TOGETHER = 1000  # pictures whose outlines become text at once
 
@@ -56,11 +56,17 @@ class Picture:
         return binary.read_picture_record(folder, self.annotation.record, self.layout)
 
     def content(self) -> bytes:
-        """The bytes of its file; PNG where it has none."""
+        """The bytes of its file; PNG where it has none.
+
+        Raises:
+            AnnotationError: it cannot be read, or costs more than whoever decodes it allows.
+        """
         path = self.annotation.path
         if path is None:
             return encode_picture(self.pixels(), "png", 0)
-        return picture_bytes(path)
+        data = picture_bytes(path)
+        check_unread(data, path, self.reading)
+        return data
 
     def link(self, part: str) -> None:
         """Makes `part` another name of the file."""
@@ -97,9 +103,10 @@ class FileTarget:
         """Writes one picture with its labels."""
         if self.images == "none":
             return self.files.put([(split, annotation, None)])
+        content = picture.content()
         if self.images == "link":
             return self.files.put([(split, annotation, picture.link)])
-        return self.files.put([(split, annotation, picture.content())])
+        return self.files.put([(split, annotation, content)])
 
     def finish(self, splits: Mapping[str, Sequence[Annotation]]) -> None:
         """Writes the files of the whole set, of what was put."""

@@ -14,9 +14,8 @@ is a digest, and that has none, is damaged too; a file of an earlier release has
 
 import hashlib
 import re
-import sys
-from collections.abc import Sequence
-from pathlib import Path
+import runpy
+from collections.abc import Collection
 
 from yolo_proc.errors import DataError
 
@@ -29,6 +28,7 @@ CHANGED = (
 
 _OPENING = '{"digest":"sha256",'
 _CLOSING = re.compile(r',"sha256":"([0-9a-f]{64})"\}\s*\Z', re.ASCII)
+_KEYS = frozenset({"digest", "sha256"})
 # The entry as protocol buffers write it: field 14 of the model, in it the key (field 1) and the value (field 2).
 _VALUE = 64
 _ENTRY = (
@@ -65,6 +65,21 @@ def check_text(text: str, where: str) -> None:
         raise ModelError(f"{where}: expected the text that belongs to its sha256, found another: {CHANGED}")
 
 
+def check_keys(text: str, keys: Collection[str], where: str) -> None:
+    """Refuses a text that was written anew, with its digest as one more value: nobody can tell what else changed.
+
+    Args:
+        keys: of the object that the text holds.
+
+    Raises:
+        ModelError: it has a digest's keys, and they do not stand where `sealed_text` writes them.
+    """
+    if not is_sealed(text) and not _KEYS.isdisjoint(keys):
+        raise ModelError(
+            f"{where}: expected the text as `export` wrote it, with its sha256, found it changed: {CHANGED}"
+        )
+
+
 def sealed(content: bytes) -> bytes:
     """The content of an ONNX file with its digest behind it."""
     return content + _ENTRY + hashlib.sha256(content).hexdigest().encode()
@@ -89,48 +104,5 @@ def _digest_of(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def seal_again(path: Path) -> None:
-    """Writes the digests of a model's file anew, from what is in it now.
-
-    Raises:
-        ModelError: no ONNX file, or one without our metadata.
-    """
-    import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-
-    from yolo_proc.runs import write_atomic
-
-    try:
-        model = onnx.load_from_string(path.read_bytes())
-    except (OSError, DecodeError) as error:
-        raise ModelError(f"{path}: expected an ONNX file, found: {error}") from error
-    entries = {entry.key: entry.value for entry in model.metadata_props}
-    if METADATA_KEY not in entries:
-        raise ModelError(f"{path}: expected metadata of the key {METADATA_KEY}, found none")
-    text = entries[METADATA_KEY].strip()
-    plain = _CLOSING.sub("}", text).replace(_OPENING, "{", 1)
-    entries[METADATA_KEY] = sealed_text(plain)
-    entries.pop(DIGEST_KEY, None)
-    del model.metadata_props[:]
-    for key, value in entries.items():
-        model.metadata_props.add(key=key, value=value)
-    write_atomic(path, sealed(model.SerializeToString(deterministic=True)))
-
-
-def main(argv: Sequence[str]) -> int:
-    """The command line: files of models."""
-    if not argv:
-        print("usage: python -m yolo_proc.exporting.digest MODEL.onnx...", file=sys.stderr)
-        return 2
-    try:
-        for name in argv:
-            seal_again(Path(name))
-            print(f"{name}: has a digest of what is in it now")
-    except DataError as error:
-        print(f"digest: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    runpy.run_module("yolo_proc.exporting.seal_again", run_name="__main__")  # it needs what needs this

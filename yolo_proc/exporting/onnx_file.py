@@ -8,9 +8,13 @@ tensors lie. Nothing is copied but our own text.
 from collections.abc import Iterator, Mapping
 
 from yolo_proc.exporting.digest import METADATA_KEY, ModelError
+from yolo_proc.exporting.spec import MAX_BYTES
+from yolo_proc.files import GIB
 
-MAX_TEXT = 16 << 20  # bytes of our metadata
+MAX_MODEL = 2 * GIB  # bytes; no protobuf has more
+EXPORTED = "use a model that `yolo_proc export` wrote"
 _MAX_DEPTH = 64  # messages inside each other
+_NUMBERS = 1 << 29  # of fields; protocol buffers have none from here on
 
 # By message, the fields that lead to tensors, by their numbers in onnx.proto.
 _INSIDE: Mapping[str, Mapping[int, str]] = {
@@ -25,8 +29,6 @@ _INSIDE: Mapping[str, Mapping[int, str]] = {
 _GRAPH, _METADATA, _KEY, _VALUE = 7, 14, 1, 2  # fields of the model, and of an entry of metadata
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14  # fields of a tensor
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # how a value is stored
-
-_EXPORTED = "use a model that `yolo_proc export` wrote"
 
 
 def read_metadata(content: bytes, where: str) -> str:
@@ -47,18 +49,18 @@ def read_metadata(content: bytes, where: str) -> str:
             found += _our_value(content, start, end, where)
         graphs += number == _GRAPH and stored == _BYTES
     if not graphs:
-        raise ModelError(f"{where}: expected an ONNX file that is whole, found no graph in it; {_EXPORTED}")
+        raise ModelError(f"{where}: expected an ONNX file that is whole, found no graph in it; {EXPORTED}")
     _check_tensors(content, where)
     if len(found) != 1:
         number_of = "none" if not found else f"{len(found)}"
-        raise ModelError(f"{where}: expected metadata of the key {METADATA_KEY}, found {number_of}; {_EXPORTED}")
+        raise ModelError(f"{where}: expected metadata of the key {METADATA_KEY}, found {number_of}; {EXPORTED}")
     start, end = found[0]
-    if end - start > MAX_TEXT:
-        raise ModelError(f"{where}: metadata: expected at most {MAX_TEXT} bytes, found {end - start}; {_EXPORTED}")
+    if end - start > MAX_BYTES:
+        raise ModelError(f"{where}: metadata: expected at most {MAX_BYTES} bytes, found {end - start}; {EXPORTED}")
     try:
         return content[start:end].decode()
     except UnicodeDecodeError:
-        raise ModelError(f"{where}: metadata: expected UTF-8, found something else; {_EXPORTED}") from None
+        raise ModelError(f"{where}: metadata: expected UTF-8, found something else; {EXPORTED}") from None
 
 
 def _our_value(content: bytes, start: int, end: int, where: str) -> list[tuple[int, int]]:
@@ -78,14 +80,14 @@ def _check_tensors(content: bytes, where: str) -> None:
     while waiting:
         message, first, last, depth = waiting.pop()
         if depth > _MAX_DEPTH:
-            raise ModelError(f"{where}: expected at most {_MAX_DEPTH} messages inside each other; {_EXPORTED}")
+            raise ModelError(f"{where}: expected at most {_MAX_DEPTH} messages inside each other; {EXPORTED}")
         for number, stored, start, end in _fields(content, first, last, where):
             if message == "tensor":
                 away = number == _DATA_LOCATION and stored == _VARINT and end != 0
                 if away or (number == _EXTERNAL_DATA and stored == _BYTES):
                     raise ModelError(
                         f"{where}: expected one file with all of its weights in it, found weights in other files "
-                        f"(external data), which are not read; {_EXPORTED}"
+                        f"(external data), which are not read; {EXPORTED}"
                     )
             elif stored == _BYTES and number in _INSIDE[message]:
                 waiting.append((_INSIDE[message][number], start, end, depth + 1))
@@ -96,6 +98,8 @@ def _fields(content: bytes, at: int, end: int, where: str) -> Iterator[tuple[int
     while at < end:
         tag, at = _varint(content, at, end, where)
         number, stored = tag >> 3, tag & 7
+        if not 0 < number < _NUMBERS:
+            raise _broken(where, at)
         if stored == _VARINT:
             value, start = _varint(content, at, end, where)
             yield number, stored, at, value
@@ -106,14 +110,14 @@ def _fields(content: bytes, at: int, end: int, where: str) -> Iterator[tuple[int
             length, at = _varint(content, at, end, where)
         elif stored not in (_FIXED64, _FIXED32):
             raise _broken(where, at)
-        if number == 0 or length > end - at:
+        if length > end - at:
             raise _broken(where, at)
         yield number, stored, at, at + length
         at += length
 
 
 def _varint(content: bytes, at: int, end: int, where: str) -> tuple[int, int]:
-    """A number of seven bits a byte, the lowest first, and where it ends."""
+    """A number of seven bits a byte, the lowest first, of which 64 count, and where it ends."""
     value = 0
     for shift in range(0, 70, 7):
         if at >= end:
@@ -122,9 +126,9 @@ def _varint(content: bytes, at: int, end: int, where: str) -> tuple[int, int]:
         at += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
-            return value, at
+            return value & ((1 << 64) - 1), at
     raise _broken(where, at)
 
 
 def _broken(where: str, at: int) -> ModelError:
-    return ModelError(f"{where}: expected an ONNX file that is whole, found other bytes at {at}; {_EXPORTED}")
+    return ModelError(f"{where}: expected an ONNX file that is whole, found other bytes at {at}; {EXPORTED}")

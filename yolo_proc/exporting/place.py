@@ -17,12 +17,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from yolo_proc.errors import ConfigError, DataError, UserError
+from yolo_proc.files import UnreadableFileError, read_start
 from yolo_proc.locking import KEEPS_OUT, locked
 
 MODEL, SPEC, VECTORS, README = "model.onnx", "model.json", "vectors", "README.md"
 PRECISIONS = ("fp32", "fp16", "int8")
+_OURS = {MODEL, SPEC, VECTORS, README, *(f"model-{name}.onnx" for name in PRECISIONS)}
 
 _LOCK, _NEW, _OLD, _GONE = "lock", "new", "old", "gone"  # in the hidden folder
+_PARTS = (_NEW, _OLD, _GONE)
 _EXCHANGE = {"linux": ("renameat2", 2), "darwin": ("renamex_np", 2)}  # function, flag
 _AT_FDCWD = -100
 _NOT_HERE = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM}
@@ -35,13 +38,12 @@ def check_place(out: Path) -> None:
         raise ConfigError(f"--out {out}: expected a folder of its own, found the one that the command runs in")
     if not out.exists():
         return
-    ours = {MODEL, SPEC, VECTORS, README, *(f"model-{name}.onnx" for name in PRECISIONS)}
     if not out.is_dir():
         raise ConfigError(f"--out {out}: expected a folder, found a file")
-    other = sorted(one.name for one in out.iterdir() if one.name not in ours)
-    if other:
+    other = _of_others(out)
+    if other is not None:
         raise ConfigError(
-            f"--out {out}: expected a new folder, or that of an earlier export, found {other[0]} in it; give another"
+            f"--out {out}: expected a new folder, or that of an earlier export, found {other.name} in it; give another"
         )
 
 
@@ -54,10 +56,11 @@ def replacing(out: Path) -> Iterator[Path]:
 
     Raises:
         UserError: another process exports to the same place.
-        DataError: the hidden folder cannot be made, or is a link that somebody put there.
+        DataError: the hidden folder cannot be made, is a link that somebody put there, or has files of others in it.
         OSError: the system refuses to rename.
     """
     hidden = _hidden(out)
+    _check_hidden(hidden)
     with _locked(out, hidden):
         try:
             _give_back(out, hidden)
@@ -68,7 +71,7 @@ def replacing(out: Path) -> Iterator[Path]:
             _sync(new)
             _put_in_place(new, out, hidden)
         finally:
-            shutil.rmtree(hidden, ignore_errors=True)
+            _remove(hidden)
 
 
 def recover(out: Path) -> None:
@@ -84,7 +87,7 @@ def recover(out: Path) -> None:
         try:
             _give_back(out, hidden)
         finally:
-            shutil.rmtree(hidden, ignore_errors=True)
+            _remove(hidden)
 
 
 def _hidden(out: Path) -> Path:
@@ -94,6 +97,36 @@ def _hidden(out: Path) -> Path:
 def _legacy(out: Path) -> Path:
     """Where earlier releases put the old export for the time of two renames."""
     return out.with_name(f".{out.name}.old")
+
+
+def _of_others(folder: Path) -> Path | None:
+    """The first thing in the folder of an export that no export writes."""
+    return next((one for one in sorted(folder.iterdir()) if one.name not in _OURS), None)
+
+
+def _left_by_others(hidden: Path) -> Path | None:
+    """The first thing in the hidden folder, which is emptied, that no export writes there."""
+    # Earlier releases wrote the export itself there.
+    other = next((one for one in sorted(hidden.iterdir()) if one.name not in {*_OURS, *_PARTS, _LOCK}), None)
+    for part in (hidden / name for name in _PARTS):
+        if other is None and part.is_dir() and not part.is_symlink():
+            other = _of_others(part)
+    return other
+
+
+def _check_hidden(hidden: Path) -> None:
+    """Raises `DataError` if the hidden folder holds what no export writes there."""
+    if hidden.is_symlink() or not hidden.is_dir():
+        return
+    try:
+        other = _left_by_others(hidden)
+    except OSError as error:
+        raise DataError(f"{hidden}: cannot be read: {error.strerror}") from error
+    if other is not None:
+        raise DataError(
+            f"{other}: expected nothing but what an export leaves, found a file of somebody else in a folder that is "
+            "removed; move it away, or give another --out"
+        )
 
 
 def _is_whole(folder: Path) -> bool:
@@ -128,8 +161,8 @@ def _locked(out: Path, hidden: Path) -> Iterator[None]:
 def _is_ours(lock: Path) -> bool:
     """Whether the file that is locked is still the one of that name."""
     try:
-        return lock.read_text(encoding="ascii", errors="replace") == f"{os.getpid()}\n"
-    except OSError:
+        return read_start(lock, 20, "a lock") == f"{os.getpid()}\n".encode()
+    except UnreadableFileError:
         return False
 
 
@@ -139,7 +172,7 @@ def _give_back(out: Path, hidden: Path) -> None:
     for old in (hidden / _OLD, legacy):
         if not os.path.lexists(out) and _is_whole(old):
             old.rename(out)
-    if not legacy.is_symlink():
+    if _is_whole(legacy) and _of_others(legacy) is None:
         shutil.rmtree(legacy, ignore_errors=True)
 
 
@@ -150,6 +183,15 @@ def _empty(hidden: Path) -> None:
             shutil.rmtree(one)
         elif one.name != _LOCK:
             one.unlink()
+
+
+def _remove(hidden: Path) -> None:
+    """Removes the hidden folder, unless somebody has put something into it meanwhile."""
+    with suppress(OSError):
+        if _left_by_others(hidden) is not None:
+            (hidden / _LOCK).unlink()
+            return
+    shutil.rmtree(hidden, ignore_errors=True)
 
 
 def _sync(folder: Path) -> None:

@@ -66,7 +66,7 @@ for class_id, confidence, box in zip(found.class_ids, found.confidence, found.bo
 | class | the first maximum |
 | centre | {centre} |
 | size | {size} |
-| suppression | {nms}: of two boxes with IoU {max_iou:g} or more the surer one stays |
+| suppression | {nms}: of two boxes with IoU {max_iou:g} or more the more confident one stays |
 
 {grids}
 

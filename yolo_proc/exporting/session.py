@@ -15,9 +15,9 @@ from onnxruntime.capi import onnxruntime_pybind11_state as runtime_state
 
 from yolo_proc.errors import ConfigError, DataError
 from yolo_proc.exporting.digest import CHANGED, check_content, is_sealed
-from yolo_proc.exporting.onnx_file import read_metadata
+from yolo_proc.exporting.onnx_file import EXPORTED, MAX_MODEL, read_metadata
 from yolo_proc.exporting.spec import ModelError, ModelSpec
-from yolo_proc.files import GIB, UnreadableFileError, read_bytes, read_start
+from yolo_proc.files import UnreadableFileError, read_bytes, read_start
 from yolo_proc.letterbox import Letterbox
 from yolo_proc.nms import DecodeConfig, Detections
 
@@ -31,9 +31,7 @@ RUNTIME_ERRORS: tuple[type[Exception], ...] = tuple(
 _REFUSALS: tuple[type[Exception], ...] = (*RUNTIME_ERRORS, ValueError)
 _QUIET = 4  # only what is fatal; the runtime's warnings are not for our users
 _TYPES = {"uint8": "tensor(uint8)", "float32": "tensor(float)"}
-MAX_BYTES = 2 * GIB  # no protobuf has more
 _A_MODEL = "a model, such as model.onnx"
-_EXPORTED = "use a model that `yolo_proc export` wrote"
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ class OnnxDetector:
         try:
             content = read_start(source, 16, _A_MODEL)
             if content[:1] != b"\0":  # nothing in an ONNX file begins so: a sparse file need not be read
-                content = read_bytes(source, MAX_BYTES, _A_MODEL)
+                content = read_bytes(source, MAX_MODEL, _A_MODEL)
         except UnreadableFileError as error:
             raise ModelError(str(error)) from error
         return cls(content, str(source), settings)
@@ -131,7 +129,8 @@ class OnnxDetector:
         Args:
             rgb: uint8 (H, W, 3), red first.
             confidence: least probability of a box; None: what the model's file says, as of the other arguments.
-            max_iou: of two boxes (of one class, or of any for "agnostic") that overlap so much the surer one stays.
+            max_iou: of two boxes (of one class, or of any for "agnostic") that overlap so much the more
+                confident one stays.
 
         Raises:
             DataError: a picture of another shape or type; NaN from the network.
@@ -187,9 +186,7 @@ class OnnxDetector:
         found: NDArray[np.float32] = np.asarray(outputs, dtype=np.float32)
         if found.shape != (len(images), *self.spec.output_shape):
             expected = (len(images), *self.spec.output_shape)
-            raise ModelError(
-                f"{self.where}: expected outputs of the shape {expected}, found {found.shape}; {_EXPORTED}"
-            )
+            raise ModelError(f"{self.where}: expected outputs of the shape {expected}, found {found.shape}; {EXPORTED}")
         return found
 
 
@@ -231,7 +228,7 @@ def _session(content: bytes, where: str, settings: Settings) -> onnxruntime.Infe
     except _REFUSALS as error:
         raise ModelError(
             f"{where}: expected an ONNX file that is whole, found what ONNX Runtime refuses ({_one_line(error)}); "
-            f"{_EXPORTED}"
+            f"{EXPORTED}"
         ) from error
 
 
@@ -245,14 +242,14 @@ def _check_graph(session: onnxruntime.InferenceSession, spec: ModelSpec, where: 
         inputs = {one.name: one for one in session.get_inputs()}
         outputs = {one.name: one for one in session.get_outputs()}
     except UnicodeDecodeError:
-        raise ModelError(f"{where}: expected names in UTF-8, found something else; {_EXPORTED}") from None
+        raise ModelError(f"{where}: expected names in UTF-8, found something else; {EXPORTED}") from None
     expected = {
         ("input", spec.input_name): (inputs, _TYPES[spec.value_type], spec.input_shape),
         ("output", spec.output_name): (outputs, "tensor(float)", spec.output_shape),
     }
     for (kind, name), (there, value_type, shape) in expected.items():
         if name not in there or (kind == "input" and len(there) != 1):
-            raise ModelError(f"{where}: expected an {kind} {name}, found {', '.join(there) or 'none'}; {_EXPORTED}")
+            raise ModelError(f"{where}: expected an {kind} {name}, found {', '.join(there) or 'none'}; {EXPORTED}")
         found = there[name]
         fits = len(found.shape) == 1 + len(shape) and all(
             one == other for one, other in zip(found.shape[1:], shape, strict=True) if isinstance(one, int)

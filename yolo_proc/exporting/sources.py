@@ -133,11 +133,11 @@ def count_frames(sources: Sequence[Source], limit: int | None = None) -> int | N
         try:
             with caught():
                 capture = _opened(source)
+                count = max(1, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+                capture.release()
         except UnreadableFileError:
             total += 1
             continue
-        count = max(1, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
-        capture.release()
         total += count if limit is None else min(count, limit)
     return total
 
@@ -187,7 +187,8 @@ def frames_of(
         if number == 0 and not stop():
             yield Frame(source, None, error=_nothing_in(source))
     finally:
-        capture.release()
+        with caught():
+            capture.release()
 
 
 def missing_frames(source: Source, read: int, limit: int | None = None) -> str:
@@ -196,8 +197,8 @@ def missing_frames(source: Source, read: int, limit: int | None = None) -> str:
         return ""
     with caught():
         capture = _opened(source)
-    promised = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    capture.release()
+        promised = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        capture.release()
     if promised - read < max(2, promised // 50):  # some headers only estimate
         return ""
     return f"{source.name}: {read:,} frames could be read of the {promised:,} that its header promises"
@@ -228,6 +229,9 @@ def _opened(source: Source) -> cv2.VideoCapture:
     if source.kind == "video":
         check_regular(source.name, "a video")
     # What is wrong with a file is said once, by us.
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    return cv2.VideoCapture(source.camera if source.kind == "camera" else source.name)
+    if source.kind == "camera":
+        return cv2.VideoCapture(source.camera)
+    # Threads of FFmpeg's would print while nobody catches it, and of another frame than the one that is read.
+    capture = cv2.VideoCapture(source.name, cv2.CAP_ANY, [cv2.CAP_PROP_N_THREADS, 1])
+    return capture if capture.isOpened() else cv2.VideoCapture(source.name)  # by what knows no such setting

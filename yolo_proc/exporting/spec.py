@@ -8,15 +8,17 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
 from yolo_proc.codec import Grid, LabelCodec
 from yolo_proc.errors import ConfigError
-from yolo_proc.exporting.digest import METADATA_KEY, ModelError, check_text
+from yolo_proc.exporting.digest import METADATA_KEY, ModelError, check_keys, check_text
+from yolo_proc.files import UnreadableFileError, read_bytes
 from yolo_proc.letterbox import PAD
 from yolo_proc.nms import DecodeConfig
 
-__all__ = ["METADATA_KEY", "VERSION", "ModelError", "ModelSpec"]
+__all__ = ["METADATA_KEY", "VERSION", "ModelError", "ModelSpec", "description_note"]
 
 VERSION = 1
 LETTERBOX_RULE = 1
@@ -25,7 +27,7 @@ MAX_SIDE = 1 << 20  # of a picture or an anchor
 MAX_PIXELS = 1 << 28  # of a picture
 MAX_VALUES = 1 << 28  # of the output for a picture
 MAX_COUNT = (1 << 31) - 1  # of candidates and detections
-MAX_BYTES = 16 << 20  # of the text
+MAX_BYTES = 16 << 20  # of the text, and of metadata that it stands in
 MAX_DEPTH = 64  # braces and brackets inside each other
 
 Layout = Literal["nhwc", "nchw"]
@@ -137,14 +139,13 @@ class ModelSpec:
             raise ModelError(f"{where}: expected at most {MAX_BYTES} characters, found {len(text)}")
         check_text(text, where)
         try:
-            values = json.loads(text, parse_constant=_finite, parse_float=_finite, parse_int=_whole)
-        except (ValueError, RecursionError) as error:
-            found = "brackets nested too deep" if isinstance(error, RecursionError) else str(error)[:120]
+            values = value_of_json(text)
+        except ValueError as error:
             raise ModelError(
-                f"{where}: expected JSON, found something else ({found}); export the model again"
+                f"{where}: expected JSON, found something else ({str(error)[:120]}); export the model again"
             ) from None
-        if _depth(values) > MAX_DEPTH:
-            raise ModelError(f"{where}: expected at most {MAX_DEPTH} braces and brackets inside each other, found more")
+        if isinstance(values, dict):
+            check_keys(text, values, where)
         return cls.from_dict(values, where)
 
     @classmethod
@@ -188,6 +189,28 @@ class ModelSpec:
             raise error if str(error).startswith(where) else ModelError(f"{where}: {error}") from error
 
 
+def description_note(file: Path, spec: ModelSpec, onnx: Path) -> str | None:
+    """A line for the user on a `model.json` that is damaged, or that says something else than the model beside it.
+
+    Args:
+        spec: what `onnx` says of itself, which is what counts.
+    """
+    try:
+        found = ModelSpec.from_json(read_bytes(file, MAX_BYTES, "a description").decode("utf-8", "replace"), str(file))
+    except UnreadableFileError as error:
+        return None if error.reason == "missing" else f"{error}; {onnx} is used as it says of itself"
+    except ModelError as error:
+        return f"{error}; {onnx} is used as it says of itself"
+    own, other = spec.to_dict(), found.to_dict()
+    differing = ", ".join(name for name in own if own[name] != other[name])
+    if not differing:
+        return None
+    return (
+        f"{file}: expected what {onnx} says of itself, found another {differing}; it is of another model, or was "
+        f"edited; {onnx} is used as it says of itself"
+    )
+
+
 def _grid_of(values: "_Reader") -> Grid:
     anchors = []
     for number, pair in enumerate(values.take("anchors", list)):
@@ -203,9 +226,9 @@ def _grid_of(values: "_Reader") -> Grid:
 def _range_of(values: "_Reader") -> tuple[float, float]:
     limits = values.each("range", float)
     if len(limits) != 2 or limits[0] >= limits[1]:
-        raise ModelError(f"{values.where}.range: expected two numbers, the lower first, found {list(limits)}")
+        raise ModelError(f"{values.where}.range: expected two numbers, the lower first, found {_shown(list(limits))}")
     if values.take("type", str) == "uint8" and limits != (0, 255):
-        raise ModelError(f"{values.where}.range: expected [0, 255] for uint8, found {list(limits)}")
+        raise ModelError(f"{values.where}.range: expected [0, 255] for uint8, found {_shown(list(limits))}")
     return limits[0], limits[1]
 
 
@@ -308,6 +331,22 @@ def _check_name(name: str, where: str) -> None:
 
 def _is_half(code: int) -> bool:
     return 0xD800 <= code <= 0xDFFF  # a surrogate: no character
+
+
+def value_of_json(text: str) -> Any:
+    """The value of a JSON text, with the limits of Java's reader.
+
+    Raises:
+        ValueError: not JSON, a number beyond 64 bits, or more than `MAX_DEPTH` braces and brackets inside each other.
+    """
+    try:
+        value = json.loads(text, parse_constant=_finite, parse_float=_finite, parse_int=_whole)
+        deep = _depth(value) > MAX_DEPTH
+    except RecursionError:
+        deep = True
+    if deep:
+        raise ValueError(f"more than {MAX_DEPTH} braces and brackets inside each other: nested too deep")
+    return value
 
 
 def _finite(digits: str) -> float:

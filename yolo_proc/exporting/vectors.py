@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from yolo_proc.errors import DataError
+from yolo_proc.exporting.spec import value_of_json
 from yolo_proc.exporting.stages import DEFAULT_TOLERANCES, Case, Run, Stages, Values, Vectors
-from yolo_proc.files import GIB, UnreadableFileError, read_bytes
+from yolo_proc.files import GIB, MIB, UnreadableFileError, read_bytes
 
 VERSION = 1
 MAX_BYTES = 2 * GIB  # of one file; the model is the largest
+MAX_INDEX_BYTES = 16 * MIB  # as in Java
 TYPES = {"u8": "u1", "i32": "<i4", "f32": "<f4", "f64": "<f8"}
 WORDS = ("nms",)  # the keys whose strings are words; all other strings name an array
 
@@ -38,7 +40,7 @@ def read_vectors(folder: Path | str) -> Vectors:
     folder = Path(folder)
     place = folder / "index.json"
     try:
-        index = json.loads(_bytes_of(place).decode("ascii"))
+        index = value_of_json(_bytes_of(place, MAX_INDEX_BYTES).decode("ascii"))
         if index["version"] != VERSION:
             raise DataError(
                 f"{place}: expected version {VERSION}, found {index['version']!r}; use the release it is of"
@@ -58,15 +60,15 @@ def read_vectors(folder: Path | str) -> Vectors:
         )
         tolerances = {kind: float(index["tolerances"][kind]) for kind in DEFAULT_TOLERANCES}
         return Vectors(dict(index["model"]), onnx, cases, tolerances)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DataError(
             f"{place}: expected the index of golden vectors, but its contents do not fit ({error!r}); make them anew"
         ) from error
 
 
-def _bytes_of(path: Path) -> bytes:
+def _bytes_of(path: Path, most: int = MAX_BYTES) -> bytes:
     try:
-        return read_bytes(path, MAX_BYTES, "a file of golden vectors")
+        return read_bytes(path, most, "a file of golden vectors")
     except UnreadableFileError as error:
         raise DataError(f"{error}; restore it") from error
 

@@ -42,7 +42,7 @@ class Inspection:
     @property
     def findings(self) -> tuple[str, ...]:
         """What asks for a decision, and what to do; the gravest first."""
-        found = [*_about_determinism(self.determinism), *_about_pictures(self.statistics)]
+        found = [*_about_determinism(self.determinism), *_about_pictures(self.statistics), *self.notes]
         return (*found, *_about_labels(self.statistics), *_about_encoding(self.statistics))
 
     def to_dict(self) -> dict[str, Any]:
@@ -283,8 +283,10 @@ def _about_determinism(one: Determinism | None) -> Iterator[str]:
 
 def _about_pictures(found: Statistics) -> Iterator[str]:
     left_out = sum(found.left_out.values())
-    if left_out:
-        reasons = ", ".join(f"{reason} {count:,}" for reason, count in found.left_out.items())
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in found.left_out.items())
+    if found.nothing_read:
+        yield f"nothing can be read: all is left out ({reasons}), first: {found.left_out_lines[0]}"
+    elif left_out:
         yield (
             f"{left_out:,} of {found.images + left_out:,} pictures are left out ({reasons}): mend them, or let "
             "--generator.skip-bad go on without them"
@@ -319,6 +321,8 @@ def _about_pictures(found: Statistics) -> Iterator[str]:
 
 
 def _about_labels(found: Statistics) -> Iterator[str]:
+    if found.nothing_read:
+        return
     if not found.objects:
         yield "there is no object: nothing can be learned from this"
         return

@@ -1,4 +1,4 @@
-"""What a set of pictures comes to: the figures by which a user decides. `inspect_measure.py` measures, this sums up."""
+"""What a set of pictures comes to: the figures by which a user decides. `measure.py` measures, this sums up."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -125,6 +125,11 @@ class Statistics:
     duplicates: DuplicateCount
     encoding: Encoding | None
     outliers: tuple[Outlier, ...]
+
+    @property
+    def nothing_read(self) -> bool:
+        """Whether there are pictures, and all of them are left out."""
+        return not self.images and bool(self.left_out)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, all of which JSON can say."""

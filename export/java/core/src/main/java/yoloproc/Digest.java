@@ -5,6 +5,7 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.Arrays;
 import java.util.HexFormat;
+import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -52,6 +53,14 @@ final class Digest {
         if (!ends || !isSealed(text) || closing.start() < start
                 || !hex(text.substring(start, closing.start()).getBytes(StandardCharsets.UTF_8)).equals(closing.group(1))) {
             throw new FormatException(where, "", "the text that belongs to its sha256", "another: " + CHANGED, "damaged");
+        }
+    }
+
+    /** Refuses a text that was written anew, with its digest as one more value: nobody can tell what else changed. */
+    static void checkKeys(String text, Set<String> keys, String where) throws FormatException {
+        if (!isSealed(text) && (keys.contains("digest") || keys.contains("sha256"))) {
+            throw new FormatException(where, "", "the text as `export` wrote it, with its sha256",
+                    "it changed: " + CHANGED, "damaged");
         }
     }
 

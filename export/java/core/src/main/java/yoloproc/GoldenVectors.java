@@ -5,6 +5,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
@@ -90,7 +91,7 @@ public record GoldenVectors(ModelSpec model, Path onnx, Map<String, Double> tole
         }
         ModelSpec model = ModelSpec.read(Json.write(index.object("model").values()), where);
         JsonFields onnx = index.object("onnx");
-        Path file = folder.resolve(onnx.text("file")).normalize();
+        Path file = beside(folder, onnx).normalize();
         verified(file, onnx.text("sha256"));
         Map<String, Array> arrays = new LinkedHashMap<>();
         JsonFields files = index.object("files");
@@ -115,13 +116,13 @@ public record GoldenVectors(ModelSpec model, Path onnx, Map<String, Double> tole
         if (name.contains("/") || name.contains("\\")) {
             throw entry.wrong("file", "a file beside index.json", name, "value");
         }
-        byte[] data = verified(folder.resolve(name), entry.text("sha256"));
+        byte[] data = verified(beside(folder, entry), entry.text("sha256"));
         String type = entry.choice("type", List.of("u8", "i32", "f32", "f64"));
         List<Integer> shape = new ArrayList<>();
         long count = 1;
         for (Object side : entry.list("shape")) {
             if (!(side instanceof Long length) || length < 0 || length > Integer.MAX_VALUE) {
-                throw entry.wrong("shape", "a list of lengths", String.valueOf(side), "value");
+                throw entry.wrong("shape", "a list of lengths", JsonFields.shown(side), "value");
             }
             shape.add(length.intValue());
             count = Math.min(count * length, Integer.MAX_VALUE);
@@ -131,6 +132,15 @@ public record GoldenVectors(ModelSpec model, Path onnx, Map<String, Double> tole
             throw entry.wrong("file", type + " of the shape " + shape, data.length + " bytes in " + name, "value");
         }
         return new Array(type, List.copyOf(shape), values(data, type, (int) count));
+    }
+
+    /** The path that an entry names, seen from the folder. */
+    private static Path beside(Path folder, JsonFields entry) throws FormatException {
+        try {
+            return folder.resolve(entry.text("file"));
+        } catch (InvalidPathException error) { // a character that no file's name has here
+            throw entry.wrong("file", "a file's name", JsonFields.shown(entry.text("file")), "value");
+        }
     }
 
     private static Object values(byte[] data, String type, int count) {

@@ -115,7 +115,8 @@ final class JsonFields {
                 expected, found, reason);
     }
 
-    private static String shown(Object value) {
+    /** A value for a message: in quotes, and short. */
+    static String shown(Object value) {
         return value == null ? "none" : JsonReader.shorten(value.toString());
     }
 }

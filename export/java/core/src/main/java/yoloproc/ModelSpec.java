@@ -1,5 +1,8 @@
 package yoloproc;
 
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -156,6 +159,35 @@ public record ModelSpec(List<String> classes, Input input, Output output, List<G
         }
     }
 
+    /** What of two descriptions is not the same, by the keys of the JSON; empty if they are equal. */
+    public List<String> differences(ModelSpec other) {
+        List<String> names = new ArrayList<>();
+        addIf(!classes.equals(other.classes), "classes", names);
+        addIf(!input.equals(other.input), "input", names);
+        addIf(!output.equals(other.output), "output", names);
+        addIf(!grids.equals(other.grids), "grids", names);
+        addIf(!defaults.equals(other.defaults), "defaults", names);
+        addIf(!training.equals(other.training), "training", names);
+        return names;
+    }
+
+    private static void addIf(boolean differs, String name, List<String> names) {
+        if (differs) {
+            names.add(name);
+        }
+    }
+
+    /**
+     * Reads a file such as {@code model.json}.
+     *
+     * @throws FormatException as of {@link #read(String, String)}; no plain file ({@code "value"})
+     * @throws IOException     a file that cannot be read
+     */
+    public static ModelSpec read(Path file) throws IOException {
+        byte[] content = PlainFiles.read(file, MAX_BYTES, "the description that export wrote", "value", "value");
+        return read(new String(content, StandardCharsets.UTF_8), file.toString());
+    }
+
     /**
      * Reads the JSON. Unknown keys are ignored.
      *
@@ -170,6 +202,7 @@ public record ModelSpec(List<String> classes, Input input, Output output, List<G
         }
         Digest.checkText(json, where);
         JsonFields root = JsonFields.of(Json.read(json, where), where);
+        Digest.checkKeys(json, root.values().keySet(), where);
         int version = root.whole("version", 1, Integer.MAX_VALUE);
         if (version != VERSION) {
             throw root.wrong("version", "version " + VERSION, version + "; take the library of the model's release",
@@ -200,7 +233,7 @@ public record ModelSpec(List<String> classes, Input input, Output output, List<G
         List<String> classes = new ArrayList<>();
         for (Object name : root.list("classes")) {
             if (!(name instanceof String text)) {
-                throw root.wrong("classes", "a list of names", String.valueOf(name), "value");
+                throw root.wrong("classes", "a list of names", JsonFields.shown(name), "value");
             }
             classes.add(root.name("classes[" + classes.size() + "]", text));
         }
@@ -217,11 +250,11 @@ public record ModelSpec(List<String> classes, Input input, Output output, List<G
         List<?> range = fields.list("range");
         if (range.size() != 2 || !(range.get(0) instanceof Number low) || !(range.get(1) instanceof Number high)
                 || low.doubleValue() >= high.doubleValue()) {
-            throw fields.wrong("range", "the numbers for black and white", range.toString(), "value");
+            throw fields.wrong("range", "the numbers for black and white", JsonFields.shown(range), "value");
         }
         boolean bytes = type.equals("uint8");
         if (bytes && (low.doubleValue() != 0 || high.doubleValue() != 255)) {
-            throw fields.wrong("range", "[0, 255] of uint8", range.toString(), "value");
+            throw fields.wrong("range", "[0, 255] of uint8", JsonFields.shown(range), "value");
         }
         int width = fields.whole("width", 1, MAX_SIDE);
         int height = fields.whole("height", 1, MAX_SIDE);
@@ -240,10 +273,10 @@ public record ModelSpec(List<String> classes, Input input, Output output, List<G
             for (Object anchor : fields.list("anchors")) {
                 if (!(anchor instanceof List<?> sides) || sides.size() != 2
                         || !(sides.get(0) instanceof Number width) || !(sides.get(1) instanceof Number height)) {
-                    throw fields.wrong("anchors", "a list of [width, height]", String.valueOf(anchor), "value");
+                    throw fields.wrong("anchors", "a list of [width, height]", JsonFields.shown(anchor), "value");
                 }
                 if (width.doubleValue() > MAX_SIDE || height.doubleValue() > MAX_SIDE) {
-                    throw fields.wrong("anchors", "sides of at most " + MAX_SIDE + " pixels", anchor.toString(), "value");
+                    throw fields.wrong("anchors", "sides of at most " + MAX_SIDE + " pixels", JsonFields.shown(anchor), "value");
                 }
                 anchors.add(new Grid.Anchor(width.doubleValue(), height.doubleValue()));
             }

@@ -8,6 +8,7 @@ import java.io.StringWriter;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.Objects;
 
 /**
  * Gives inputs from stdin to the readers and tells on stdout what came of each: the Java half of {@code make attack}.
@@ -71,7 +72,7 @@ final class Attack {
             case "json" -> {
                 Object value = Json.read(new String(data, StandardCharsets.UTF_8), "a");
                 Object again = Json.read(Json.write(value), "again");
-                if (!again.equals(value)) {
+                if (!Objects.equals(again, value)) { // null is a value too
                     throw new AssertionError("another value when it is read again");
                 }
             }

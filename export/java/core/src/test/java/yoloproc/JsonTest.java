@@ -44,6 +44,21 @@ class JsonTest {
         assertTrue(told.startsWith("some.json: line ") && !told.contains("\n"), told);
     }
 
+    @ParameterizedTest
+    @ValueSource(strings = {"\u007f,", "\ufeff1", "[1, \u001b[31m", "{\"a\": \u202e", "\u2028", "\ud83d", "\ue000", "\u00a0"})
+    void messagesHaveNoOrdersToAConsole(String text) {
+        String told = assertThrows(FormatException.class, () -> Json.read(text, "a\u001b[31m\nb")).getMessage();
+        assertTrue(told.startsWith("a\\x1b[31m\\x0ab: line 1"), told);
+        assertTrue(told.codePoints().allMatch(sign -> sign >= ' ' && sign < 0x7f), told);
+    }
+
+    @Test
+    void messagesEnd() {
+        String told = assertThrows(FormatException.class, () -> Json.read("[", "a".repeat(5000) + "b")).getMessage();
+        assertTrue(told.length() < 1100 && told.startsWith("aaa") && told.endsWith("found the end of the file"), told);
+        assertEquals("\u00d6 \ud83d\ude00 \\U000e0001", FormatException.oneLine("\u00d6 \ud83d\ude00 \udb40\udc01"));
+    }
+
     @Test
     void depthIsBounded() throws FormatException {
         Json.read("[".repeat(64) + "]".repeat(64), "x");

@@ -61,10 +61,10 @@ class ModelSpecTest {
     @CsvSource(delimiter = ';', quoteCharacter = '`', value = {
         "\"version\":1; \"version\":2; version; expected version 1, found 2",
         "\"version\":1; \"v\":1; version; found none",
-        "\"A\",; 7,; classes; expected a list of names, found 7",
+        "\"A\",; 7,; classes; expected a list of names, found '7'",
         "\"nhwc\"; \"hwc\"; input.layout; expected nhwc or nchw, found 'hwc'",
         "\"rgb\"; \"bgr\"; input.color; expected rgb, found 'bgr'",
-        "[0,255]; [0,1]; input.range; found [0, 1]",
+        "[0,255]; [0,1]; input.range; found '[0, 1]'",
         "\"width\":256; \"width\":0; input.width; found '0'",
         "\"width\":256; \"width\":240; grids[0]; a grid over 240 x 128",
         "\"rule\":1; \"rule\":2; letterbox.rule; expected 1, found '2'",

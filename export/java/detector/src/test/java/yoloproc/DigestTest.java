@@ -75,6 +75,19 @@ class DigestTest {
     }
 
     @Test
+    void aDescriptionThatWasWrittenAnewIsRefused() throws IOException {
+        String text = new String(Models.bytes("sealed"), StandardCharsets.ISO_8859_1);
+        String json = text.substring(text.indexOf("{\"digest\""), text.lastIndexOf('}') + 1);
+        String[] others = {json.replace(",\"", ", \""), json.replace("{\"digest\":\"sha256\",", "{").replace(",\"sha", ", \"sha"),
+            json.replace("{\"digest\":", "{ \"digest\":").replaceAll(",\"sha256\".*}", "}")};
+        for (String other : others) {
+            FormatException error = assertThrows(FormatException.class, () -> ModelSpec.read(other, "m"), other);
+            assertEquals("damaged", error.reason());
+            assertTrue(error.getMessage().startsWith("m: expected the text "), error.getMessage());
+        }
+    }
+
+    @Test
     void modelsWithAndWithoutADigestAreRead() throws IOException {
         try (Detector old = Models.load("cells"); Detector sealed = Models.load("sealed")) {
             assertEquals(old.spec(), sealed.spec());

@@ -53,7 +53,7 @@ final class DetectCommand {
         Options options = options(arguments);
         PictureFiles pictures = PictureFiles.behindModel("detect", arguments.values());
         DetectCommand command = new DetectCommand(arguments, pictures, out, err);
-        pictures.notes().forEach(note -> err.println("yolo-proc: " + note));
+        pictures.notes().forEach(note -> Main.tell(err, note));
         try (Detector detector = Detector.load(Arguments.path("", arguments.values().get(0)), options)) {
             for (Path picture : pictures.files()) {
                 command.detect(detector, picture);
@@ -66,7 +66,7 @@ final class DetectCommand {
         if (command.json) {
             out.println(command.shown == 0 ? "[]" : "\n]");
         }
-        command.depth.notes(DEPTH).forEach(note -> err.println("yolo-proc: " + note));
+        command.depth.notes(DEPTH).forEach(note -> Main.tell(err, note));
         return command.read > 0 ? Main.DONE : Main.MISTAKE;
     }
 
@@ -106,7 +106,7 @@ final class DetectCommand {
             tell(file, picture, found);
         } catch (IOException | Mistake | InferenceException error) { // NaN may come for one picture alone
             String line = Main.oneLine(error);
-            err.println("yolo-proc: " + line);
+            Main.tell(err, line);
             if (json) {
                 element(Map.of("error", line), file);
             }

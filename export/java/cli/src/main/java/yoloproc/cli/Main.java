@@ -8,6 +8,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.List;
 
+import yoloproc.FormatException;
 import yoloproc.InferenceException;
 
 /** The command line: {@code java -jar yolo-proc.jar detect | verify | describe | trace}. */
@@ -28,12 +29,13 @@ public final class Main {
                 --annotated PATH     draws the boxes: a file that ends with .png for one picture, else a folder
                 --scredit FOLDER     a project of the scredit editor: the pictures and a script of each
                 --confidence 0..1    least confidence of a box; without it what the model says, as of the next two
-                --max-iou 0..1       a box that overlaps a surer one by so much is dropped
+                --max-iou 0..1       a box that overlaps a more confident one by so much is dropped
                 --agnostic           compares boxes of all classes, not of one
                 --max-detections N   boxes left in a picture
                 --bit-depth 8..16    bits that samples of 16-bit pictures use, such as 12 of many cameras
                 --threads N          of the network; without it one a processor
-              java -jar yolo-proc.jar verify FOLDER      replays the golden vectors of an exported folder in this JVM
+              java -jar yolo-proc.jar verify FOLDER      replays the golden vectors of an exported folder in this JVM,
+                                                         and compares model.json with model.onnx
               java -jar yolo-proc.jar describe MODEL     what the model says of itself
               java -jar yolo-proc.jar trace MODEL PICTURE|FOLDER...    what every stage makes of pictures, as JSON
                 --outputs FOLDER     what the network gives, slots x (5 + classes) float32 values, little-endian
@@ -94,6 +96,11 @@ public final class Main {
 
     static String oneLine(Throwable error) {
         String text = error.getMessage() == null ? error.getClass().getSimpleName() : error.getMessage();
-        return text.strip().replaceAll("\\s*\\R\\s*", " ");
+        return FormatException.oneLine(text.strip().replaceAll("\\s*\\R\\s*", " "));
+    }
+
+    /** Prints a line, in which a file's name may have any characters. */
+    static void tell(PrintStream err, String line) {
+        err.println("yolo-proc: " + FormatException.oneLine(line));
     }
 }

@@ -57,7 +57,7 @@ final class TraceCommand {
         Options options = DetectCommand.options(arguments);
         PictureFiles pictures = PictureFiles.behindModel("trace", arguments.values());
         TraceCommand command = new TraceCommand(arguments.path("--outputs"), DetectCommand.depth(arguments), out, err);
-        pictures.notes().forEach(note -> err.println("yolo-proc: " + note));
+        pictures.notes().forEach(note -> Main.tell(err, note));
         try (Detector detector = Detector.load(Arguments.path("", arguments.values().get(0)), options)) {
             for (Path file : pictures.files()) {
                 command.trace(detector, file);
@@ -67,7 +67,7 @@ final class TraceCommand {
             }
         }
         out.println("\n]");
-        command.depth.notes(DetectCommand.DEPTH).forEach(note -> err.println("yolo-proc: " + note));
+        command.depth.notes(DetectCommand.DEPTH).forEach(note -> Main.tell(err, note));
         return command.read > 0 ? Main.DONE : Main.MISTAKE;
     }
 
@@ -79,7 +79,7 @@ final class TraceCommand {
             read++;
         } catch (IOException | Mistake | InferenceException error) {
             String line = Main.oneLine(error);
-            err.println("yolo-proc: " + line);
+            Main.tell(err, line);
             fields.put("error", line);
         }
         out.print(before + Json.write(fields));

@@ -12,6 +12,7 @@ import java.util.Set;
 
 import yoloproc.Detector;
 import yoloproc.GoldenVectors;
+import yoloproc.ModelSpec;
 import yoloproc.Replay;
 
 /** Replays the golden vectors of an exported folder, and says where this JVM differs. */
@@ -42,12 +43,27 @@ final class VerifyCommand {
                 throw new Mistake(place.resolve("index.json") + ": model: expected what " + vectors.onnx()
                         + " says of itself, found something else; export the model again");
             }
+            checkDescription(vectors.onnx(), place, detector.spec());
             Replay replay = new Replay(vectors, (images, pictures) -> detector.run(images));
             for (GoldenVectors.Case one : vectors.cases()) {
                 command.verify(one, replay);
             }
         }
         return command.tell(out);
+    }
+
+    /** Compares {@code model.json} with the model that it lies beside. Vectors that hold their model have none. */
+    private static void checkDescription(Path onnx, Path vectors, ModelSpec spec) throws Mistake, IOException {
+        Path file = onnx.resolveSibling("model.json");
+        boolean inside = onnx.toAbsolutePath().normalize().startsWith(vectors.toAbsolutePath().normalize());
+        if (inside && !Files.exists(file)) {
+            return;
+        }
+        List<String> differing = ModelSpec.read(file).differences(spec);
+        if (!differing.isEmpty()) {
+            throw new Mistake(file + ": expected what " + onnx + " says of itself, found another "
+                    + String.join(", ", differing) + "; it is of another model, or was edited; export the model again");
+        }
     }
 
     private void verify(GoldenVectors.Case one, Replay replay) {

@@ -114,6 +114,32 @@ class VerifyCommandTest {
         assertMistake("index.json: expected golden vectors, found none");
     }
 
+    /** In an exported folder the model lies beside its description and above its vectors. */
+    @Test
+    void aDescriptionThatIsNotTheModelsIsAMistake() throws IOException {
+        Path vectors = exported();
+        Files.move(vectors.resolve("model.onnx"), folder.resolve("model.onnx"));
+        Path index = vectors.resolve("index.json");
+        Files.writeString(index, Files.readString(index).replace("\"model.onnx\"", "\"../model.onnx\""));
+        assertMistake("model.json: expected the description that export wrote, found no such file");
+        Path file = folder.resolve("model.json");
+        String line = Files.readString(index).lines().filter(each -> each.startsWith("\"model\": ")).findFirst().orElseThrow();
+        String text = line.substring(line.indexOf('{'), line.lastIndexOf('}') + 1);
+        Files.writeString(file, text);
+        CommandLine ran = CommandLine.run("verify", folder);
+        assertEquals(0, ran.code(), ran.out() + ran.err());
+        Files.writeString(file, text.replace("nhwc", "nchw").replace("\"activated\": false", "\"activated\": true"));
+        assertMistake("model.json: expected what " + folder.resolve("model.onnx")
+                + " says of itself, found another input, output; ");
+        Files.writeString(file, text.substring(0, text.length() / 2));
+        assertMistake("model.json: ");
+        Files.writeString(file, "");
+        assertMistake("model.json: ");
+        Files.delete(file);
+        Files.createDirectory(file);
+        assertMistake("model.json: expected the description that export wrote, found a folder");
+    }
+
     private void assertMistake(String part) {
         CommandLine ran = CommandLine.run("verify", folder);
         assertEquals(2, ran.code());

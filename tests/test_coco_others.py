@@ -346,9 +346,11 @@ def test_pictures_that_are_not_listed_are_counted(tmp_path: Path) -> None:
     data, told = read_told(tmp_path)
     assert [one.name for one in data.annotations] == ["a.jpg"]
     assert told == {
-        "pictures belong to no split and are not read": 3,
+        "pictures belong to no split and are not read": 2,
         "pictures of test are not read, because only train and val are": 2,
     }
+    line = f"of a kind that is not read: .gif 1 (first: {tmp_path}/train/c.gif); convert it to PNG or JPEG"
+    assert f"{tmp_path}: 1 file is a picture {line}" in data.notes
     assert data.notes[-1].endswith("neither the file of train nor that of val: annotations/captions_val.json")
 
 
@@ -414,3 +416,14 @@ def test_a_picture_of_one_name_in_two_folders_is_counted(tmp_path: Path) -> None
     data, told = read_told(put_json(tmp_path, images=images, annotations=[], picture=None))
     assert [one.name for one in data.annotations] == ["x_a.jpg", "y_a.jpg"]
     assert told == {"pictures have the name of one in another folder, and get their folders' names before it": 2}
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.HEIC", "sub/a.avif"])
+def test_a_picture_of_a_kind_that_is_not_read_is_named(name: str, tmp_path: Path) -> None:
+    put_json(tmp_path, images=[{**IMAGE, "file_name": name}], picture=None)
+    (tmp_path / "train/sub").mkdir(parents=True)
+    (tmp_path / "train" / name).write_bytes(b"GIF89a")
+    with pytest.raises(AnnotationError, match=r"convert it to PNG or JPEG") as caught:
+        read(tmp_path, ReadOptions())
+    assert caught.value.reason == "picture"
+    assert "images[0].file_name: expected a picture (" in str(caught.value)

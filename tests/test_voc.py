@@ -630,3 +630,33 @@ def test_torchvision_reads_the_same_boxes(tmp_path: Path) -> None:
             assert [(x0 - 1, y0 - 1, x1, y1) for x0, y0, x1, y1 in boxes] == boxes_said(one)
             assert [thing["name"] for thing in said["object"]] == [NAMES[item.class_id] for item in one.items]
             assert [thing["difficult"] == "1" for thing in said["object"]] == [item.ignore for item in one.items]
+
+
+# Pictures that no annotation reads
+
+
+@pytest.mark.parametrize(("said", "other"), [("a.png", "a.jpg"), ("a.jpg", "a.png")])
+def test_the_other_picture_of_a_base_name_is_told(said: str, other: str, tmp_path: Path) -> None:
+    put_one(tmp_path, content=f"<filename>{said}</filename>{SIZE}{thing()}")
+    put_picture(tmp_path / "JPEGImages/a.png")
+    tally = Tally()
+    data = read(tmp_path, tally=tally)
+    assert [one.name for one in data.annotations] == [said]
+    what = "pictures belong to no split and are not read"
+    assert (tally.counts[what], tally.first[what]) == (1, f"{tmp_path}/JPEGImages/{other}")
+
+
+def test_the_picture_of_a_bad_annotation_is_not_told_again(tmp_path: Path) -> None:
+    put_text(put_one(put_one(tmp_path, "b")) / "Annotations/a.xml", "<annotation>")
+    tally = Tally()
+    assert len(read(tmp_path, tally=tally, problems=Problems(skip=True)).annotations) == 1
+    assert not tally.counts
+
+
+def test_pictures_of_kinds_that_are_not_read_are_named(tmp_path: Path) -> None:
+    put_one(tmp_path)
+    put_text(tmp_path / "JPEGImages/b.heic", "x")
+    tally = Tally()
+    notes = read(tmp_path, tally=tally).notes
+    assert notes[-1].endswith(f".heic 1 (first: {tmp_path}/JPEGImages/b.heic); convert it to PNG or JPEG")
+    assert not tally.counts

@@ -336,7 +336,8 @@ def test_a_darknet_list_for_training_and_validation_alike_is_no_split(tmp_path: 
     text = "train = data/train.txt\nvalid = data/train.txt\ntest = data/train.txt\n"
     make(tmp_path, {"+obj/a.png": None, "train.txt": "data/obj/a.png\n", "obj.data": text})
     data = read(tmp_path)
-    assert (pictures(data), notes(data)) == ({"train": ["obj/a.png"]}, [])
+    line = "obj.data: `valid` names the pictures of `train`: they are read as train, and there are none of val"
+    assert (pictures(data), notes(data)) == ({"train": ["obj/a.png"]}, [line])
 
 
 @pytest.mark.parametrize("place", ["data/obj.data", "cfg/obj.data", "cfg/voc.data", "data"])

@@ -129,6 +129,55 @@ def test_poses_of_an_odd_number_of_keypoints_are_no_polygons(tmp_path: Path) -> 
     assert "--yolo-lines segments+confidence: a polygon with a confidence" in line
 
 
+def held(number: int, rng: random.Random, blank: bool = False) -> tuple[str, Box]:
+    """A line of a box with keypoints in it, as shares, and its box in pixels of 64 x 48."""
+    w, h = rng.uniform(0.05, 0.3), rng.uniform(0.05, 0.3)
+    cx, cy = rng.uniform(w / 2, 1 - w / 2), rng.uniform(h / 2, 1 - h / 2)
+    points = [(cx + w * rng.uniform(-0.5, 0.5), cy + h * rng.uniform(-0.5, 0.5)) for _ in range(number)]
+    points[-1] = (0.0, 0.0) if blank else points[-1]
+    numbers = [cx, cy, w, h, *itertools.chain.from_iterable(points)]
+    box = ((cx - w / 2) * 64, (cy - h / 2) * 48, (cx + w / 2) * 64, (cy + h / 2) * 48)
+    return "0 " + " ".join(f"{one:.6f}" for one in numbers), box
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 5, 8, 17])
+@pytest.mark.parametrize("blank", [False, True])
+@pytest.mark.parametrize("tail", ["", " 0.75 3"])
+def test_points_in_a_box_may_be_keypoints(number: int, blank: bool, tail: str, tmp_path: Path) -> None:
+    """Without `kpt_shape`; the last keypoint of some sets is 0, 0: not seen. With a confidence and an id as well."""
+    rng = random.Random(number)
+    made = [held(number, rng, blank and number > 1) for _ in range(6)]
+    lines = [line + tail for line, _ in made]
+    polygon = "segments+track" if tail else "segments"
+    line = refused(tmp_path, *lines)
+    assert f"(--yolo-lines {polygon}) or " in line
+    assert "or a box, and keypoints or other fields that are left out (--yolo-lines box); say which" in line
+    found = boxes(read_lines(tmp_path, *lines, yolo_lines="box"))
+    for one, (_, right) in zip(found, made, strict=True):
+        assert one == pytest.approx(right, abs=1e-3)
+
+
+@pytest.mark.parametrize("corners", [3, 4, 6])
+def test_polygons_of_one_number_of_points_all_over_the_picture_are_read(corners: int, tmp_path: Path) -> None:
+    """Forty of a set: some lie where their first points, taken for a box, reach over the border."""
+    rng = random.Random(corners)
+    lines = []
+    for _ in range(40):
+        x, y, radius = rng.uniform(0.1, 0.9), rng.uniform(0.1, 0.9), rng.uniform(0.02, 0.1)
+        turns = sorted(rng.uniform(0, 2 * math.pi) for _ in range(corners))
+        points = [(x + radius * math.cos(turn), y + radius * math.sin(turn)) for turn in turns]
+        lines.append("0 " + " ".join(f"{one:.6f} {other:.6f}" for one, other in points))
+    items = [item for one in read_lines(tmp_path, "\n".join(lines)).annotations for item in one.items]
+    assert [len(item.points) for item in items] == [corners] * 40
+
+
+def test_polygons_of_various_numbers_of_points_are_never_taken_for_poses(tmp_path: Path) -> None:
+    rng = random.Random(5)
+    lines = [held(number, rng)[0] for number in (2, 3, 4)]
+    items = [item for one in read_lines(tmp_path, *lines).annotations for item in one.items]
+    assert [len(item.points) for item in items] == [4, 5, 6]
+
+
 # Confidences and track ids
 
 
@@ -225,7 +274,7 @@ def test_a_polygon_over_the_border_is_clipped_where_the_user_says_so(tmp_path: P
     assert "--clip" in refused(tmp_path, text, reason="outside")
     data = read_lines(tmp_path, text, clip=True)
     assert boxes(data) == [(0.0, 0.0, 40.0, 36.0)]
-    assert data.notes[0].startswith("1 boxes reach over the border of their pictures and are clipped (first: ")
+    assert data.notes[-1].startswith("1 boxes reach over the border of their pictures and are clipped (first: ")
 
 
 def test_crossing_is_found_as_by_a_grid_of_cuts() -> None:

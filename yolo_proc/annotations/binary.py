@@ -246,7 +246,7 @@ def read(root: Path, options: ReadOptions) -> DataSet:
     if (root / "test" / SET_INFO).is_file():
         test = _Info.of(border, root / "test", options.binary)
         tell_unread_split(options.tally, "test", test.folder, test.count)
-    tell_unread_pictures(border, set(), options.tally)
+    notes += tell_unread_pictures(border, set(), options.tally)
     return DataSet(root, NAME, names, splits, notes)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from yolo_proc.annotations.checked_json import Entry, read_object
+from yolo_proc.annotations.checked_json import Entry, read_object, shown_value
 from yolo_proc.annotations.classes import known_classes, resolve_classes
 from yolo_proc.annotations.coco_files import Found, Pictures, find_files, looks_like
 from yolo_proc.annotations.coco_items import item_of
@@ -20,7 +20,7 @@ from yolo_proc.annotations.common import Folder, tell_unread_split
 from yolo_proc.annotations.foreign import shown_json
 from yolo_proc.annotations.passed_over import check_has_pictures, tell_unread_pictures
 from yolo_proc.annotations.records import Annotation, AnnotationError, DataSet, ReadOptions, Tally
-from yolo_proc.pictures import picture_size
+from yolo_proc.pictures import OTHER_SUFFIXES, SUFFIXES, picture_size
 
 __all__ = ["CocoLayout", "looks_like", "read"]
 
@@ -131,7 +131,8 @@ def read(root: Path, options: ReadOptions) -> DataSet:
     for split, part in parts.items():
         check_has_pictures(root, split, len(part.images), f"{part.path} lists none")
     tests = _tell_tests(folder, files, options)
-    tell_unread_pictures(folder, {*tests, *(path for part in parts.values() for path in part.seen)}, options.tally)
+    seen = {*tests, *(path for part in parts.values() for path in part.seen)}
+    notes += tell_unread_pictures(folder, seen, options.tally)
     if files.others:
         named = ", ".join(str(path.relative_to(root)) for path in files.others)
         notes += (f"{root}: not read, because they are neither the file of train nor that of val: {named}",)
@@ -267,6 +268,9 @@ def _annotation(
     if path in part.seen:
         raise image.error("file_name", "every picture once", "duplicate-name")
     part.seen.add(path)
+    if path.suffix.lower() in OTHER_SUFFIXES:
+        found = f"{shown_value(image.fields['file_name'])}; convert it to PNG or JPEG"
+        raise image.error("file_name", f"a picture ({', '.join(sorted(SUFFIXES))})", "picture", found)
     width, height = picture_size(path, max_pixels=options.max_pixels)
     said = tuple(_side(image, key) for key in ("width", "height"))
     if None not in said and said != (width, height):

@@ -98,10 +98,10 @@ def read(root: Path, options: ReadOptions) -> DataSet:
         before = len(seen)
         splits[split] = tuple(_project(folder, real, limit, options, split, seen))
         check_has_pictures(root, split, len(seen) - before, f"{folder} has none ({', '.join(SUFFIXES)})")
-    tell_unread_pictures(Folder(root), seen, options.tally)
+    unread = tell_unread_pictures(Folder(root), seen, options.tally)
     highest = max((item.class_id for part in splits.values() for one in part for item in one.items), default=-1)
     classes, notes = resolve_classes(root, options, None, highest)
-    return DataSet(root, "scredit", classes, splits, notes)
+    return DataSet(root, "scredit", classes, splits, (*notes, *unread))
 
 
 def _project(

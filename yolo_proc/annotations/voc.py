@@ -66,7 +66,7 @@ def read(root: Path, options: ReadOptions) -> DataSet:
         splits[split] = tuple(sorted(found, key=lambda one: one.name))
     if "test" in parts:
         seen |= _tell_test(parts["test"], options.tally)
-    tell_unread_pictures(folder, seen, options.tally)
+    notes += tell_unread_pictures(folder, seen, options.tally)
     return DataSet(root, "voc", classes, splits, notes)
 
 
@@ -110,7 +110,8 @@ def _annotations(
         except AnnotationError as error:
             options.problems.met(error)
     seen.update(pictures.values())
-    seen.update(picture for path in part.files for picture in part.index.by_stem.get(path.stem, ()))
+    bad = [path for path in part.files if path not in pictures]
+    seen.update(picture for path in bad for picture in part.index.by_stem.get(path.stem, ()))
     shares = Counter(pictures.values())
     indices = {name: index for index, name in enumerate(classes)}
     for path, picture in pictures.items():

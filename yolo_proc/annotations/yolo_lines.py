@@ -31,6 +31,8 @@ MEANINGS: dict[str, str] = {
 # do not know of the border.
 _SLACK = 0.25
 _MOST_KEYPOINTS = 300  # of one object; a longer line is a polygon, and is not searched for sides that cross
+# A box and the keypoints in it: by this share of the picture a point lies beside its box, or a box over the border.
+_MARGIN = 0.02
 _SAME = 1e-3  # share of a picture: how well the corners of a turned box fit, after rounding and clipping
 
 
@@ -184,7 +186,10 @@ class _Evidence:
         counts: of their fields: that of a pose set never varies, polygons have as many points as they need.
         tails: the last two fields may be a confidence and an id.
         highest: the largest last field, where `tails`: from 2 on it is no coordinate.
+        lines: how many there are.
         boxed: fields 1 to 4 are a box in its picture.
+        held: they are one to the border, and all further points lie in it, as keypoints do.
+        held_before_tail: the same of the points before the last two fields.
         visible: every third field behind those is 0, 1 or 2, as the visibility of keypoints.
         turned: the points are the corners of a turned box.
         crossing: some line, taken for a polygon, crosses itself.
@@ -193,7 +198,10 @@ class _Evidence:
     counts: set[int] = field(default_factory=set)
     tails: bool = True
     highest: float = 0
+    lines: int = 0
     boxed: bool = True
+    held: bool = True
+    held_before_tail: bool = True
     visible: bool = True
     turned: bool = True
     crossing: bool = False
@@ -210,12 +218,15 @@ class _Evidence:
         except ValueError:
             return
         self.counts.add(len(numbers) + 1)
+        self.lines += 1
         confidence, number = numbers[-2:]
         self.tails = self.tails and 0 <= confidence <= 1 and number >= 0 and number.is_integer()
         self.highest = max(self.highest, number) if self.tails else 0
         cx, cy, w, h = numbers[:4]
         sides = (w / 2 - cx, h / 2 - cy, cx + w / 2 - 1, cy + h / 2 - 1)
         self.boxed = self.boxed and w > 0 and h > 0 and max(sides) <= _SLACK
+        self.held = self.held and _holds(numbers)
+        self.held_before_tail = self.held_before_tail and self.tails and _holds(numbers[:-2])
         self.visible = self.visible and len(numbers) >= 10 and all(one in (0, 1, 2) for one in numbers[6::3])
         self.visible = self.visible and (len(numbers) - 4) % 3 == 0
         self.turned = self.turned and _is_parallelogram(numbers)
@@ -226,13 +237,15 @@ class _Evidence:
         """What all of them may be; one where it is clear."""
         if self.turned and self.highest <= 1:
             return ("segments",)
-        is_pose = len(self.counts) == 1 and self.boxed and (self.visible or self.crossing or not described)
+        is_held = self.lines > 1 and (self.held or self.held_before_tail)  # one polygon may look so by chance
+        is_pose = self.boxed and (self.visible or self.crossing or is_held or not described)
         is_track = self.tails and self.counts == {7}
         is_segment_track = self.tails and min(self.counts, default=0) >= 9
         readings = ["segments"] * (self.highest <= 1)
         readings += ["track"] * is_track + ["segments+track"] * is_segment_track
         # A tracker counts on; the visibility of a keypoint ends with 2, and another keypoint with a coordinate.
-        if is_pose and (self.highest <= 1 or (self.visible and self.highest == 2)):
+        ends_so = self.highest <= 1 or (self.visible and self.highest == 2) or self.held_before_tail
+        if len(self.counts) == 1 and is_pose and ends_so:
             readings.append("box")
         return tuple(readings) or ("track", "segments+track")
 
@@ -242,6 +255,18 @@ def _is_parallelogram(numbers: Sequence[float]) -> bool:
         return False
     x0, y0, x1, y1, x2, y2, x3, y3 = numbers
     return abs(x0 + x2 - x1 - x3) <= _SAME and abs(y0 + y2 - y1 - y3) <= _SAME
+
+
+def _holds(numbers: Sequence[float]) -> bool:
+    """Whether the first four are a box in its picture that has all further points in it; 0, 0 is no keypoint at all."""
+    if len(numbers) < 6:
+        return False
+    cx, cy, w, h = numbers[:4]
+    half_w, half_h = w / 2 + _MARGIN, h / 2 + _MARGIN
+    if w <= 0 or h <= 0 or max(w / 2 - cx, h / 2 - cy, cx + w / 2 - 1, cy + h / 2 - 1) > _MARGIN:
+        return False
+    points = zip(numbers[4::2], numbers[5::2], strict=True)
+    return all((abs(x - cx) <= half_w and abs(y - cy) <= half_h) or x == y == 0 for x, y in points)
 
 
 def crosses_itself(points: Sequence[tuple[float, float]]) -> bool:

@@ -21,6 +21,7 @@ MAX_DEPTH = 20  # of brackets in brackets; 2 are needed
 NAMES = ("data.yaml", "data.yml")
 _SUFFIXES = (".yaml", ".yml")
 _VAL = ("val", "validation", "valid")  # what the key is called; the first that is there counts
+VAL_IS_TRAIN = "`{}` names the pictures of `train`: they are read as train, and there are none of val"
 _ELSEWHERE = re.compile(r"[A-Za-z]:[\\/]|\\\\")  # a path on a Windows machine
 
 
@@ -102,10 +103,12 @@ def read_description(file: Path, folder: Folder) -> Description:
         raise refused
     if not sources["train"]:
         raise AnnotationError(file, "train", "a folder of pictures, or a list of them", "nothing", reason="value")
-    if sources["val"] in ((), sources["train"]):  # without a split, `val` says the same as `train`
-        del sources["val"]
     names, count = _classes(values, file)
     ours = (folder.path / SET_FILE).is_file()
+    if sources["val"] == sources["train"] and not ours:  # ours say so where there is no split
+        notes.append(f"{file}: {VAL_IS_TRAIN.format(val)}")
+    if sources["val"] in ((), sources["train"]):
+        del sources["val"]
     keypoints = _keypoints(values.get("kpt_shape", ""), file)
     return Description(base, file, sources, names, count, ours, unread, keypoints, tuple(notes))
 

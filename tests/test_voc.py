@@ -449,7 +449,7 @@ def test_xml_of_another_program_is_named(tmp_path: Path) -> None:
         ("<object><name>A</name><bndbox><xmin>1</xmin></bndbox></object>", "value", "object 0"),
         ("<size><width>48</width><height>64</height></size>", "size", "size"),
         ("<size><width>64.5</width><height>48</height></size>", "value", "size"),
-        ("<size><width>inf</width><height>48</height></size>", "value", "size"),
+        ("<size><width>inf</width><height>48</height></size>", "not-finite", "size"),
         (f"{SIZE}<size><width>48</width><height>64</height></size>", "value", ""),
         (thing(more="<difficult>0</difficult><Difficult>1</Difficult>"), "value", "object 0"),
         (thing(more="<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"), "value", "object 0"),
@@ -660,3 +660,69 @@ def test_pictures_of_kinds_that_are_not_read_are_named(tmp_path: Path) -> None:
     notes = read(tmp_path, tally=tally).notes
     assert notes[-1].endswith(f".heic 1 (first: {tmp_path}/JPEGImages/b.heic); convert it to PNG or JPEG")
     assert not tally.counts
+
+
+# Objects and boxes that stand elsewhere
+
+
+@pytest.mark.parametrize("holder", ["objects", "Objects", "annotations", "instances"])
+def test_objects_in_an_element_of_their_own_are_read(holder: str, tmp_path: Path) -> None:
+    put_one(tmp_path, content=f"{SIZE}<{holder}>{thing()}{thing('B')}</{holder}>")
+    data = read(tmp_path)
+    assert [item.xyxy for item in data.annotations[0].items] == [ONE_ITEM[0].xyxy] * 2
+    assert data.classes == ("A", "B")
+
+
+BNDBOX = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (f"{thing()}<objects>{thing('B')}</objects>", "<object> in <objects>"),
+        (f"<front>{thing()}</front><back>{thing()}</back>", "<object> in <back>"),
+        (thing(more=thing("B")), "<object> in <object>"),
+        (f"<a><b>{thing()}</b></a>", "<object> in <b>"),
+        (f"<item><name>A</name>{BNDBOX}</item>", "<bndbox> in <item>"),
+        (f"{thing()}{BNDBOX}", "<bndbox> in <annotation>"),
+    ],
+)
+def test_objects_that_would_be_lost_are_refused(content: str, found: str, tmp_path: Path) -> None:
+    put_one(tmp_path, content=SIZE + content)
+    with pytest.raises(AnnotationError, match=f"expected every <object> in <annotation>.*found {found}") as caught:
+        read(tmp_path)
+    assert caught.value.reason == "syntax"
+
+
+def test_boxes_of_parts_belong_to_their_object(tmp_path: Path) -> None:
+    put_one(tmp_path, content=SIZE + thing(more=f"<part><name>head</name>{BNDBOX}</part>"))
+    assert read(tmp_path).annotations[0].items == ONE_ITEM
+
+
+# Encodings and numbers
+
+
+@pytest.mark.parametrize("name", sorted({*voc_xml._NO_ENCODINGS, "unicode_escape", "raw_unicode_escape", "UTF_7"}))
+def test_encodings_of_python_are_none_of_files(name: str) -> None:
+    data = f'<?xml version="1.0" encoding="{name}"?><annotation/>'.encode()
+    with pytest.raises(AnnotationError, match="expected an encoding of texts") as caught:
+        voc_xml.decoded(data, "a.xml")
+    assert caught.value.reason == "syntax"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("1_7", "value"),
+        ("\u0661\u0667", "value"),
+        ("nan", "not-finite"),
+        ("-Infinity", "not-finite"),
+        ("1e999", "not-finite"),
+        ("0x11", "value"),
+    ],
+)
+def test_what_python_alone_takes_for_a_number_is_none(text: str, reason: str, tmp_path: Path) -> None:
+    put_one(tmp_path, content=SIZE + thing(corners=f"{text} 13 48 36"))
+    with pytest.raises(AnnotationError, match="in <xmin>") as caught:
+        read(tmp_path)
+    assert caught.value.reason == reason

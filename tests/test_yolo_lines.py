@@ -387,3 +387,37 @@ def test_the_commands_have_the_option(tmp_path: Path, capsys: pytest.CaptureFixt
     words += ["--count", "1", "--image-size", "64", "--workers", "0", "--out", str(tmp_path / "generated")]
     assert main(words) == 0
     assert "1 objects have a track id, which is left out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("0 0.375 0.375 0.5 0_5", "syntax"),
+        ("0 0.375 0.375 0.5 0.\u0665", "syntax"),
+        ("0 0.375 nan 0.5 0.5", "not-finite"),
+        ("0 0.375 0.375 Infinity 0.5", "not-finite"),
+        ("0 0.375 0.375 1e999 0.5", "not-finite"),
+        ("0_1 0.375 0.375 0.5 0.5", "class"),
+        ("\u0661 0.375 0.375 0.5 0.5", "class"),
+    ],
+)
+def test_what_python_alone_takes_for_a_number_is_none(text: str, reason: str, tmp_path: Path) -> None:
+    refused(tmp_path, text, reason=reason)
+
+
+@pytest.mark.parametrize("name", ["nan", "inf", "infinity", "1_0"])
+def test_a_class_may_be_called_what_python_takes_for_a_number(name: str, tmp_path: Path) -> None:
+    data = read_lines(tmp_path, f"{name} 0.375 0.375 0.5 0.5", classes=("nut", name))
+    assert data.annotations[0].items[0].category == 1
+
+
+def test_the_confidence_that_is_none_is_shown(tmp_path: Path) -> None:
+    line = refused(tmp_path, f"{BOX} 1.7 3", reason="value", yolo_lines="track")
+    assert "expected a confidence from 0 to 1 as field 6, found 1.7;" in line
+
+
+def test_a_polygon_is_clipped_with_its_box(tmp_path: Path) -> None:
+    data = read_lines(tmp_path, "0 -.125 .25 .5 .25 .5 .75 -.125 .75", clip=True)
+    (item,) = data.annotations[0].items
+    assert item.xyxy == (0.0, 12.0, 32.0, 36.0)
+    assert sorted(item.points) == [(0.0, 12.0), (0.0, 36.0), (32.0, 12.0), (32.0, 36.0)]

@@ -103,10 +103,9 @@ def test_a_set_survives_the_disk(splits: tuple[str, ...], tmp_path: Path) -> Non
     parts = {split: [Annotation(f"{split}_{n}.png", 64, 48, ONE_ITEM * n) for n in range(3)] for split in splits}
     found = read(put_set(tmp_path, YoloLayout(NAMES, splits), parts))
     assert plain(found) == {split: [(one.name, 64, 48, one.items) for one in part] for split, part in parts.items()}
-    same = (
-        f"{tmp_path}/data.yaml: `val` names the pictures of `train`: they are read as train, and there are none of val"
-    )
-    assert (found.classes, found.format, found.notes) == (NAMES, "yolo", () if len(splits) == 2 else (same,))
+    same = "data.yaml: `val` names the pictures of `train`: they are read as train, and there are none of val"
+    notes = () if len(splits) == 2 else (f"{tmp_path}/{same}",)
+    assert (found.classes, found.format, found.notes) == (NAMES, "yolo", notes)
     put_text(tmp_path / "yolo_proc.json", '{"version":1}')  # ours always name both
     assert read(tmp_path).notes == ()
     assert found.annotations[1].path == tmp_path / "images/train/train_1.png"

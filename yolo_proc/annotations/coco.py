@@ -14,8 +14,8 @@ from typing import Any
 from yolo_proc.annotations.checked_json import Entry, read_object, shown_value
 from yolo_proc.annotations.classes import known_classes, resolve_classes
 from yolo_proc.annotations.coco_files import Found, Pictures, find_files, looks_like
-from yolo_proc.annotations.coco_items import item_of
-from yolo_proc.annotations.coco_layout import CocoLayout
+from yolo_proc.annotations.coco_items import check_units, item_of
+from yolo_proc.annotations.coco_layout import DESCRIPTION, CocoLayout
 from yolo_proc.annotations.common import Folder, tell_unread_split
 from yolo_proc.annotations.foreign import shown_json
 from yolo_proc.annotations.passed_over import check_has_pictures, tell_unread_pictures
@@ -69,6 +69,8 @@ class _Part:
                 raise entry.error("id", "every id once, or the same picture", "value")
             if images[number] is not entry:
                 tally.add("images are listed twice, word for word, and read once", f"{path}: {entry.place}")
+        if not _is_ours(top):
+            check_units(top.objects("annotations"))
         by_image, used = _by_image(top.objects("annotations"), images, options)
         return cls(path, Pictures(folder, split, path, tally), categories, images, by_image, used)
 
@@ -85,6 +87,12 @@ def _top(path: Path) -> Entry:
         found = f"no {' and no '.join(absent)}: {shown_json(top.fields)}"
         raise AnnotationError(path, "", "COCO's lists images, annotations and categories", found, reason="syntax")
     return top
+
+
+def _is_ours(top: Entry) -> bool:
+    """Whether we wrote the file: a set of ours may have boxes of less than a pixel alone."""
+    info = top.fields.get("info")
+    return isinstance(info, Mapping) and info.get("description") == DESCRIPTION
 
 
 def _by_image(

@@ -1,6 +1,7 @@
 """What formats with a text file for each picture share: reading text, the border of the folder, names, losses."""
 
 import codecs
+import math
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -209,6 +210,26 @@ def check_stems(where: str, pictures: Iterable[Listed]) -> None:
         seen[picture.stem] = picture.name
         if other is not None:
             raise DataError(f"{where}: {other!r} and {picture.name!r} share a base name (rename one of them)")
+
+
+def parse_number(text: str) -> float:
+    """The finite number that a text says, in the digits 0 to 9: Python would take `1_0`, `\u0663` and `nan` as well.
+
+    Raises:
+        ValueError: it says none.
+    """
+    value = float(text)
+    if not math.isfinite(value) or "_" in text or not text.isascii():
+        raise ValueError(f"no number: {text!r}")
+    return value
+
+
+def is_not_finite(text: str) -> bool:
+    """Whether a text says NaN, infinity, or a number that is too large."""
+    try:
+        return not math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def has_fractions(*values: float) -> bool:

@@ -141,6 +141,21 @@ class Problems:
             raise error
         self.errors.append(error)
 
+    def check_some_left(self, count: int) -> None:
+        """Refuses a set all of whose pictures were skipped: what is written of it would be empty.
+
+        Args:
+            count: of the pictures that are left.
+
+        Raises:
+            AnnotationError: the first that was met, with how many there are.
+        """
+        if self.errors and not count:
+            first = self.errors[0]
+            others = f"; nothing is left of the set, {len(self.errors):,} are bad" if len(self.errors) > 1 else ""
+            first.args = (f"{first}{others or '; nothing is left of the set'}",)
+            raise first
+
     @property
     def by_reason(self) -> Counter[str]:
         """How many errors of each reason were skipped."""

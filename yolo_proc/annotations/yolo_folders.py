@@ -12,6 +12,7 @@ from pathlib import Path
 from yolo_proc.annotations.classes import NAME_FILES
 from yolo_proc.annotations.common import (
     Folder,
+    parse_number,
     read_text,
     shown,
     split_of,
@@ -115,7 +116,7 @@ def begins_like_labels(path: Path) -> bool:
     try:
         lines = read_text(path).split("\n")
         first = next((line.split() for line in lines if line.strip() and not line.lstrip().startswith("#")), [])
-        return len(first) >= 5 and all(isinstance(float(one), float) for one in first[1:5])
+        return len(first) >= 5 and all(isinstance(parse_number(one), float) for one in first[1:5])
     except (AnnotationError, ValueError):
         return False
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from yolo_proc.annotations.common import read_text
+from yolo_proc.annotations.common import parse_number, read_text
 from yolo_proc.annotations.records import AnnotationError, YoloLines
 
 MEANINGS: dict[str, str] = {
@@ -214,14 +214,14 @@ class _Evidence:
     def add(self, fields: Sequence[str]) -> None:
         """Takes the fields of a line behind its class; what are no numbers says nothing."""
         try:
-            numbers = [float(one) for one in fields]
+            numbers = [parse_number(one) for one in fields]
         except ValueError:
             return
         self.counts.add(len(numbers) + 1)
         self.lines += 1
-        confidence, number = numbers[-2:]
-        self.tails = self.tails and 0 <= confidence <= 1 and number >= 0 and number.is_integer()
-        self.highest = max(self.highest, number) if self.tails else 0
+        confidence, track = numbers[-2:]
+        self.tails = self.tails and 0 <= confidence <= 1 and track >= 0 and track.is_integer()
+        self.highest = max(self.highest, track) if self.tails else 0
         cx, cy, w, h = numbers[:4]
         sides = (w / 2 - cx, h / 2 - cy, cx + w / 2 - 1, cy + h / 2 - 1)
         self.boxed = self.boxed and w > 0 and h > 0 and max(sides) <= _SLACK

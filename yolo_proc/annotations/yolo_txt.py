@@ -15,8 +15,18 @@ from pathlib import Path
 from typing import ClassVar
 
 from yolo_proc.annotations.classes import MAX_CLASSES, find_name_list, known_classes, resolve_classes
-from yolo_proc.annotations.common import Folder, check_stems, checked_name, lost_details, read_text, shown
+from yolo_proc.annotations.common import (
+    Folder,
+    check_stems,
+    checked_name,
+    is_not_finite,
+    lost_details,
+    parse_number,
+    read_text,
+    shown,
+)
 from yolo_proc.annotations.layout import Layout, Listed
+from yolo_proc.annotations.polygons import kept_polygon
 from yolo_proc.annotations.records import Annotation, AnnotationError, Box, DataSet, Item, ReadOptions, checked_box
 from yolo_proc.annotations.yolo_darknet import find_darknet, read_darknet
 from yolo_proc.annotations.yolo_folders import LabelFiles, describe_folders, find_pictures
@@ -220,8 +230,9 @@ class _LineParser:
         numbers = self._numbers(fields, place)
         confidence = None if meaning.confidence is None else numbers[meaning.confidence - 1]
         if confidence is not None and not 0 <= confidence <= 1:
-            expected = f"a confidence from 0 to 1 as field {len(fields[: meaning.confidence]) + 1}"
-            found = f"{fields[-1]}; --yolo-lines box leaves out what follows the box"
+            assert meaning.confidence is not None
+            expected = f"a confidence from 0 to 1 as field {meaning.confidence + 1}"
+            found = f"{fields[meaning.confidence]}; --yolo-lines box leaves out what follows the box"
             raise AnnotationError(self.path, place, expected, found, reason="value")
         shares = numbers[: meaning.end - 1]
         if _NO_SHARE < max(map(abs, shares)) < _NO_PIXELS:
@@ -232,19 +243,21 @@ class _LineParser:
             raise AnnotationError(self.path, place, expected, found, reason="outside")
         points, xyxy = self._shape(shares, meaning.is_box)
         box = checked_box(xyxy, *self.size, self.path, place, self.options)
-        if meaning.left_out and box is not None:
+        if box is None:
+            return None
+        if meaning.left_out:
             tally.add(meaning.left_out, where)
-        return None if box is None else Item(box, category, points=points, confidence=confidence)
+        return Item(box, category, points=kept_polygon(points, self.size, self.options), confidence=confidence)
 
     def _numbers(self, fields: Sequence[str], place: str) -> list[float]:
         try:
-            numbers = [float(field) for field in fields[1:]]
+            return [parse_number(field) for field in fields[1:]]
         except ValueError:
+            if any(map(is_not_finite, fields[1:])):
+                shows = shown(" ".join(fields))
+                raise AnnotationError(self.path, place, "finite numbers", shows, reason="not-finite") from None
             expected = "numbers with points" if any("," in field for field in fields) else "numbers"
             raise AnnotationError(self.path, place, expected, shown(" ".join(fields)), reason="syntax") from None
-        if not all(math.isfinite(value) for value in numbers):
-            raise AnnotationError(self.path, place, "finite numbers", shown(" ".join(fields)), reason="not-finite")
-        return numbers
 
     def _shape(self, shares: Sequence[float], is_box: bool) -> tuple[tuple[tuple[float, float], ...], Box]:
         """The corners of a polygon, or none of a box, and the bounds; pixels."""
@@ -262,7 +275,7 @@ def _parse_class(
 ) -> int:
     """A class index; programs that save a whole table as floats write 3 as `3.000000e+00`, others write the name."""
     try:
-        value = float(field)
+        value = parse_number(field)
     except ValueError:
         value = float((indices or {}).get(field, math.nan))
     if not 0 <= value < classes or value != int(value):

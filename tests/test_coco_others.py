@@ -415,7 +415,7 @@ def test_a_picture_of_one_name_in_two_folders_is_counted(tmp_path: Path) -> None
         cv2.imwrite(str(tmp_path / "train" / folder / "a.jpg"), np.zeros((4, 4, 3), np.uint8))
     data, told = read_told(put_json(tmp_path, images=images, annotations=[], picture=None))
     assert [one.name for one in data.annotations] == ["x_a.jpg", "y_a.jpg"]
-    assert told == {"pictures have the name of one in another folder, and get their folders' names before it": 2}
+    assert told == {"pictures have the name of one in another folder, and are renamed": 2}
 
 
 @pytest.mark.parametrize("name", ["a.gif", "a.HEIC", "sub/a.avif"])
@@ -517,3 +517,46 @@ def test_a_wrong_mask_beside_a_box_is_refused(counts: Any, crowd: int, tmp_path:
     with pytest.raises(AnnotationError, match="expected an RLE mask, found") as caught:
         read(tmp_path, ReadOptions())
     assert caught.value.place == "annotations[0].segmentation"
+
+
+@pytest.mark.parametrize("is_link", [True, False])
+def test_one_file_that_is_found_in_two_places_is_one(is_link: bool, tmp_path: Path) -> None:
+    """As on file systems that ignore case, where `Annotations` is `annotations`."""
+    put_json(tmp_path)
+    file = tmp_path / "annotations/instances_train.json"
+    if is_link:
+        (tmp_path / "Annotations").symlink_to("annotations")
+    else:
+        (tmp_path / "Annotations").mkdir()
+        (tmp_path / "Annotations/instances_train.json").hardlink_to(file)
+    data = read(tmp_path, ReadOptions())
+    assert (the_item(data).xyxy, data.notes) == (FOUND, ())
+
+
+def test_two_files_of_one_part_are_refused_as_ever(tmp_path: Path) -> None:
+    put_json(tmp_path)
+    put_json(tmp_path, name="Annotations/instances_train.json", picture=None)
+    with pytest.raises(DataError, match=r"found annotations/instances_train\.json, Annotations/instances_train\.json"):
+        read(tmp_path, ReadOptions())
+
+
+def test_an_empty_category_of_the_name_of_another_is_named(tmp_path: Path) -> None:
+    put_json(tmp_path, categories=[{"id": 0, "name": "nut"}, NUT, BOLT])
+    tally = Tally()
+    read(tmp_path, ReadOptions(tally=tally))
+    (line,) = tally.lines()
+    assert line.startswith("1 category has the name of another and no objects, and is left out (first: ")
+    assert line.endswith("category 0 'nut')")
+
+
+def test_names_of_pictures_are_freed(tmp_path: Path) -> None:
+    names = ["x_a.png", "x/a.png", "y/a.png"]
+    images = [{"id": number, "file_name": name} for number, name in enumerate(names)]
+    for name in names:
+        put_picture(tmp_path / "train" / name)
+    data = read(put_json(tmp_path, images=images, annotations=[], picture=None), ReadOptions())
+    assert {one.path.relative_to(tmp_path / "train").as_posix(): one.name for one in data.annotations if one.path} == {
+        "x_a.png": "x_a.png",
+        "x/a.png": "_x_a.png",
+        "y/a.png": "y_a.png",
+    }

@@ -21,7 +21,7 @@ from small_sets import (
 )
 
 from yolo_proc.annotations import voc, voc_xml
-from yolo_proc.annotations.formats import find_format
+from yolo_proc.annotations.formats import find_format, read_data_set
 from yolo_proc.annotations.records import Annotation, AnnotationError, DataSet, Item, Problems, ReadOptions, Tally
 from yolo_proc.annotations.voc import looks_like
 from yolo_proc.annotations.voc_layout import VocLayout, corners_from_one
@@ -197,8 +197,8 @@ def test_an_annotation_of_others() -> None:
         (64, 48),
         (VocObject("A", (17.5, 13.0, 48.5, 36.25), False), VocObject("B<", (1.0, 1.0, 2.0, 2.0), True)),
         {
-            "objects have parts with boxes of their own, which are left out": 1,
-            "objects are marked truncated, which is not kept, because it is no share": 1,
+            "(object has|objects have) parts with boxes of their own, which are left out": 1,
+            "(object is|objects are) marked truncated, which is not kept, because it is no share": 1,
         },
     )
     assert parse_voc("<annotation/>", "x") == VocFile("", None, ())
@@ -276,7 +276,7 @@ def test_which_picture_an_annotation_means(tmp_path: Path) -> None:
     assert tally.lines() == ()
     put_picture(tmp_path / "JPEGImages/e.png")
     read(tmp_path, tally=tally)
-    assert tally.lines() == (f"1 pictures belong to no split and are not read (first: {tmp_path}/JPEGImages/e.png)",)
+    assert tally.lines() == (f"1 picture belongs to no split and is not read (first: {tmp_path}/JPEGImages/e.png)",)
 
 
 def test_the_picture_of_its_own_name_comes_first(tmp_path: Path) -> None:
@@ -299,7 +299,7 @@ def test_the_picture_of_its_own_name_comes_first(tmp_path: Path) -> None:
     assert tally.lines() == (
         "2 annotations name another picture that is there too; that of their own name is taken "
         f"(first: {tmp_path}/Annotations/1.xml)",
-        f"1 pictures belong to no split and are not read (first: {tmp_path}/JPEGImages/2.jpg)",
+        f"1 picture belongs to no split and is not read (first: {tmp_path}/JPEGImages/2.jpg)",
     )
 
 
@@ -335,7 +335,7 @@ def test_a_split_of_folders_where_names_repeat(tmp_path: Path) -> None:
     found = read(tmp_path, tally=tally)
     assert {split: len(part) for split, part in found.splits.items()} == {"train": 1, "val": 1}
     first = tmp_path / "test/a.jpg"
-    assert tally.lines() == (f"1 pictures of test are not read, because only train and val are (first: {first})",)
+    assert tally.lines() == (f"1 picture of test is not read, because only train and val are (first: {first})",)
 
 
 SCHLUESSEL = f"{SIZE}{thing('Schlüssel')}"
@@ -410,7 +410,7 @@ def test_a_writer_that_seems_to_count_from_0_is_told(tmp_path: Path) -> None:
         tally = Tally()
         found = read(tmp_path, tally=tally)
         (line,) = tally.lines()
-        assert line.startswith("1 boxes begin at pixel 0")
+        assert line.startswith("1 box begins at pixel 0")
         assert "--voc-from-zero" in line
         assert line.endswith(f"(first: {tmp_path}/Annotations/b.xml: object 0)")
         assert min(found.annotations[1].items[0].xyxy) == 0
@@ -726,3 +726,11 @@ def test_what_python_alone_takes_for_a_number_is_none(text: str, reason: str, tm
     with pytest.raises(AnnotationError, match="in <xmin>") as caught:
         read(tmp_path)
     assert caught.value.reason == reason
+
+
+def test_a_picture_in_both_lists_is_told(tmp_path: Path) -> None:
+    put_one(put_one(tmp_path), "b")
+    put_text(tmp_path / "ImageSets/Main/train.txt", "a\nb\n")
+    put_text(tmp_path / "ImageSets/Main/val.txt", "b\n")
+    notes = read_data_set(tmp_path, ReadOptions()).notes
+    assert notes == (f"1 picture of val is a picture of train too (first: {tmp_path}/JPEGImages/b.jpg)",)

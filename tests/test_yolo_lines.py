@@ -41,7 +41,7 @@ def confidences(data: DataSet) -> list[float | None]:
 
 def told(data: DataSet) -> list[str]:
     """The lines on objects, without the places."""
-    return [note.partition(" (first")[0] for note in data.notes if note[0].isdigit() and "objects" in note]
+    return [note.partition(" (first")[0] for note in data.notes if note[0].isdigit() and "object" in note]
 
 
 def refused(root: Path, *labels: str, reason: str = "ambiguous", **given: Any) -> str:
@@ -74,7 +74,7 @@ def test_the_box_of_a_pose_is_fields_1_to_4(
     data = read_lines(tmp_path, pose(number, each, tail=tail), f"{BOX}\n{BOX} 0.5\n", yaml=yaml)
     assert boxes(data) == [B1] * 3
     assert confidences(data) == [confidence, None, 0.5]
-    assert "1 objects have keypoints, which are left out" in told(data)
+    assert "1 object has keypoints, which are left out" in told(data)
     assert all(item.points == () for one in data.annotations for item in one.items)
 
 
@@ -105,7 +105,8 @@ def test_a_pose_without_data_yaml_is_never_read_as_a_polygon(
     assert "(--yolo-lines box)" in line
     data = read_lines(tmp_path, *lines, yaml=None, yolo_lines="box")
     assert boxes(data) == [B1] * count
-    assert told(data) == [f"{count} objects have fields behind the box, which are left out"]
+    objects = "1 object has" if count == 1 else f"{count} objects have"
+    assert told(data) == [f"{objects} fields behind the box, which are left out"]
 
 
 @pytest.mark.parametrize(("number", "each"), [(4, 2), (2, 3), (4, 3), (8, 2), (17, 2)])
@@ -185,7 +186,7 @@ def test_ids_that_count_on_show_a_tracker(tmp_path: Path) -> None:
     data = read_lines(tmp_path, f"{BOX} 0.87 1\n", f"{BOX} 0.5 1\n{BOX} 1 2.0\n{BOX}")
     assert boxes(data) == [B1] * 4
     assert confidences(data) == [0.87, 0.5, 1.0, None]
-    assert told(data)[0] == "3 objects have a track id, which is left out"
+    assert "3 objects have a track id, which is left out" in told(data)
 
 
 @pytest.mark.parametrize("number", ["1", "0", "1.0"])
@@ -274,7 +275,7 @@ def test_a_polygon_over_the_border_is_clipped_where_the_user_says_so(tmp_path: P
     assert "--clip" in refused(tmp_path, text, reason="outside")
     data = read_lines(tmp_path, text, clip=True)
     assert boxes(data) == [(0.0, 0.0, 40.0, 36.0)]
-    assert data.notes[-1].startswith("1 boxes reach over the border of their pictures and are clipped (first: ")
+    assert data.notes[-1].startswith("1 box reaches over the border of its picture and is clipped (first: ")
 
 
 def test_crossing_is_found_as_by_a_grid_of_cuts() -> None:
@@ -317,9 +318,7 @@ def test_a_box_however_it_is_written(text: str, tmp_path: Path) -> None:
     data = read_lines(tmp_path, text)
     assert boxes(data) == [B1]
     assert [note for note in data.notes if "comment" in note][:1] == (
-        [f"1 comments in label files are not read (first: {tmp_path}/labels/train/0.txt: line 1)"]
-        if "#" in text
-        else []
+        [f"1 comment in a label file is not read (first: {tmp_path}/labels/train/0.txt: line 1)"] if "#" in text else []
     )
 
 
@@ -363,18 +362,18 @@ def test_the_commands_have_the_option(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(["convert", str(root), "--to", "coco", "--out", out]) == 2
     assert "(--yolo-lines track); say which" in capsys.readouterr().err
     assert main(["convert", str(root), "--to", "coco", "--out", out, "--yolo-lines", "track"]) == 0
-    assert "1 objects have a track id, which is left out" in capsys.readouterr().err
+    assert "1 object has a track id, which is left out" in capsys.readouterr().err
     inspect = ["inspect", str(root), "--out", str(tmp_path / "pictures")]
     assert main(inspect) == 0
     assert "0 pictures, format yolo" in capsys.readouterr().out
     assert main([*inspect, "--yolo-lines", "track"]) == 0
-    assert "1 objects have a track id, which is left out" in capsys.readouterr().out
+    assert "1 object has a track id, which is left out" in capsys.readouterr().out
     preview = ["preview", "--generator", f"folder:{root}", "--generator.train-share", "1", "--count", "1"]
     preview += ["--image-size", "64", "--augment", "off", "--out", str(tmp_path / "preview.png")]
     assert main(preview) == 2
     assert "(--generator.yolo-lines track)" in capsys.readouterr().err
     assert main([*preview, "--generator.yolo-lines", "track"]) == 0
-    assert "1 objects have a track id, which is left out" in capsys.readouterr().err
+    assert "1 object has a track id, which is left out" in capsys.readouterr().err
     words = [
         "generate",
         "--generator",
@@ -386,7 +385,7 @@ def test_the_commands_have_the_option(tmp_path: Path, capsys: pytest.CaptureFixt
     ]
     words += ["--count", "1", "--image-size", "64", "--workers", "0", "--out", str(tmp_path / "generated")]
     assert main(words) == 0
-    assert "1 objects have a track id, which is left out" in capsys.readouterr().err
+    assert "1 object has a track id, which is left out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -310,7 +310,10 @@ def _annotations(info: _Info, options: ReadOptions) -> Iterator[Annotation]:
             options.problems.met(error)
             continue
         beside = int(((slots[:, J] > _ALMOST) & (slots[:, J] < 1 - _ALMOST)).sum())
-        what = "slots with a J between 0 and 1, boxes beside an object, are passed over"
+        what = (
+            "(slot with a J between 0 and 1, a box beside an object, is|slots with a J between 0 and 1, boxes beside "
+            "an object, are) passed over"
+        )
         options.tally.add(what, f"{path}: record {record}", beside)
         yield Annotation(f"image_{record:0{digits}d}.png", layout.width, layout.height, items, record=record)
 

@@ -5,9 +5,9 @@ of several pieces, the pixels of masks, keypoints. Licences and addresses say no
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,7 +16,7 @@ from yolo_proc.annotations.classes import known_classes, resolve_classes
 from yolo_proc.annotations.coco_files import Found, Pictures, find_files, looks_like
 from yolo_proc.annotations.coco_items import check_units, item_of
 from yolo_proc.annotations.coco_layout import DESCRIPTION, CocoLayout
-from yolo_proc.annotations.common import Folder, tell_unread_split
+from yolo_proc.annotations.common import Folder, tell_unread_split, with_names
 from yolo_proc.annotations.foreign import shown_json
 from yolo_proc.annotations.passed_over import check_has_pictures, tell_unread_pictures
 from yolo_proc.annotations.records import Annotation, AnnotationError, DataSet, ReadOptions, Tally
@@ -68,7 +68,7 @@ class _Part:
             if images.setdefault(number, entry).fields != entry.fields:
                 raise entry.error("id", "every id once, or the same picture", "value")
             if images[number] is not entry:
-                tally.add("images are listed twice, word for word, and read once", f"{path}: {entry.place}")
+                tally.add("(image is|images are) listed twice, word for word, and read once", f"{path}: {entry.place}")
         if not _is_ours(top):
             check_units(top.objects("annotations"))
         by_image, used = _by_image(top.objects("annotations"), images, options)
@@ -112,9 +112,13 @@ def _by_image(
             first = seen.setdefault(own, entry)
             if first is not entry:
                 same = first.fields == entry.fields
-                what = "have the id of another, and all are read"
-                what = "are there twice, word for word, and are read once" if same else what
-                options.tally.add(f"annotations {what}", f"{entry.path}: {entry.place}")
+                what = "(annotation has|annotations have) the id of another, and all are read"
+                what = (
+                    "(annotation is|annotations are) there twice, word for word, and (is|are) read once"
+                    if same
+                    else what
+                )
+                options.tally.add(what, f"{entry.path}: {entry.place}")
                 if same:
                     continue
         found[number].append(entry)
@@ -155,7 +159,7 @@ def _tell_tests(folder: Folder, files: Found, options: ReadOptions) -> set[Path]
         try:
             images = list(Entry(path, "", read_object(folder.checked(path))).objects("images"))
         except AnnotationError:
-            options.tally.add("files of test are not read, because only train and val are", path)
+            options.tally.add("(file of test is|files of test are) not read, because only train and val are", path)
             continue
         # Where its pictures lie is no matter: nothing is told of them, and the places are only looked at.
         pictures = Pictures(folder, "test", path, Tally())
@@ -193,8 +197,12 @@ def _classes(
     kept = _without_empty_twins(ids, categories, used)
     known = known_classes(root, options, None)
     if known is None or {categories[number] for number in kept} <= set(known):
-        left = len(ids) - len(kept)
-        options.tally.add("categories have the name of another and no objects, and are left out", root, left)
+        left = [f"{root}: category {number} {categories[number]!r}" for number in ids if number not in kept]
+        options.tally.add(
+            "(category has|categories have) the name of another and no objects, and (is|are) left out",
+            left[0] if left else root,
+            len(left),
+        )
         ids = kept
     own = [categories[number] for number in ids]
     if known is None:
@@ -245,27 +253,7 @@ def _annotations(part: _Part, index: Mapping[Id, int], options: ReadOptions) -> 
             found.append(_annotation(part, image, part.annotations.pop(number), index, options))  # frees memory
         except AnnotationError as error:
             options.problems.met(error)
-    return tuple(sorted(_with_names(part, found, options), key=lambda annotation: annotation.name))
-
-
-def _with_names(
-    part: _Part, found: Sequence[tuple[PurePosixPath, Annotation]], options: ReadOptions
-) -> Iterator[Annotation]:
-    """Every picture with a name of its own: files of two folders that are called alike get their folders before it."""
-    alike = Counter(file.name for file, _ in found)
-    taken: set[str] = set()
-    for file, annotation in found:
-        name = file.name if alike[file.name] == 1 else "_".join(file.parts)
-        if name in taken:
-            found_name = repr(str(file))
-            error = AnnotationError(part.path, "images", "every name once", found_name, reason="duplicate-name")
-            options.problems.met(error)
-            continue
-        taken.add(name)
-        if name != annotation.name:
-            what = "pictures have the name of one in another folder, and get their folders' names before it"
-            options.tally.add(what, f"{annotation.path}")
-        yield replace(annotation, name=name)
+    return tuple(sorted(with_names(found, part.path, options.tally), key=lambda annotation: annotation.name))
 
 
 def _annotation(

@@ -51,6 +51,18 @@ def _json_files(folder: Path) -> list[Path]:
     return sorted(files, key=lambda path: (not path.name.startswith(PREFIX), path.name))
 
 
+def _is_new(path: Path, seen: set[tuple[str, int, int]]) -> bool:
+    """Whether a file is there for the first time, which `seen` takes.
+
+    `annotations` and `Annotations` are one folder where the file system ignores case, or where one is a link.
+    """
+    status = path.stat()
+    known = (path.name.lower(), status.st_dev, status.st_ino)
+    is_new = known not in seen
+    seen.add(known)
+    return is_new
+
+
 def _begins_like_coco(path: Path) -> bool:
     try:
         start = read_start(path, _LOOKED_AT, "JSON")
@@ -82,8 +94,9 @@ def find_files(root: Path) -> Found:
     """
     taken: list[Path] = []
     every: list[Path] = []
+    seen: set[tuple[str, int, int]] = set()
     for place in _PLACES:
-        files = [path for folder in place for path in _json_files(root / folder)]
+        files = [path for folder in place for path in _json_files(root / folder) if _is_new(path, seen)]
         like = [path for path in files if path.name.startswith(PREFIX) or _begins_like_coco(path)]
         taken = taken or like
         every += like
@@ -165,7 +178,10 @@ class Pictures:
                     found = f"{path}, a link that leads out"
                     raise image.error("file_name", "a file inside the data set", "escape", found)
                 if name is not whole:
-                    what = "pictures are named with an address or another folder, and are those of the same name here"
+                    what = (
+                        "(picture is|pictures are) named with an address or another folder, and (is that|are those) "
+                        "of the same name here"
+                    )
                     self.tally.add(what, f"{image.path}: {image.place}")
                 return name, path
         if leads_out:

@@ -41,20 +41,38 @@ def item_of(entry: Entry, index: Mapping[int | str, int], size: tuple[int, int],
     def tell(what: str, count: bool = True) -> None:
         options.tally.add(what, where, int(count))
 
-    tell("annotations say `ignore`, and are read as regions to ignore", is_ignored and not is_crowd)
-    tell("objects have keypoints, which are not kept", any(_values(entry, "keypoints")))
-    tell("objects have masks (RLE), which are not kept; their boxes are", bool(masks) and not is_ignored)
     tell(
-        "regions to ignore have masks (RLE) of other shapes than boxes; their boxes are kept",
+        "(annotation says|annotations say) `ignore`, and (is read as a region|are read as regions) to ignore",
+        is_ignored and not is_crowd,
+    )
+    tell("(object has|objects have) keypoints, which are not kept", any(_values(entry, "keypoints")))
+    tell(
+        "(object has a mask|objects have masks) (RLE), which (is|are) not kept; (its box is|their boxes are)",
+        bool(masks) and not is_ignored,
+    )
+    tell(
+        "(region to ignore has a mask|regions to ignore have masks) (RLE) of (another shape than a box; its box "
+        "is|other shapes than boxes; their boxes are) kept",
         is_ignored and not all(map(_is_box, masks)),
     )
-    tell("objects are marked as turned; their boxes are read as they stand", _is_turned(entry))
+    tell(
+        "(object is marked as turned; its box is read as it stands|objects are marked as turned; their boxes are "
+        "read as they stand)",
+        _is_turned(entry),
+    )
     points: Points = ()
     if len(polygons) == 1:
         points = tuple(zip(polygons[0][::2], polygons[0][1::2], strict=True))
         points = kept_polygon(points, size, options)
-    tell("outlines have pieces of fewer than three points, which are left out", len(polygons) < sum(map(bool, pieces)))
-    tell("objects have outlines of several pieces, which are not kept; their boxes are", len(polygons) > 1)
+    tell(
+        "(outline has|outlines have) pieces of fewer than three points, which are left out",
+        len(polygons) < sum(map(bool, pieces)),
+    )
+    tell(
+        "(object has an outline|objects have outlines) of several pieces, which (is|are) not kept; (its box "
+        "is|their boxes are)",
+        len(polygons) > 1,
+    )
     return Item(xyxy, index[category], points=points, confidence=confidence, ignore=is_ignored)
 
 
@@ -138,7 +156,9 @@ def _box(
         if box is None:
             found = "`segments_info`, as panoptic files have" if "segments_info" in entry.fields else None
             raise entry.error("bbox", "[x, y, width, height], or a segmentation to take it from", "value", found)
-        options.tally.add("objects have no bbox; that of their outline is taken", f"{entry.path}: {entry.place}")
+        options.tally.add(
+            "(object has|objects have) no bbox; that of (its|their) outline is taken", f"{entry.path}: {entry.place}"
+        )
         return checked_box(box, *size, entry.path, f"{entry.place}.{key}", options)
     numbers = entry.floats("bbox", given)
     if len(numbers) == 5:

@@ -4,11 +4,13 @@ import codecs
 import math
 import os
 import re
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 
 from yolo_proc.annotations.layout import Listed
-from yolo_proc.annotations.records import AnnotationError, Item, Tally
+from yolo_proc.annotations.records import Annotation, AnnotationError, Item, Tally, stem_of
 from yolo_proc.errors import DataError
 from yolo_proc.files import MIB, UnreadableFileError, read_bytes
 from yolo_proc.pictures import SUFFIXES
@@ -161,19 +163,19 @@ def tell_missing(tally: Tally, split: str, without: Sequence[Path], total: int) 
         total: how many pictures the split has.
     """
     if without:
-        what = f"of {total:,} pictures of {split} have no label file and are taken as showing no object"
+        what = f"of {total:,} pictures of {split} (has|have) no label file and (is|are) taken as showing no object"
         tally.add(what, without[0], len(without))
 
 
 def tell_unread_split(tally: Tally, split: str, first: Path | str, count: int) -> None:
     """Counts the pictures of a part that is neither train nor val; `first` is one of them, or the part's folder."""
-    tally.add(f"pictures of {split} are not read, because only train and val are", first, count)
+    tally.add(f"(picture of {split} is|pictures of {split} are) not read, because only train and val are", first, count)
 
 
 def tell_passed_over(tally: Tally, pictures: Sequence[Path]) -> None:
     """Counts pictures that lie in the data set's folder, though nothing in it says which part they belong to."""
     if pictures:
-        tally.add("pictures belong to no split and are not read", pictures[0], len(pictures))
+        tally.add("(picture belongs|pictures belong) to no split and (is|are) not read", pictures[0], len(pictures))
 
 
 def shown(text: str, longest: int = 100) -> str:
@@ -230,6 +232,31 @@ def is_not_finite(text: str) -> bool:
         return not math.isfinite(float(text))
     except ValueError:
         return False
+
+
+def with_names(found: Sequence[tuple[PurePosixPath, Annotation]], where: Path, tally: Tally) -> Iterator[Annotation]:
+    """Every picture of a part with a name of its own, as a folder for all of them needs it; in the same order.
+
+    Pictures whose names differ in their suffix alone, or not at all, get the folders that they lie in before it, and
+    underscores where such a name is taken. Those without folders keep theirs.
+
+    Args:
+        found: each with its path in the set.
+        where: the set, for the line on those that are renamed.
+        tally: counts them.
+    """
+    alike = Counter(stem_of(file.name) for file, _ in found)
+    stays = [len(file.parts) == 1 or alike[stem_of(file.name)] == 1 for file, _ in found]
+    taken = {stem_of(file.name) for (file, _), one in zip(found, stays, strict=True) if one}
+    for (file, annotation), one in zip(found, stays, strict=True):
+        name = file.name if one else "_".join(file.parts)
+        while not one and stem_of(name) in taken:
+            name = f"_{name}"
+        taken.add(stem_of(name))
+        if not one:
+            what = "(picture has|pictures have) the name of one in another folder, and (is|are) renamed"
+            tally.add(what, f"{where}: {file} becomes {name}")
+        yield replace(annotation, name=name)
 
 
 def has_fractions(*values: float) -> bool:

@@ -151,7 +151,10 @@ def _scripts(folder: Path, options: ReadOptions) -> dict[str, Path]:
                 error = AnnotationError(path, "", expected, f"{other.name} too", reason="duplicate-name")
                 options.problems.met(error)
         elif not (entry.name.startswith(".") or _is_folder(entry) or _suffix(entry.name) in SUFFIXES):
-            options.tally.add(f"files in {SCRIPTS} are no scripts (.json) and are not read", path)
+            options.tally.add(
+                f"(file in {SCRIPTS} is no script|files in {SCRIPTS} are no scripts) (.json) and (is|are) not read",
+                path,
+            )
     return found
 
 

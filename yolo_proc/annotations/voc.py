@@ -29,8 +29,8 @@ from yolo_proc.pictures import picture_size
 __all__ = ["VocLayout", "looks_like", "read"]
 
 _FROM_ZERO = (
-    "boxes begin at pixel 0, and Pascal VOC counts from 1: if the writer counted from 0, all boxes of the set are a "
-    "pixel too large at the left and at the top, and --voc-from-zero mends that"
+    "(box begins|boxes begin) at pixel 0, and Pascal VOC counts from 1: if the writer counted from 0, all boxes of the "
+    "set are a pixel too large at the left and at the top, and --voc-from-zero mends that"
 )
 
 

@@ -182,16 +182,20 @@ def _left(element: Element) -> list[str]:
     tags = {child.tag for child in element}
     found = []
     if "polygon" in tags:
-        box = "their boxes are" if "bndbox" in tags else "their bounds are the boxes"
-        found.append(f"objects have outlines, which are not kept; {box}")
+        box = "(its box is|their boxes are)"
+        box = box if "bndbox" in tags else "(its bounds are the box|their bounds are the boxes)"
+        found.append(f"(object has an outline|objects have outlines), which (is|are) not kept; {box}")
     if "part" in tags:
-        found.append("objects have parts with boxes of their own, which are left out")
+        found.append("(object has|objects have) parts with boxes of their own, which are left out")
     for tag in ("truncated", "occluded"):
         if (element.findtext(tag) or "").strip().lower() in ("1", "true", "yes"):
-            found.append(f"objects are marked {tag}, which is not kept, because it is no share")
+            found.append(f"(object is|objects are) marked {tag}, which is not kept, because it is no share")
     turned = (each.findtext("value") for each in element.iter("attribute") if each.findtext("name") == "rotation")
     if any(value and value.strip("0. ") for value in turned):
-        found.append("objects are marked as turned; their boxes are read as they stand")
+        found.append(
+            "(object is marked as turned; its box is read as it stands|objects are marked as turned; their boxes "
+            "are read as they stand)"
+        )
     return found
 
 

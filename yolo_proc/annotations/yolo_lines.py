@@ -54,8 +54,8 @@ class Fields(NamedTuple):
 
 _BOX = Fields(True, 5)
 _BOX_CONFIDENCE = Fields(True, 5, 5)
-_KEYPOINTS = "objects have keypoints, which are left out"
-_TRACK = "objects have a track id, which is left out"
+_KEYPOINTS = "(object has|objects have) keypoints, which are left out"
+_TRACK = "(object has|objects have) a track id, which is left out"
 
 
 def split_fields(line: str) -> tuple[list[str], bool]:
@@ -146,7 +146,11 @@ class LineReader:
 def _as_said(lines: str, count: int) -> Fields | None:
     """The fields of a line of 6 or more, where the kind of the lines is known; None: no such line has so many."""
     if lines == "box":
-        return Fields(True, 5, None, "objects have fields behind the box, which are left out") if count > 5 else None
+        return (
+            Fields(True, 5, None, "(object has|objects have) fields behind the box, which are left out")
+            if count > 5
+            else None
+        )
     if count == 6:
         return _BOX_CONFIDENCE
     if lines == "track":

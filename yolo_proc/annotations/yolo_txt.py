@@ -9,9 +9,9 @@ their own module, `yolo_lines`; so have the folders, `yolo_folders`, and what de
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 from yolo_proc.annotations.classes import MAX_CLASSES, find_name_list, known_classes, resolve_classes
@@ -24,6 +24,7 @@ from yolo_proc.annotations.common import (
     parse_number,
     read_text,
     shown,
+    with_names,
 )
 from yolo_proc.annotations.layout import Layout, Listed
 from yolo_proc.annotations.polygons import kept_polygon
@@ -71,10 +72,7 @@ def read(root: Path, options: ReadOptions) -> DataSet:
     files = [labels.of(one) for part in pictures.of.values() for one in part if labels.exists(one)]
     lines = LineReader(files, options.yolo_lines, description.keypoints, description.file is not None)
     reader = _Reader(labels, lines, known, options)
-    splits = {split: tuple(_with_names(folder, reader.annotations(part))) for split, part in pictures.of.items()}
-    renamed = sum(one.name != one.path.name for part in splits.values() for one in part if one.path is not None)
-    if renamed:
-        notes.append(f"{folder.path}: {renamed:,} pictures of one name in several folders have their folders before it")
+    splits = {split: _named(folder.path, reader.annotations(part), options) for split, part in pictures.of.items()}
     highest = max(
         (item.class_id for part in splits.values() for one in part for item in one.items), default=description.count - 1
     )
@@ -116,19 +114,10 @@ def _own_names(
     return names, []
 
 
-def _with_names(folder: Folder, found: Iterator[Annotation]) -> Iterator[Annotation]:
-    """Every picture with a name of its own: files of two folders that are called alike get their folders before it."""
-    annotations = list(found)
-    alike = Counter(annotation.stem for annotation in annotations)
-    taken = {annotation.name for annotation in annotations if alike[annotation.stem] == 1}
-    for annotation in annotations:
-        if alike[annotation.stem] > 1 and annotation.path is not None:
-            name = "_".join(annotation.path.relative_to(folder.path).parts)
-            while name in taken:
-                name = f"_{name}"
-            taken.add(name)
-            annotation = replace(annotation, name=name)
-        yield annotation
+def _named(root: Path, found: Iterable[Annotation], options: ReadOptions) -> tuple[Annotation, ...]:
+    """The pictures of a part, each with a name of its own."""
+    placed = [(PurePosixPath(one.path.relative_to(root)), one) for one in found if one.path is not None]
+    return tuple(with_names(placed, root, options.tally))
 
 
 class _Reader:
@@ -219,7 +208,7 @@ class _LineParser:
         fields, is_cut = split_fields(line)
         tally, where = self.options.tally, f"{self.path}: {place}"
         if is_cut:
-            tally.add("comments in label files are not read", where)
+            tally.add("(comment in a label file is|comments in label files are) not read", where)
         if not fields:
             return None
         if len(fields) < 5 and any(sign in line for sign in ",;"):

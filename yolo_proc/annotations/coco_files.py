@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from yolo_proc.annotations.checked_json import Entry
 from yolo_proc.annotations.classes import NOTES_FILE, SET_FILE
-from yolo_proc.annotations.common import Folder, split_of
+from yolo_proc.annotations.common import SPLIT_WORDS, Folder, split_of
 from yolo_proc.annotations.foreign import MEND, format_in
 from yolo_proc.annotations.records import SPLITS, Tally
 from yolo_proc.errors import DataError
@@ -29,7 +29,6 @@ _LOOKED_AT = 4096  # bytes
 _SHOWN_PLACES = 7
 # Where files are looked for; the first with any is taken.
 _PLACES = ((FOLDER, "Annotations"), (".",), ("train", "val", "valid", "validation", "test"))
-_SPELLINGS = {"train": ("train", "training"), "val": ("val", "valid", "validation", "dev"), "test": ("test",)}
 
 
 def looks_like(root: Path) -> bool:
@@ -155,7 +154,7 @@ class Pictures:
         beside = str(path.parent.relative_to(folder.path))
         names = [tag, split, f"images/{tag}", f"images/{split}", "images", ".", beside]
         names += ["data", f"{beside}/data", f"{beside}/images"]
-        for spelling in _SPELLINGS.get(split, ()):
+        for spelling in SPLIT_WORDS.get(split, ()):
             names += [spelling, f"images/{spelling}", f"{spelling}/images", f"{spelling}/data"]
         self.places = list(dict.fromkeys(folder.path / name for name in names))
 

@@ -32,8 +32,8 @@ def read_file(path: Path, max_bytes: int = MAX_TEXT_BYTES, what: str = "a file",
         raise AnnotationError(path, "", error.expected, error.found, reason=reason) from None
 
 
-# The parts of a data set by what people call them. `train2017`, `val_1` and `test-dev` are such names too.
-_SPLIT_WORDS = {
+# The parts of a data set by what people call them, usual first. `train2017`, `val_1`, `test-dev` are such names too.
+SPLIT_WORDS = {
     "train": ("train", "training"),
     "val": ("val", "valid", "validation", "dev", "minival"),
     "test": ("test", "testing"),
@@ -152,7 +152,7 @@ def split_of(name: str) -> str | None:
         name: without suffix and folders: `train`, `valid`, `instances_val2017`, `test-dev`.
     """
     words = re.findall("[a-z]+", name.lower())
-    return next((split for word in words for split, known in _SPLIT_WORDS.items() if word in known), None)
+    return next((split for word in words for split, known in SPLIT_WORDS.items() if word in known), None)
 
 
 def tell_missing(tally: Tally, split: str, without: Sequence[Path], total: int) -> None:

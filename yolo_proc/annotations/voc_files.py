@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from yolo_proc.annotations.common import Folder, read_text, shown, split_of
+from yolo_proc.annotations.common import SPLIT_WORDS, Folder, read_text, shown, split_of
 from yolo_proc.annotations.records import SPLITS, AnnotationError, ReadOptions
 from yolo_proc.annotations.voc_layout import LISTS
 from yolo_proc.annotations.voc_xml import VocFile
@@ -22,7 +22,6 @@ from yolo_proc.pictures import SUFFIXES
 # By what people call them, in small letters, the usual first.
 _XML_FOLDERS = ("annotations", "annotation", "xmls", "xml", "labels")
 _PICTURE_FOLDERS = ("jpegimages", "images", "image", "imgs", "img", "pictures")
-_LIST_NAMES = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 
 
 @dataclass(frozen=True)
@@ -228,7 +227,7 @@ def _lists(root: Path) -> dict[str, Path]:
     """The list of each part."""
     found = {
         split: next((path for name in names if (path := root / LISTS / f"{name}.txt").is_file()), None)
-        for split, names in _LIST_NAMES.items()
+        for split, names in SPLIT_WORDS.items()
     }
     there = {split: path for split, path in found.items() if path is not None}
     both = root / LISTS / "trainval.txt"

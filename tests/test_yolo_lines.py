@@ -365,8 +365,8 @@ def test_the_commands_have_the_option(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(["convert", str(root), "--to", "coco", "--out", out, "--yolo-lines", "track"]) == 0
     assert "1 object has a track id, which is left out" in capsys.readouterr().err
     inspect = ["inspect", str(root), "--out", str(tmp_path / "pictures")]
-    assert main(inspect) == 0
-    assert "0 pictures, format yolo" in capsys.readouterr().out
+    assert main(inspect) == 2  # nothing is left to look at
+    assert "(--yolo-lines track); say which" in capsys.readouterr().out
     assert main([*inspect, "--yolo-lines", "track"]) == 0
     assert "1 object has a track id, which is left out" in capsys.readouterr().out
     preview = ["preview", "--generator", f"folder:{root}", "--generator.train-share", "1", "--count", "1"]

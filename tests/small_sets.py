@@ -1,12 +1,15 @@
 """Data sets of a few small pictures on disk, and damage to their files: what the tests of the formats share."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 
+from yolo_proc.annotations import records
 from yolo_proc.annotations.layout import Layout
 from yolo_proc.annotations.records import Annotation, DataSet, Item
 from yolo_proc.errors import DataError
@@ -69,6 +72,15 @@ def annotations(draw: st.DrawFn, classes: int = 3, max_items: int = 4) -> Annota
 def _ends(side: int) -> st.SearchStrategy[tuple[float, float]]:
     value = st.floats(0, side, allow_subnormal=False) | st.integers(0, 2 * side).map(lambda twice: twice / 2)
     return st.tuples(value, value).map(lambda two: (min(two), max(two))).filter(lambda two: two[1] - two[0] > 1e-3)
+
+
+@contextmanager
+def told_as_many() -> Iterator[None]:
+    """Lines on one thing read like those on several: `1 boxes are`, so that they can be counted."""
+    real = records._forms
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(records, "_forms", lambda what: (real(what)[1], real(what)[1]))
+        yield
 
 
 def only_typed_errors(call: Callable[[], object]) -> bool:

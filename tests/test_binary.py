@@ -242,7 +242,7 @@ def test_what_lies_beside_the_sets_is_counted(tmp_path):
     options = replace(OPTIONS, tally=Tally())
     assert len(read(tmp_path, options).annotations) == 1
     assert options.tally.lines() == (
-        f"1 pictures belong to no split and are not read (first: {tmp_path}/train/a.png)",
+        f"1 picture belongs to no split and is not read (first: {tmp_path}/train/a.png)",
         f"3 pictures of test are not read, because only train and val are (first: {tmp_path}/test)",
     )
 

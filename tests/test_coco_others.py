@@ -346,9 +346,11 @@ def test_pictures_that_are_not_listed_are_counted(tmp_path: Path) -> None:
     data, told = read_told(tmp_path)
     assert [one.name for one in data.annotations] == ["a.jpg"]
     assert told == {
-        "pictures belong to no split and are not read": 3,
+        "pictures belong to no split and are not read": 2,
         "pictures of test are not read, because only train and val are": 2,
     }
+    line = f"of a kind that is not read: .gif 1 (first: {tmp_path}/train/c.gif); convert it to PNG or JPEG"
+    assert f"{tmp_path}: 1 file is a picture {line}" in data.notes
     assert data.notes[-1].endswith("neither the file of train nor that of val: annotations/captions_val.json")
 
 
@@ -413,4 +415,148 @@ def test_a_picture_of_one_name_in_two_folders_is_counted(tmp_path: Path) -> None
         cv2.imwrite(str(tmp_path / "train" / folder / "a.jpg"), np.zeros((4, 4, 3), np.uint8))
     data, told = read_told(put_json(tmp_path, images=images, annotations=[], picture=None))
     assert [one.name for one in data.annotations] == ["x_a.jpg", "y_a.jpg"]
-    assert told == {"pictures have the name of one in another folder, and get their folders' names before it": 2}
+    assert told == {"pictures have the name of one in another folder, and are renamed": 2}
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.HEIC", "sub/a.avif"])
+def test_a_picture_of_a_kind_that_is_not_read_is_named(name: str, tmp_path: Path) -> None:
+    put_json(tmp_path, images=[{**IMAGE, "file_name": name}], picture=None)
+    (tmp_path / "train/sub").mkdir(parents=True)
+    (tmp_path / "train" / name).write_bytes(b"GIF89a")
+    with pytest.raises(AnnotationError, match=r"convert it to PNG or JPEG") as caught:
+        read(tmp_path, ReadOptions())
+    assert caught.value.reason == "picture"
+    assert "images[0].file_name: expected a picture (" in str(caught.value)
+
+
+# ---- units, modes, keys that stand twice, masks beside a box
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"bbox": [0.125, 0.125, 0.5, 0.5]},
+        {"bbox": [0, 0, 1, 1]},
+        {"bbox": [-0.01, 0.5, 0.5, 0.52]},
+        {"bbox": None, "segmentation": [[0.1, 0.1, 0.5, 0.1, 0.5, 0.9]]},
+        {"bbox": [8, 6, 32, 24], "segmentation": [[0.1, 0.1, 0.5, 0.1, 0.5, 0.9]]},
+    ],
+)
+def test_shares_of_the_picture_are_no_pixels(said: dict[str, Any], tmp_path: Path) -> None:
+    other = {**BOX, "id": 2, "bbox": said["bbox"]} if said["bbox"] else {**BOX, **said, "id": 2}
+    put_json(tmp_path, annotations=[{**BOX, **said}, other])
+    with pytest.raises(AnnotationError, match="they look like shares of width and height; multiply them by") as caught:
+        read(tmp_path, ReadOptions())
+    assert caught.value.reason == "outside"
+    assert caught.value.place == f"annotations[0].{'segmentation' if 'segmentation' in said else 'bbox'}"
+    put_json(tmp_path, annotations=[{**BOX, **said}, {**BOX, "id": 3, "segmentation": [[8, 6, 9, 6, 9, 9]]}])
+    assert len(read(tmp_path, ReadOptions(clip=True)).annotations[0].items) == 2  # small ones beside larger ones
+
+
+@pytest.mark.parametrize("mode", [0, "0", 0.0, "XYXY_ABS", "BoxMode.XYXY_ABS"])
+def test_the_box_mode_of_detectron2_counts(mode: Any, tmp_path: Path) -> None:
+    put_json(tmp_path, annotations=[{**BOX, "bbox": [8, 6, 40, 30], "bbox_mode": mode}])
+    assert the_item(read(tmp_path, ReadOptions())).xyxy == FOUND
+
+
+@pytest.mark.parametrize("mode", [1, "XYWH_ABS"])
+def test_the_box_mode_of_coco(mode: Any, tmp_path: Path) -> None:
+    put_json(tmp_path, annotations=[{**BOX, "bbox_mode": mode}])
+    assert the_item(read(tmp_path, ReadOptions())).xyxy == FOUND
+
+
+@pytest.mark.parametrize(
+    ("mode", "shown"),
+    [
+        (2, "2 (XYXY_REL)"),
+        (3, "3 (XYWH_REL)"),
+        ("XYWHA_ABS", "(XYWHA_ABS)"),
+        (9, "9"),
+        (None, "None"),
+        ([], "[]"),
+        (True, "True"),
+    ],
+)
+def test_other_box_modes_are_refused_by_name(mode: Any, shown: str, tmp_path: Path) -> None:
+    put_json(tmp_path, annotations=[{**BOX, "bbox_mode": mode}])
+    with pytest.raises(AnnotationError, match=r"bbox_mode: expected 0 \(XYXY_ABS\) or 1 \(XYWH_ABS\)") as caught:
+        read(tmp_path, ReadOptions())
+    assert str(caught.value).endswith(shown)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ('"bbox": [8, 6, 32, 24]', '"bbox": [8, 6, 32, 24], "bbox": [0, 0, 4, 4]', "bbox"),
+        ('"file_name": "a.jpg"', '"file_name": "a.jpg", "file_name": "b.jpg"', "file_name"),
+        ('"categories": [', '"categories": [], "categories": [', "categories"),
+        ('"name": "nut"', '"name": "bolt", "name": "nut"', "name"),
+        ('"annotations": [', '"annotations": [{}], "annotations": [', "annotations"),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused(old: str, new: str, key: str, tmp_path: Path) -> None:
+    path = put_json(tmp_path) / "annotations/instances_train.json"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(AnnotationError, match="expected every key once in an object, found two in") as caught:
+        read(tmp_path, ReadOptions())
+    assert (caught.value.place, caught.value.reason) == (key, "syntax")
+
+
+def test_a_key_that_stands_twice_with_one_value_loses_nothing(tmp_path: Path) -> None:
+    path = put_json(tmp_path) / "annotations/instances_train.json"
+    path.write_text(path.read_text().replace('"iscrowd": 0', '"iscrowd": 0, "iscrowd": 0'))
+    assert the_item(read(tmp_path, ReadOptions())).xyxy == FOUND
+
+
+@pytest.mark.parametrize("counts", [[0.5, 3071.5], [True, 3071], [0, 3071], "never decoded", ["0", "3072"]])
+@pytest.mark.parametrize("crowd", [0, 1])
+def test_a_wrong_mask_beside_a_box_is_refused(counts: Any, crowd: int, tmp_path: Path) -> None:
+    mask = {"size": [48, 64], "counts": counts}
+    put_json(tmp_path, annotations=[{**BOX, "iscrowd": crowd, "segmentation": mask}])
+    with pytest.raises(AnnotationError, match="expected an RLE mask, found") as caught:
+        read(tmp_path, ReadOptions())
+    assert caught.value.place == "annotations[0].segmentation"
+
+
+@pytest.mark.parametrize("is_link", [True, False])
+def test_one_file_that_is_found_in_two_places_is_one(is_link: bool, tmp_path: Path) -> None:
+    """As on file systems that ignore case, where `Annotations` is `annotations`."""
+    put_json(tmp_path)
+    file = tmp_path / "annotations/instances_train.json"
+    if is_link:
+        (tmp_path / "Annotations").symlink_to("annotations")
+    else:
+        (tmp_path / "Annotations").mkdir()
+        (tmp_path / "Annotations/instances_train.json").hardlink_to(file)
+    data = read(tmp_path, ReadOptions())
+    assert (the_item(data).xyxy, data.notes) == (FOUND, ())
+
+
+def test_two_files_of_one_part_are_refused_as_ever(tmp_path: Path) -> None:
+    put_json(tmp_path)
+    put_json(tmp_path, name="Annotations/instances_train.json", picture=None)
+    with pytest.raises(DataError, match=r"found annotations/instances_train\.json, Annotations/instances_train\.json"):
+        read(tmp_path, ReadOptions())
+
+
+def test_an_empty_category_of_the_name_of_another_is_named(tmp_path: Path) -> None:
+    put_json(tmp_path, categories=[{"id": 0, "name": "nut"}, NUT, BOLT])
+    tally = Tally()
+    read(tmp_path, ReadOptions(tally=tally))
+    (line,) = tally.lines()
+    assert line.startswith("1 category has the name of another and no objects, and is left out (first: ")
+    assert line.endswith("category 0 'nut')")
+
+
+def test_names_of_pictures_are_freed(tmp_path: Path) -> None:
+    names = ["x_a.png", "x/a.png", "y/a.png"]
+    images = [{"id": number, "file_name": name} for number, name in enumerate(names)]
+    for name in names:
+        put_picture(tmp_path / "train" / name)
+    data = read(put_json(tmp_path, images=images, annotations=[], picture=None), ReadOptions())
+    assert {one.path.relative_to(tmp_path / "train").as_posix(): one.name for one in data.annotations if one.path} == {
+        "x_a.png": "x_a.png",
+        "x/a.png": "_x_a.png",
+        "y/a.png": "y_a.png",
+    }

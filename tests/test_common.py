@@ -1,11 +1,11 @@
 """What the readers of all formats say of pictures without labels, and of pictures that are passed over."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
-from yolo_proc.annotations.common import split_of, tell_missing, tell_passed_over, tell_unread_split
-from yolo_proc.annotations.records import Tally
+from yolo_proc.annotations.common import split_of, tell_missing, tell_passed_over, tell_unread_split, with_names
+from yolo_proc.annotations.records import Annotation, Tally
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,42 @@ def test_what_is_told() -> None:
     tell_unread_split(tally, "test", Path("d/e.jpg"), 12)
     assert tally.lines() == (
         "2 of 2,000 pictures of train have no label file and are taken as showing no object (first: b.jpg)",
-        "1 pictures belong to no split and are not read (first: c.jpg)",
+        "1 picture belongs to no split and is not read (first: c.jpg)",
         "12 pictures of test are not read, because only train and val are (first: d/e.jpg)",
     )
+
+
+def test_a_line_on_one_thing_is_in_the_singular() -> None:
+    tally = Tally()
+    what = "(box reaches|boxes reach) over the border (of a picture) and (is|are) clipped"
+    tally.add(what, "a.txt: line 3")
+    assert tally.lines() == ("1 box reaches over the border (of a picture) and is clipped (first: a.txt: line 3)",)
+    tally.add(what, "b.txt", 1499)
+    assert tally.lines() == ("1,500 boxes reach over the border (of a picture) and are clipped (first: a.txt: line 3)",)
+    tally.add(what, "c.txt", 0)
+    assert tally.counts == {"boxes reach over the border (of a picture) and are clipped": 1500}
+
+
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [
+        (["a.png", "b.png"], ["a.png", "b.png"]),
+        (["x/a.png", "y/b.png"], ["a.png", "b.png"]),
+        (["x/a.png", "y/a.png"], ["x_a.png", "y_a.png"]),
+        (["x_a.png", "x/a.png", "y/a.png"], ["x_a.png", "_x_a.png", "y_a.png"]),
+        (["x/a.png", "y/a.png", "x_a.jpg"], ["_x_a.png", "y_a.png", "x_a.jpg"]),
+        (["x/a.png", "y/a.jpg"], ["x_a.png", "y_a.jpg"]),
+        (["a.png", "x/a.png"], ["a.png", "x_a.png"]),
+        (["a.png", "a.jpg"], ["a.png", "a.jpg"]),
+        (["x/y/a.png", "x_y/a.png"], ["x_y_a.png", "_x_y_a.png"]),
+    ],
+)
+def test_pictures_get_names_of_their_own(files: list[str], names: list[str]) -> None:
+    tally = Tally()
+    placed = [(PurePosixPath(file), Annotation(file.rpartition("/")[2], 4, 4)) for file in files]
+    found = [one.name for one in with_names(placed, Path("set"), tally)]
+    assert found == names
+    renamed = [(old, new) for old, new in zip(files, names, strict=True) if old.rpartition("/")[2] != new]
+    assert tally.counts.total() == len(renamed)
+    if renamed:
+        assert f"renamed (first: set: {renamed[0][0]} becomes {renamed[0][1]})" in tally.lines()[0]

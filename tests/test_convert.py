@@ -21,6 +21,7 @@ from yolo_proc.annotations import yolo_txt
 from yolo_proc.annotations.binary import read_picture_record
 from yolo_proc.annotations.formats import FORMATS, read_data_set
 from yolo_proc.annotations.records import Annotation, Item, Problems, ReadOptions
+from yolo_proc.cli import main
 from yolo_proc.datasets.convert import Conversion, Converted, convert
 from yolo_proc.datasets.setwriter import FileSet, WriteError
 from yolo_proc.errors import AnnotationError, ConfigError, DataError
@@ -362,6 +363,31 @@ def test_12_bits_in_files_of_16_are_told(tmp_path: Path, to: str, kind: str) -> 
     assert any("say so: where the copies are read, with --bit-depth 12" in line for line in notes)
     said = run(tmp_path / "set", tmp_path / "said", to, options=ReadOptions(reading=PictureReading(12)))
     assert not any("16 bits" in line for line in said.notes)
+
+
+@pytest.mark.parametrize("to", ["coco", "binary"])
+def test_a_set_of_bad_pictures_alone_is_refused(to: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_set(tmp_path / "set", "yolo", SPLITS, CLASSES)
+    for path in (tmp_path / "set/labels").rglob("*.txt"):
+        path.write_text("0 0.5 0.5 nan 0.1\n")
+    words = ["convert", str(tmp_path / "set"), "--to", to, "--out", str(tmp_path / "out"), "--skip-bad"]
+    assert main(words) == 2
+    line = capsys.readouterr().err
+    assert "labels/train/a.txt: line 1: expected finite numbers" in line
+    assert "; nothing is left of the set, 3 are bad" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_set_of_damaged_pictures_alone_is_not_complete(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The damage lies behind the headers, and is met where pixels are needed."""
+    write_set(tmp_path / "set", "yolo", {"train": SPLITS["train"]}, CLASSES)
+    for path in (tmp_path / "set/images").rglob("*.png"):
+        path.write_bytes(path.read_bytes()[:60])
+    words = ["convert", str(tmp_path / "set"), "--to", "binary", "--out", str(tmp_path / "out"), "--skip-bad"]
+    assert main(words) == 2
+    assert "nothing is left of the set, 2 are bad" in capsys.readouterr().err
+    about = tmp_path / "out/yolo_proc.json"
+    assert not about.exists() or '"complete": false' in about.read_text()
 
 
 def test_voc_that_counts_from_0_is_shifted(tmp_path: Path) -> None:

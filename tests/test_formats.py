@@ -9,6 +9,7 @@ import pytest
 from tiny_sets import BINARY, SIDE, read_options, write_set
 
 from yolo_proc.annotations.about import about_bytes, binary_from_about, binary_to_about, read_about
+from yolo_proc.annotations.classes import names_of_set
 from yolo_proc.annotations.formats import FORMATS, find_format, read_data_set
 from yolo_proc.annotations.records import Annotation, BinaryLayout, Item, ReadOptions
 from yolo_proc.errors import AnnotationError, ConfigError, DataError, YoloProcError
@@ -238,3 +239,11 @@ def test_only_typed_errors_come_from_damaged_files(tmp_path: Path) -> None:
         raise KeyError("classes")
 
     assert mistakes_of(mutated[:1], tmp_path, careless) == ["KeyError('classes')"]
+
+
+@pytest.mark.parametrize("version", ["true", "2", '"1"', "null"])
+def test_all_readers_of_the_set_file_want_its_version(version: str, tmp_path: Path) -> None:
+    (tmp_path / "yolo_proc.json").write_text(f'{{"version":{version},"classes":["A"],"format":"yolo"}}')
+    for read in (read_about, names_of_set):
+        with pytest.raises(AnnotationError, match="version: expected 1, found"):
+            read(tmp_path)

@@ -177,7 +177,9 @@ def test_a_record_with_other_bytes_counts_for_nothing(
      ("scredit", "train/annotations/image_00003.json"),
      ("binary", "train/.images.bin.part"), ("binary", "val/.labels.bin.part")],
 )  # fmt: skip
-@pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda _: b"", None], ids=str)
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[: len(data) // 2], lambda _: b"", None], ids=["half", "empty", "gone"]
+)
 def test_files_that_a_disk_without_power_lost_are_written_again(
     tmp_path: Path,
     spec: str,

@@ -392,14 +392,14 @@ def test_what_a_project_holds_besides_is_counted(project):
     found = scredit.read(project, options)
     assert [len(one.items) for one in found.annotations] == [1, 1, 0]
     assert options.tally.lines() == (
-        f"1 files in annotations are no scripts (.json) and are not read (first: {project}/annotations/c.xml)",
-        f"1 items have numbers with fractions, which are cut off as the editor does (first: {project}/annotations/"
+        f"1 file in annotations is no script (.json) and is not read (first: {project}/annotations/c.xml)",
+        f"1 item has numbers with fractions, which are cut off as the editor does (first: {project}/annotations/"
         "b.json: items[0])",
         f"2 keys of items are not known and not kept, such as 'label' (first: {project}/annotations/b.json: items[0])",
         f"2 keys of scripts are not known and not kept, such as 'x' (first: {project}/annotations/b.json)",
-        f"1 of 3 pictures of train have no label file and are taken as showing no object (first: {project}/c.png)",
+        f"1 of 3 pictures of train has no label file and is taken as showing no object (first: {project}/c.png)",
         f"3 pictures belong to no split and are not read (first: {project}/d.bmp)",
-        f"1 pictures of test are not read, because only train and val are (first: {project}/test/f.jpg)",
+        f"1 picture of test is not read, because only train and val are (first: {project}/test/f.jpg)",
     )
     (project / "annotations/b.Json").write_text("{}")
     assert refused(project).reason == "duplicate-name"

@@ -21,7 +21,7 @@ from small_sets import (
 )
 
 from yolo_proc.annotations import voc, voc_xml
-from yolo_proc.annotations.formats import find_format
+from yolo_proc.annotations.formats import find_format, read_data_set
 from yolo_proc.annotations.records import Annotation, DataSet, Item, Problems, ReadOptions, Tally
 from yolo_proc.annotations.voc import looks_like
 from yolo_proc.annotations.voc_layout import VocLayout, corners_from_one
@@ -197,8 +197,8 @@ def test_an_annotation_of_others() -> None:
         (64, 48),
         (VocObject("A", (17.5, 13.0, 48.5, 36.25), False), VocObject("B<", (1.0, 1.0, 2.0, 2.0), True)),
         {
-            "objects have parts with boxes of their own, which are left out": 1,
-            "objects are marked truncated, which is not kept, because it is no share": 1,
+            "(object has|objects have) parts with boxes of their own, which are left out": 1,
+            "(object is|objects are) marked truncated, which is not kept, because it is no share": 1,
         },
     )
     assert parse_voc("<annotation/>", "x") == VocFile("", None, ())
@@ -276,7 +276,7 @@ def test_which_picture_an_annotation_means(tmp_path: Path) -> None:
     assert tally.lines() == ()
     put_picture(tmp_path / "JPEGImages/e.png")
     read(tmp_path, tally=tally)
-    assert tally.lines() == (f"1 pictures belong to no split and are not read (first: {tmp_path}/JPEGImages/e.png)",)
+    assert tally.lines() == (f"1 picture belongs to no split and is not read (first: {tmp_path}/JPEGImages/e.png)",)
 
 
 def test_the_picture_of_its_own_name_comes_first(tmp_path: Path) -> None:
@@ -299,7 +299,7 @@ def test_the_picture_of_its_own_name_comes_first(tmp_path: Path) -> None:
     assert tally.lines() == (
         "2 annotations name another picture that is there too; that of their own name is taken "
         f"(first: {tmp_path}/Annotations/1.xml)",
-        f"1 pictures belong to no split and are not read (first: {tmp_path}/JPEGImages/2.jpg)",
+        f"1 picture belongs to no split and is not read (first: {tmp_path}/JPEGImages/2.jpg)",
     )
 
 
@@ -335,7 +335,7 @@ def test_a_split_of_folders_where_names_repeat(tmp_path: Path) -> None:
     found = read(tmp_path, tally=tally)
     assert {split: len(part) for split, part in found.splits.items()} == {"train": 1, "val": 1}
     first = tmp_path / "test/a.jpg"
-    assert tally.lines() == (f"1 pictures of test are not read, because only train and val are (first: {first})",)
+    assert tally.lines() == (f"1 picture of test is not read, because only train and val are (first: {first})",)
 
 
 SCHLUESSEL = f"{SIZE}{thing('Schlüssel')}"
@@ -410,7 +410,7 @@ def test_a_writer_that_seems_to_count_from_0_is_told(tmp_path: Path) -> None:
         tally = Tally()
         found = read(tmp_path, tally=tally)
         (line,) = tally.lines()
-        assert line.startswith("1 boxes begin at pixel 0")
+        assert line.startswith("1 box begins at pixel 0")
         assert "--voc-from-zero" in line
         assert line.endswith(f"(first: {tmp_path}/Annotations/b.xml: object 0)")
         assert min(found.annotations[1].items[0].xyxy) == 0
@@ -449,7 +449,7 @@ def test_xml_of_another_program_is_named(tmp_path: Path) -> None:
         ("<object><name>A</name><bndbox><xmin>1</xmin></bndbox></object>", "value", "object 0"),
         ("<size><width>48</width><height>64</height></size>", "size", "size"),
         ("<size><width>64.5</width><height>48</height></size>", "value", "size"),
-        ("<size><width>inf</width><height>48</height></size>", "value", "size"),
+        ("<size><width>inf</width><height>48</height></size>", "not-finite", "size"),
         (f"{SIZE}<size><width>48</width><height>64</height></size>", "value", ""),
         (thing(more="<difficult>0</difficult><Difficult>1</Difficult>"), "value", "object 0"),
         (thing(more="<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"), "value", "object 0"),
@@ -630,3 +630,107 @@ def test_torchvision_reads_the_same_boxes(tmp_path: Path) -> None:
             assert [(x0 - 1, y0 - 1, x1, y1) for x0, y0, x1, y1 in boxes] == boxes_said(one)
             assert [thing["name"] for thing in said["object"]] == [NAMES[item.class_id] for item in one.items]
             assert [thing["difficult"] == "1" for thing in said["object"]] == [item.ignore for item in one.items]
+
+
+# Pictures that no annotation reads
+
+
+@pytest.mark.parametrize(("said", "other"), [("a.png", "a.jpg"), ("a.jpg", "a.png")])
+def test_the_other_picture_of_a_base_name_is_told(said: str, other: str, tmp_path: Path) -> None:
+    put_one(tmp_path, content=f"<filename>{said}</filename>{SIZE}{thing()}")
+    put_picture(tmp_path / "JPEGImages/a.png")
+    tally = Tally()
+    data = read(tmp_path, tally=tally)
+    assert [one.name for one in data.annotations] == [said]
+    what = "pictures belong to no split and are not read"
+    assert (tally.counts[what], tally.first[what]) == (1, f"{tmp_path}/JPEGImages/{other}")
+
+
+def test_the_picture_of_a_bad_annotation_is_not_told_again(tmp_path: Path) -> None:
+    put_text(put_one(put_one(tmp_path, "b")) / "Annotations/a.xml", "<annotation>")
+    tally = Tally()
+    assert len(read(tmp_path, tally=tally, problems=Problems(skip=True)).annotations) == 1
+    assert not tally.counts
+
+
+def test_pictures_of_kinds_that_are_not_read_are_named(tmp_path: Path) -> None:
+    put_one(tmp_path)
+    put_text(tmp_path / "JPEGImages/b.heic", "x")
+    tally = Tally()
+    notes = read(tmp_path, tally=tally).notes
+    assert notes[-1].endswith(f".heic 1 (first: {tmp_path}/JPEGImages/b.heic); convert it to PNG or JPEG")
+    assert not tally.counts
+
+
+# Objects and boxes that stand elsewhere
+
+
+@pytest.mark.parametrize("holder", ["objects", "Objects", "annotations", "instances"])
+def test_objects_in_an_element_of_their_own_are_read(holder: str, tmp_path: Path) -> None:
+    put_one(tmp_path, content=f"{SIZE}<{holder}>{thing()}{thing('B')}</{holder}>")
+    data = read(tmp_path)
+    assert [item.xyxy for item in data.annotations[0].items] == [ONE_ITEM[0].xyxy] * 2
+    assert data.classes == ("A", "B")
+
+
+BNDBOX = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (f"{thing()}<objects>{thing('B')}</objects>", "<object> in <objects>"),
+        (f"<front>{thing()}</front><back>{thing()}</back>", "<object> in <back>"),
+        (thing(more=thing("B")), "<object> in <object>"),
+        (f"<a><b>{thing()}</b></a>", "<object> in <b>"),
+        (f"<item><name>A</name>{BNDBOX}</item>", "<bndbox> in <item>"),
+        (f"{thing()}{BNDBOX}", "<bndbox> in <annotation>"),
+    ],
+)
+def test_objects_that_would_be_lost_are_refused(content: str, found: str, tmp_path: Path) -> None:
+    put_one(tmp_path, content=SIZE + content)
+    with pytest.raises(AnnotationError, match=f"expected every <object> in <annotation>.*found {found}") as caught:
+        read(tmp_path)
+    assert caught.value.reason == "syntax"
+
+
+def test_boxes_of_parts_belong_to_their_object(tmp_path: Path) -> None:
+    put_one(tmp_path, content=SIZE + thing(more=f"<part><name>head</name>{BNDBOX}</part>"))
+    assert read(tmp_path).annotations[0].items == ONE_ITEM
+
+
+# Encodings and numbers
+
+
+@pytest.mark.parametrize("name", sorted({*voc_xml._NO_ENCODINGS, "unicode_escape", "raw_unicode_escape", "UTF_7"}))
+def test_encodings_of_python_are_none_of_files(name: str) -> None:
+    data = f'<?xml version="1.0" encoding="{name}"?><annotation/>'.encode()
+    with pytest.raises(AnnotationError, match="expected an encoding of texts") as caught:
+        voc_xml.decoded(data, "a.xml")
+    assert caught.value.reason == "syntax"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("1_7", "value"),
+        ("\u0661\u0667", "value"),
+        ("nan", "not-finite"),
+        ("-Infinity", "not-finite"),
+        ("1e999", "not-finite"),
+        ("0x11", "value"),
+    ],
+)
+def test_what_python_alone_takes_for_a_number_is_none(text: str, reason: str, tmp_path: Path) -> None:
+    put_one(tmp_path, content=SIZE + thing(corners=f"{text} 13 48 36"))
+    with pytest.raises(AnnotationError, match="in <xmin>") as caught:
+        read(tmp_path)
+    assert caught.value.reason == reason
+
+
+def test_a_picture_in_both_lists_is_told(tmp_path: Path) -> None:
+    put_one(put_one(tmp_path), "b")
+    put_text(tmp_path / "ImageSets/Main/train.txt", "a\nb\n")
+    put_text(tmp_path / "ImageSets/Main/val.txt", "b\n")
+    notes = read_data_set(tmp_path, ReadOptions()).notes
+    assert notes == (f"1 picture of val is a picture of train too (first: {tmp_path}/JPEGImages/b.jpg)",)

@@ -18,6 +18,8 @@ LINE = "0 0.375 0.375 0.5 0.5\n"
 B1 = (8.0, 6.0, 40.0, 30.0)  # of 64 x 48 pixels
 TEST = "pictures of test are not read, because only train and val are"
 NOWHERE = "pictures belong to no split and are not read"
+ONE_TEST = "1 picture of test is not read, because only train and val are"
+ONE_NOWHERE = "1 picture belongs to no split and is not read"
 
 
 def make(root: Path, files: Mapping[str, str | bytes | None]) -> Path:
@@ -69,22 +71,22 @@ FOLDERS: list[tuple[dict[str, str | None], dict[str, list[str]], list[str]]] = [
     (
         dict.fromkeys(["+images/train/a.png", "+images/val/b.png", "+images/test/c.png"]),
         {"train": ["images/train/a.png"], "val": ["images/val/b.png"]},
-        [f"1 {TEST} (first: images/test/c.png)"],
+        [f"{ONE_TEST} (first: images/test/c.png)"],
     ),
     (
         dict.fromkeys(["+images/Train/a.png", "+images/validation/b.png", "+images/testing/x/c.png"]),
         {"train": ["images/Train/a.png"], "val": ["images/validation/b.png"]},
-        [f"1 {TEST} (first: images/testing/x/c.png)"],
+        [f"{ONE_TEST} (first: images/testing/x/c.png)"],
     ),
     (
         dict.fromkeys(["+images/train2017/a.png", "+images/val2017/b.png", "+images/test-dev/c.png"]),
         {"train": ["images/train2017/a.png"], "val": ["images/val2017/b.png"]},
-        [f"1 {TEST} (first: images/test-dev/c.png)"],
+        [f"{ONE_TEST} (first: images/test-dev/c.png)"],
     ),
     (
         dict.fromkeys(["+images/train/x/a.png", "+images/dev/b.png", "+images/valid/c.png", "+images/d.png"]),
         {"train": ["images/train/x/a.png"], "val": ["images/dev/b.png", "images/valid/c.png"]},
-        [f"1 {NOWHERE} (first: images/d.png)"],
+        [f"{ONE_NOWHERE} (first: images/d.png)"],
     ),
     (
         dict.fromkeys(["+images/train/a.png", "+images/trainval/b.png", "+images/hard/c.png", "d.png"]),
@@ -94,7 +96,7 @@ FOLDERS: list[tuple[dict[str, str | None], dict[str, list[str]], list[str]]] = [
     (
         dict.fromkeys(["+images/trainval/a.png", "+images/test/b.png", "+images/c.png"]),
         {"train": ["images/trainval/a.png", "images/c.png"]},
-        [f"1 {TEST} (first: images/test/b.png)"],
+        [f"{ONE_TEST} (first: images/test/b.png)"],
     ),
     (
         dict.fromkeys(["+images/val/a.png", "+images/b.png"]),
@@ -107,17 +109,17 @@ FOLDERS: list[tuple[dict[str, str | None], dict[str, list[str]], list[str]]] = [
     (
         dict.fromkeys(["+train/images/a.png", "+valid/images/b.png", "+test/images/c.png"]),
         {"train": ["train/images/a.png"], "val": ["valid/images/b.png"]},
-        [f"1 {TEST} (first: test/images/c.png)"],
+        [f"{ONE_TEST} (first: test/images/c.png)"],
     ),
     (
         dict.fromkeys(["+train/a.png", "+val/b.png", "+test/c.png", "other/d.png"]),
         {"train": ["train/a.png"], "val": ["val/b.png"]},
-        [f"1 {NOWHERE} (first: other/d.png)", f"1 {TEST} (first: test/c.png)"],
+        [f"{ONE_NOWHERE} (first: other/d.png)", f"{ONE_TEST} (first: test/c.png)"],
     ),
     (
         dict.fromkeys(["+a.png", "+b.PNG", "empty.png"]),
         {"train": ["a.png", "b.PNG", "empty.png"]},
-        ["1 of 3 pictures of train have no label file and are taken as showing no object (first: empty.png)"],
+        ["1 of 3 pictures of train has no label file and is taken as showing no object (first: empty.png)"],
     ),
 ]
 
@@ -151,7 +153,7 @@ def test_images_alone_are_read_where_the_user_says_the_format(tmp_path: Path) ->
     ("test", "lines"),
     [
         ("images/test", [f"2 {TEST} (first: images/test/c.png)"]),
-        ("test.txt", [f"1 {NOWHERE} (first: images/test/d.png)", f"1 {TEST} (first: images/test/c.png)"]),
+        ("test.txt", [f"{ONE_NOWHERE} (first: images/test/d.png)", f"{ONE_TEST} (first: images/test/c.png)"]),
         ("[images/test, images/train]", [f"2 {TEST} (first: images/test/c.png)"]),
         ("images/val", [f"2 {NOWHERE} (first: images/test/c.png)"]),
         ("''", [f"2 {NOWHERE} (first: images/test/c.png)"]),
@@ -195,7 +197,7 @@ def test_pictures_without_a_label_file_are_counted_and_an_empty_one_is_what_it_s
     data = read(tmp_path)
     pictures(data)
     assert notes(data) == [
-        f"1 label files lie beside pictures and are not read; they belong into {tmp_path.name}/partB/labels "
+        f"1 label file lies beside its picture and is not read; it belongs into {tmp_path.name}/partB/labels "
         "(first: partB/images/empty1.txt)".replace(f"{tmp_path.name}/", ""),
         "2 of 5 pictures of train have no label file and are taken as showing no object "
         "(first: partB/images/empty1.png)",
@@ -206,7 +208,7 @@ def test_pictures_without_a_label_file_are_counted_and_an_empty_one_is_what_it_s
 def test_inspect_and_convert_tell_missing_label_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = dict.fromkeys(["+images/train/a.png", "images/train/b.png"])
     root = make(tmp_path / "set", {**files, "data.yaml": "train: images/train\nnames: [nut]\n"})
-    line = "1 of 2 pictures of train have no label file and are taken as showing no object"
+    line = "1 of 2 pictures of train has no label file and is taken as showing no object"
     line += f" (first: {root}/images/train/b.png)"
     assert main(["inspect", str(root), "--out", str(tmp_path / "pictures")]) == 0
     assert line in capsys.readouterr().out
@@ -326,7 +328,7 @@ def test_cvat_and_darknet_lists(tmp_path: Path) -> None:
     data = read(root)
     assert pictures(data) == {"train": ["obj_train_data/a.PNG"], "val": ["obj_valid_data/b.png"]}
     assert data.classes == ("nut", "bolt")
-    assert notes(data) == [f"1 {NOWHERE} (first: obj_train_data/c.png)"]
+    assert notes(data) == [f"{ONE_NOWHERE} (first: obj_train_data/c.png)"]
     (root / "valid.txt").unlink()
     assert notes(read(root))[0] == "obj.data: `valid` names data/valid.txt, which is not there"
     (root / "train.txt").unlink()
@@ -337,7 +339,8 @@ def test_a_darknet_list_for_training_and_validation_alike_is_no_split(tmp_path: 
     text = "train = data/train.txt\nvalid = data/train.txt\ntest = data/train.txt\n"
     make(tmp_path, {"+obj/a.png": None, "train.txt": "data/obj/a.png\n", "obj.data": text})
     data = read(tmp_path)
-    assert (pictures(data), notes(data)) == ({"train": ["obj/a.png"]}, [])
+    line = "obj.data: `valid` names the pictures of `train`: they are read as train, and there are none of val"
+    assert (pictures(data), notes(data)) == ({"train": ["obj/a.png"]}, [line])
 
 
 @pytest.mark.parametrize("place", ["data/obj.data", "cfg/obj.data", "cfg/voc.data", "data"])
@@ -471,7 +474,9 @@ def test_pictures_of_one_name_get_names_of_their_own(tmp_path: Path) -> None:
     data = read(root)
     names = ["a_images_x.png", "b_images_x.png", "c_images_y.bmp", "b_images_y.png", "z.png"]
     assert [one.name for one in data.annotations] == names
-    assert notes(data) == [f"{root}: 4 pictures of one name in several folders have their folders before it"]
+    first = "set: a/images/x.png becomes a_images_x.png"
+    line = f"4 pictures have the name of one in another folder, and are renamed (first: {tmp_path}/{first})"
+    assert notes(data) == [line]
     for to in ("yolo", "coco", "voc", "scredit"):
         assert (
             main(["convert", str(root), "--to", to, "--out", str(tmp_path / to), "--images", "copy"])
@@ -531,6 +536,7 @@ def test_objects_that_are_there_twice_are_told(tmp_path: Path, capsys: pytest.Ca
     make(tmp_path, {"images/a.png": None, "labels/a.txt": text, "classes.txt": "nut\nbolt\n"})
     data = read(tmp_path)
     assert len(data.annotations[0].items) == 5
-    assert notes(data) == ["2 objects have the class and the box of another; delete them (first: images/a.png)"]
+    line = "2 objects are there twice, with the same class and box; delete the copies"
+    assert notes(data) == [f"{line} (first: images/a.png)"]
     assert main(["inspect", str(tmp_path), "--out", str(tmp_path.parent / "pictures")]) == 0
-    assert "2 objects have the class and the box of another; delete them" in capsys.readouterr().out
+    assert line in capsys.readouterr().out

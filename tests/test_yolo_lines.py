@@ -43,7 +43,7 @@ def confidences(data: DataSet) -> list[float | None]:
 
 def told(data: DataSet) -> list[str]:
     """The lines on objects, without the places."""
-    return [note.partition(" (first")[0] for note in data.notes if note[0].isdigit() and "objects" in note]
+    return [note.partition(" (first")[0] for note in data.notes if note[0].isdigit() and "object" in note]
 
 
 def refused(root: Path, *labels: str, reason: str = "ambiguous", **given: Any) -> str:
@@ -76,7 +76,7 @@ def test_the_box_of_a_pose_is_fields_1_to_4(
     data = read_lines(tmp_path, pose(number, each, tail=tail), f"{BOX}\n{BOX} 0.5\n", yaml=yaml)
     assert boxes(data) == [B1] * 3
     assert confidences(data) == [confidence, None, 0.5]
-    assert "1 objects have keypoints, which are left out" in told(data)
+    assert "1 object has keypoints, which are left out" in told(data)
     assert all(item.points == () for one in data.annotations for item in one.items)
 
 
@@ -107,7 +107,8 @@ def test_a_pose_without_data_yaml_is_never_read_as_a_polygon(
     assert "(--yolo-lines box)" in line
     data = read_lines(tmp_path, *lines, yaml=None, yolo_lines="box")
     assert boxes(data) == [B1] * count
-    assert told(data) == [f"{count} objects have fields behind the box, which are left out"]
+    objects = "1 object has" if count == 1 else f"{count} objects have"
+    assert told(data) == [f"{objects} fields behind the box, which are left out"]
 
 
 @pytest.mark.parametrize(("number", "each"), [(4, 2), (2, 3), (4, 3), (8, 2), (17, 2)])
@@ -131,6 +132,55 @@ def test_poses_of_an_odd_number_of_keypoints_are_no_polygons(tmp_path: Path) -> 
     assert "--yolo-lines segments+confidence: a polygon with a confidence" in line
 
 
+def held(number: int, rng: random.Random, blank: bool = False) -> tuple[str, Box]:
+    """A line of a box with keypoints in it, as shares, and its box in pixels of 64 x 48."""
+    w, h = rng.uniform(0.05, 0.3), rng.uniform(0.05, 0.3)
+    cx, cy = rng.uniform(w / 2, 1 - w / 2), rng.uniform(h / 2, 1 - h / 2)
+    points = [(cx + w * rng.uniform(-0.5, 0.5), cy + h * rng.uniform(-0.5, 0.5)) for _ in range(number)]
+    points[-1] = (0.0, 0.0) if blank else points[-1]
+    numbers = [cx, cy, w, h, *itertools.chain.from_iterable(points)]
+    box = ((cx - w / 2) * 64, (cy - h / 2) * 48, (cx + w / 2) * 64, (cy + h / 2) * 48)
+    return "0 " + " ".join(f"{one:.6f}" for one in numbers), box
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 5, 8, 17])
+@pytest.mark.parametrize("blank", [False, True])
+@pytest.mark.parametrize("tail", ["", " 0.75 3"])
+def test_points_in_a_box_may_be_keypoints(number: int, blank: bool, tail: str, tmp_path: Path) -> None:
+    """Without `kpt_shape`; the last keypoint of some sets is 0, 0: not seen. With a confidence and an id as well."""
+    rng = random.Random(number)
+    made = [held(number, rng, blank and number > 1) for _ in range(6)]
+    lines = [line + tail for line, _ in made]
+    polygon = "segments+track" if tail else "segments"
+    line = refused(tmp_path, *lines)
+    assert f"(--yolo-lines {polygon}) or " in line
+    assert "or a box, and keypoints or other fields that are left out (--yolo-lines box); say which" in line
+    found = boxes(read_lines(tmp_path, *lines, yolo_lines="box"))
+    for one, (_, right) in zip(found, made, strict=True):
+        assert one == pytest.approx(right, abs=1e-3)
+
+
+@pytest.mark.parametrize("corners", [3, 4, 6])
+def test_polygons_of_one_number_of_points_all_over_the_picture_are_read(corners: int, tmp_path: Path) -> None:
+    """Forty of a set: some lie where their first points, taken for a box, reach over the border."""
+    rng = random.Random(corners)
+    lines = []
+    for _ in range(40):
+        x, y, radius = rng.uniform(0.1, 0.9), rng.uniform(0.1, 0.9), rng.uniform(0.02, 0.1)
+        turns = sorted(rng.uniform(0, 2 * math.pi) for _ in range(corners))
+        points = [(x + radius * math.cos(turn), y + radius * math.sin(turn)) for turn in turns]
+        lines.append("0 " + " ".join(f"{one:.6f} {other:.6f}" for one, other in points))
+    items = [item for one in read_lines(tmp_path, "\n".join(lines)).annotations for item in one.items]
+    assert [len(item.points) for item in items] == [corners] * 40
+
+
+def test_polygons_of_various_numbers_of_points_are_never_taken_for_poses(tmp_path: Path) -> None:
+    rng = random.Random(5)
+    lines = [held(number, rng)[0] for number in (2, 3, 4)]
+    items = [item for one in read_lines(tmp_path, *lines).annotations for item in one.items]
+    assert [len(item.points) for item in items] == [4, 5, 6]
+
+
 # Confidences and track ids
 
 
@@ -138,7 +188,7 @@ def test_ids_that_count_on_show_a_tracker(tmp_path: Path) -> None:
     data = read_lines(tmp_path, f"{BOX} 0.87 1\n", f"{BOX} 0.5 1\n{BOX} 1 2.0\n{BOX}")
     assert boxes(data) == [B1] * 4
     assert confidences(data) == [0.87, 0.5, 1.0, None]
-    assert told(data)[0] == "3 objects have a track id, which is left out"
+    assert "3 objects have a track id, which is left out" in told(data)
 
 
 @pytest.mark.parametrize("number", ["1", "0", "1.0"])
@@ -227,7 +277,7 @@ def test_a_polygon_over_the_border_is_clipped_where_the_user_says_so(tmp_path: P
     assert "--clip" in refused(tmp_path, text, reason="outside")
     data = read_lines(tmp_path, text, clip=True)
     assert boxes(data) == [(0.0, 0.0, 40.0, 36.0)]
-    assert data.notes[0].startswith("1 boxes reach over the border of their pictures and are clipped (first: ")
+    assert data.notes[-1].startswith("1 box reaches over the border of its picture and is clipped (first: ")
 
 
 def test_crossing_is_found_as_by_a_grid_of_cuts() -> None:
@@ -270,9 +320,7 @@ def test_a_box_however_it_is_written(text: str, tmp_path: Path) -> None:
     data = read_lines(tmp_path, text)
     assert boxes(data) == [B1]
     assert [note for note in data.notes if "comment" in note][:1] == (
-        [f"1 comments in label files are not read (first: {tmp_path}/labels/train/0.txt: line 1)"]
-        if "#" in text
-        else []
+        [f"1 comment in a label file is not read (first: {tmp_path}/labels/train/0.txt: line 1)"] if "#" in text else []
     )
 
 
@@ -316,18 +364,18 @@ def test_the_commands_have_the_option(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(["convert", str(root), "--to", "coco", "--out", out]) == 2
     assert "(--yolo-lines track); say which" in capsys.readouterr().err
     assert main(["convert", str(root), "--to", "coco", "--out", out, "--yolo-lines", "track"]) == 0
-    assert "1 objects have a track id, which is left out" in capsys.readouterr().err
+    assert "1 object has a track id, which is left out" in capsys.readouterr().err
     inspect = ["inspect", str(root), "--out", str(tmp_path / "pictures")]
-    assert main(inspect) == 0
-    assert "0 pictures, format yolo" in capsys.readouterr().out
+    assert main(inspect) == 2  # nothing is left to look at
+    assert "(--yolo-lines track); say which" in capsys.readouterr().out
     assert main([*inspect, "--yolo-lines", "track"]) == 0
-    assert "1 objects have a track id, which is left out" in capsys.readouterr().out
+    assert "1 object has a track id, which is left out" in capsys.readouterr().out
     preview = ["preview", "--generator", f"folder:{root}", "--generator.train-share", "1", "--count", "1"]
     preview += ["--image-size", "64", "--augment", "off", "--out", str(tmp_path / "preview.png")]
     assert main(preview) == 2
     assert "(--generator.yolo-lines track)" in capsys.readouterr().err
     assert main([*preview, "--generator.yolo-lines", "track"]) == 0
-    assert "1 objects have a track id, which is left out" in capsys.readouterr().err
+    assert "1 object has a track id, which is left out" in capsys.readouterr().err
     words = [
         "generate",
         "--generator",
@@ -339,7 +387,7 @@ def test_the_commands_have_the_option(tmp_path: Path, capsys: pytest.CaptureFixt
     ]
     words += ["--count", "1", "--image-size", "64", "--workers", "0", "--out", str(tmp_path / "generated")]
     assert main(words) == 0
-    assert "1 objects have a track id, which is left out" in capsys.readouterr().err
+    assert "1 object has a track id, which is left out" in capsys.readouterr().err
 
 
 def test_a_line_longer_than_any_pose_is_not_searched_for_crossings(tmp_path, monkeypatch):
@@ -350,3 +398,37 @@ def test_a_line_longer_than_any_pose_is_not_searched_for_crossings(tmp_path, mon
     path = tmp_path / "a.txt"
     path.write_text("0 0.5 0.5 0.5 0.5 " + "0.25 0.5 " * 998 + "\n")  # begins with a box, as a pose does
     assert LineReader([path]).fields(2001, path, "line 1").is_box is False
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("0 0.375 0.375 0.5 0_5", "syntax"),
+        ("0 0.375 0.375 0.5 0.\u0665", "syntax"),
+        ("0 0.375 nan 0.5 0.5", "not-finite"),
+        ("0 0.375 0.375 Infinity 0.5", "not-finite"),
+        ("0 0.375 0.375 1e999 0.5", "not-finite"),
+        ("0_1 0.375 0.375 0.5 0.5", "class"),
+        ("\u0661 0.375 0.375 0.5 0.5", "class"),
+    ],
+)
+def test_what_python_alone_takes_for_a_number_is_none(text: str, reason: str, tmp_path: Path) -> None:
+    refused(tmp_path, text, reason=reason)
+
+
+@pytest.mark.parametrize("name", ["nan", "inf", "infinity", "1_0"])
+def test_a_class_may_be_called_what_python_takes_for_a_number(name: str, tmp_path: Path) -> None:
+    data = read_lines(tmp_path, f"{name} 0.375 0.375 0.5 0.5", classes=("nut", name))
+    assert data.annotations[0].items[0].category == 1
+
+
+def test_the_confidence_that_is_none_is_shown(tmp_path: Path) -> None:
+    line = refused(tmp_path, f"{BOX} 1.7 3", reason="value", yolo_lines="track")
+    assert "expected a confidence from 0 to 1 as field 6, found 1.7;" in line
+
+
+def test_a_polygon_is_clipped_with_its_box(tmp_path: Path) -> None:
+    data = read_lines(tmp_path, "0 -.125 .25 .5 .25 .5 .75 -.125 .75", clip=True)
+    (item,) = data.annotations[0].items
+    assert item.xyxy == (0.0, 12.0, 32.0, 36.0)
+    assert sorted(item.points) == [(0.0, 12.0), (0.0, 36.0), (32.0, 12.0), (32.0, 36.0)]

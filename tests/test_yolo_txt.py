@@ -103,7 +103,11 @@ def test_a_set_survives_the_disk(splits: tuple[str, ...], tmp_path: Path) -> Non
     parts = {split: [Annotation(f"{split}_{n}.png", 64, 48, ONE_ITEM * n) for n in range(3)] for split in splits}
     found = read(put_set(tmp_path, YoloLayout(NAMES, splits), parts))
     assert plain(found) == {split: [(one.name, 64, 48, one.items) for one in part] for split, part in parts.items()}
-    assert (found.classes, found.format, found.notes) == (NAMES, "yolo", ())
+    same = "data.yaml: `val` names the pictures of `train`: they are read as train, and there are none of val"
+    notes = () if len(splits) == 2 else (f"{tmp_path}/{same}",)
+    assert (found.classes, found.format, found.notes) == (NAMES, "yolo", notes)
+    put_text(tmp_path / "yolo_proc.json", '{"version":1}')  # ours always name both
+    assert read(tmp_path).notes == ()
     assert found.annotations[1].path == tmp_path / "images/train/train_1.png"
 
 
@@ -174,7 +178,9 @@ def test_data_yaml_of_others(text: str, tmp_path: Path) -> None:
     put_text(tmp_path / "sub/list.txt", f"{tmp_path}/images/train/a.png\n./../images/train/a.png")
     found = read(tmp_path)
     assert plain(found) == {"train": [("a.png", 64, 48, ONE_ITEM)]}
-    assert (found.classes, found.notes) == (("A", "B"), ())
+    assert found.classes == ("A", "B")
+    assert len(found.notes) == ("val: images/train" in text or "val: ./images/train" in text)
+    assert all("`val` names the pictures of `train`" in note for note in found.notes)
 
 
 @pytest.mark.parametrize("path", ["/elsewhere/set", "../datasets/set"])

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from yolo_proc.annotations.classes import SET_FILE, set_file
-from yolo_proc.annotations.common import read_file
+from yolo_proc.annotations.classes import SET_FILE, VERSION, read_set_file, set_file
 from yolo_proc.annotations.records import BinaryLayout
 from yolo_proc.errors import AnnotationError
 
-VERSION = 1
+__all__ = ["VERSION", "about_bytes", "binary_from_about", "binary_to_about", "read_about"]
+
 VALUE_TYPES = ("unsigned_byte", "float32")
 
 
@@ -30,21 +30,7 @@ def read_about(root: Path, *, above: bool = True) -> dict[str, Any] | None:
         AnnotationError: it is no JSON object, is of another version, or lies outside of the folder.
     """
     folder = root.parent if root.is_file() else root
-    path = set_file(folder) if above else folder / SET_FILE
-    if not path.is_file():
-        return None
-    if not path.resolve().is_relative_to(path.parent.resolve()):
-        raise AnnotationError(path, "", "a file in the data set's folder", "a link that leads out", reason="escape")
-    try:
-        about = json.loads(read_file(path).decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        found = "brackets nested too deep" if isinstance(error, RecursionError) else str(error)[:120]
-        raise AnnotationError(path, "", "JSON", found, reason="syntax") from None
-    if not isinstance(about, dict):
-        raise AnnotationError(path, "", "an object in braces", type(about).__name__, reason="value")
-    if about.get("version") != VERSION:
-        raise AnnotationError(path, "version", f"{VERSION}", repr(about.get("version"))[:60], reason="value")
-    return about
+    return read_set_file(set_file(folder) if above else folder / SET_FILE)
 
 
 def binary_to_about(layout: BinaryLayout) -> dict[str, Any]:

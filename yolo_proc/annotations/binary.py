@@ -222,7 +222,7 @@ def read(root: Path, options: ReadOptions) -> DataSet:
     if (root / "test" / SET_INFO).is_file():
         test = _Info.of(border, root / "test", options.binary)
         tell_unread_split(options.tally, "test", test.folder, test.count)
-    tell_unread_pictures(border, set(), options.tally)
+    notes += tell_unread_pictures(border, set(), options.tally)
     return DataSet(root, NAME, names, splits, notes)
 
 
@@ -286,7 +286,10 @@ def _annotations(info: _Info, options: ReadOptions) -> Iterator[Annotation]:
             options.problems.met(error)
             continue
         beside = int(((slots[:, J] > _ALMOST) & (slots[:, J] < 1 - _ALMOST)).sum())
-        what = "slots with a J between 0 and 1, boxes beside an object, are passed over"
+        what = (
+            "(slot with a J between 0 and 1, a box beside an object, is|slots with a J between 0 and 1, boxes beside "
+            "an object, are) passed over"
+        )
         options.tally.add(what, f"{path}: record {record}", beside)
         yield Annotation(f"image_{record:0{digits}d}.png", layout.width, layout.height, items, record=record)
 

@@ -26,11 +26,19 @@ def read_object(path: Path) -> dict[str, Any]:
 
     Raises:
         AnnotationError: a file that cannot be read ("value"), has more than `MAX_BYTES` ("bomb"), is not UTF-8, not
-            JSON, or not an object ("syntax").
+            JSON, a key twice in an object, or not an object ("syntax").
     """
+    twice: list[str] = []
+
+    def made(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        fields = dict(pairs)
+        if len(fields) != len(pairs) and not twice:
+            twice.extend(_differing(pairs))
+        return _compact(fields)
+
     try:
         text = read_file(path, MAX_BYTES, "JSON", text=True).decode("utf-8-sig")
-        value = json.loads(text, object_hook=_compact)
+        value = json.loads(text, object_pairs_hook=made)
     except UnicodeDecodeError as error:
         found = f"byte {error.object[error.start]:#04x} at offset {error.start}"
         raise AnnotationError(path, "", "text in UTF-8", found, reason="syntax") from None
@@ -39,9 +47,21 @@ def read_object(path: Path) -> dict[str, Any]:
         raise AnnotationError(path, place, "JSON", error.msg, reason="syntax") from None
     except (RecursionError, ValueError) as error:  # brackets in brackets in brackets; a number of thousands of digits
         raise AnnotationError(path, "", "JSON", str(error), reason="syntax") from None
+    if twice:
+        key, found = twice
+        raise AnnotationError(path, key, "every key once in an object", f"two in {found}", reason="syntax")
     if not isinstance(value, dict):
         raise AnnotationError(path, "", "an object in braces", shown_json(value), reason="syntax")
     return _small_keys(value, path, "")
+
+
+def _differing(pairs: list[tuple[str, Any]]) -> list[str]:
+    """A key that stands in an object with two values, and the object; empty where all values of a key are equal."""
+    fields: dict[str, Any] = {}
+    for key, value in pairs:
+        if fields.setdefault(key, value) != value:
+            return [key, shown_value(dict(pairs))]
+    return []
 
 
 def _compact(fields: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from yolo_proc.errors import AnnotationError, ConfigError
 from yolo_proc.files import UnreadableFileError, read_bytes
 
 SET_FILE = "yolo_proc.json"
+VERSION = 1  # of that file
 NAME_FILES = frozenset({"classes.txt", "obj.names", "_darknet.labels"})  # one name a line, in the order of the indices
 NOTES_FILE = "notes.json"  # Label Studio's
 _OWN_PARTS = ("scredit", "binary")  # formats whose `train/` and `val/` are data sets themselves
@@ -101,12 +102,38 @@ def set_file(root: Path) -> Path:
     above = root.parent / SET_FILE
     if root.name in SPLITS and not path.exists() and above.is_file():
         try:
-            content = json.loads(read_file(above).decode("utf-8-sig"))
-        except (ValueError, RecursionError, AnnotationError):
+            if _content(above).get("format") in _OWN_PARTS:
+                return above
+        except AnnotationError:
             return path
-        if isinstance(content, dict) and content.get("format") in _OWN_PARTS:
-            return above
     return path
+
+
+def read_set_file(path: Path) -> dict[str, Any] | None:
+    """What a `yolo_proc.json` says; None where there is none.
+
+    Raises:
+        AnnotationError: it is no JSON object, is of another version, or lies outside of the folder ("escape").
+    """
+    if not path.is_file():
+        return None
+    if not path.resolve().is_relative_to(path.parent.resolve()):
+        raise AnnotationError(path, "", "a file in the data set's folder", "a link that leads out", reason="escape")
+    content = _content(path)
+    version = content.get("version")
+    if version != VERSION or isinstance(version, bool):
+        raise AnnotationError(path, "version", f"{VERSION}", f"{version!r}"[:60], reason="value")
+    return content
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        content: Any = json.loads(read_file(path).decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise AnnotationError(path, "", "JSON in UTF-8", _one_line(error), reason="syntax") from None
+    if not isinstance(content, dict):
+        raise AnnotationError(path, "", "an object in braces", type(content).__name__, reason="value")
+    return content
 
 
 def names_of_set(root: Path) -> tuple[str, ...] | None:
@@ -116,20 +143,7 @@ def names_of_set(root: Path) -> tuple[str, ...] | None:
         AnnotationError: the file is damaged, of another version, or lies outside of the folder ("escape").
     """
     path = set_file(root)
-    if not path.is_file():
-        return None
-    if not path.resolve().is_relative_to(path.parent.resolve()):
-        raise AnnotationError(path, "", "a file in the data set's folder", "a link that leads out", reason="escape")
-    try:
-        content: Any = json.loads(read_file(path).decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise AnnotationError(path, "", "JSON in UTF-8", _one_line(error), reason="syntax") from None
-    if not isinstance(content, dict):
-        raise AnnotationError(path, "", "an object in braces", type(content).__name__, reason="value")
-    version = content.get("version")
-    if version != 1 or isinstance(version, bool):
-        raise AnnotationError(path, "version", "1", f"{version!r}"[:40], reason="value")
-    names = content.get("classes")
+    names = (read_set_file(path) or {}).get("classes")
     if names is None:
         return None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):

@@ -5,23 +5,23 @@ of several pieces, the pixels of masks, keypoints. Licences and addresses say no
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from yolo_proc.annotations.checked_json import Entry, read_object
+from yolo_proc.annotations.checked_json import Entry, read_object, shown_value
 from yolo_proc.annotations.classes import known_classes, resolve_classes
 from yolo_proc.annotations.coco_files import Found, Pictures, find_files, looks_like
-from yolo_proc.annotations.coco_items import item_of
-from yolo_proc.annotations.coco_layout import CocoLayout
-from yolo_proc.annotations.common import Folder, tell_unread_split
+from yolo_proc.annotations.coco_items import check_units, item_of
+from yolo_proc.annotations.coco_layout import DESCRIPTION, CocoLayout
+from yolo_proc.annotations.common import Folder, tell_unread_split, with_names
 from yolo_proc.annotations.foreign import shown_json
 from yolo_proc.annotations.passed_over import check_has_pictures, tell_unread_pictures
 from yolo_proc.annotations.records import Annotation, DataSet, ReadOptions, Tally
 from yolo_proc.errors import AnnotationError
-from yolo_proc.pictures import picture_size
+from yolo_proc.pictures import OTHER_SUFFIXES, SUFFIXES, picture_size
 
 __all__ = ["CocoLayout", "looks_like", "read"]
 
@@ -69,7 +69,9 @@ class _Part:
             if images.setdefault(number, entry).fields != entry.fields:
                 raise entry.error("id", "every id once, or the same picture", "value")
             if images[number] is not entry:
-                tally.add("images are listed twice, word for word, and read once", f"{path}: {entry.place}")
+                tally.add("(image is|images are) listed twice, word for word, and read once", f"{path}: {entry.place}")
+        if not _is_ours(top):
+            check_units(top.objects("annotations"))
         by_image, used = _by_image(top.objects("annotations"), images, options)
         return cls(path, Pictures(folder, split, path, tally), categories, images, by_image, used)
 
@@ -86,6 +88,12 @@ def _top(path: Path) -> Entry:
         found = f"no {' and no '.join(absent)}: {shown_json(top.fields)}"
         raise AnnotationError(path, "", "COCO's lists images, annotations and categories", found, reason="syntax")
     return top
+
+
+def _is_ours(top: Entry) -> bool:
+    """Whether we wrote the file: a set of ours may have boxes of less than a pixel alone."""
+    info = top.fields.get("info")
+    return isinstance(info, Mapping) and info.get("description") == DESCRIPTION
 
 
 def _by_image(
@@ -105,9 +113,13 @@ def _by_image(
             first = seen.setdefault(own, entry)
             if first is not entry:
                 same = first.fields == entry.fields
-                what = "have the id of another, and all are read"
-                what = "are there twice, word for word, and are read once" if same else what
-                options.tally.add(f"annotations {what}", f"{entry.path}: {entry.place}")
+                what = "(annotation has|annotations have) the id of another, and all are read"
+                what = (
+                    "(annotation is|annotations are) there twice, word for word, and (is|are) read once"
+                    if same
+                    else what
+                )
+                options.tally.add(what, f"{entry.path}: {entry.place}")
                 if same:
                     continue
         found[number].append(entry)
@@ -132,7 +144,8 @@ def read(root: Path, options: ReadOptions) -> DataSet:
     for split, part in parts.items():
         check_has_pictures(root, split, len(part.images), f"{part.path} lists none")
     tests = _tell_tests(folder, files, options)
-    tell_unread_pictures(folder, {*tests, *(path for part in parts.values() for path in part.seen)}, options.tally)
+    seen = {*tests, *(path for part in parts.values() for path in part.seen)}
+    notes += tell_unread_pictures(folder, seen, options.tally)
     if files.others:
         named = ", ".join(str(path.relative_to(root)) for path in files.others)
         notes += (f"{root}: not read, because they are neither the file of train nor that of val: {named}",)
@@ -147,7 +160,7 @@ def _tell_tests(folder: Folder, files: Found, options: ReadOptions) -> set[Path]
         try:
             images = list(Entry(path, "", read_object(folder.checked(path))).objects("images"))
         except AnnotationError:
-            options.tally.add("files of test are not read, because only train and val are", path)
+            options.tally.add("(file of test is|files of test are) not read, because only train and val are", path)
             continue
         # Where its pictures lie is no matter: nothing is told of them, and the places are only looked at.
         pictures = Pictures(folder, "test", path, Tally())
@@ -185,8 +198,12 @@ def _classes(
     kept = _without_empty_twins(ids, categories, used)
     known = known_classes(root, options, None)
     if known is None or {categories[number] for number in kept} <= set(known):
-        left = len(ids) - len(kept)
-        options.tally.add("categories have the name of another and no objects, and are left out", root, left)
+        left = [f"{root}: category {number} {categories[number]!r}" for number in ids if number not in kept]
+        options.tally.add(
+            "(category has|categories have) the name of another and no objects, and (is|are) left out",
+            left[0] if left else root,
+            len(left),
+        )
         ids = kept
     own = [categories[number] for number in ids]
     if known is None:
@@ -237,27 +254,7 @@ def _annotations(part: _Part, index: Mapping[Id, int], options: ReadOptions) -> 
             found.append(_annotation(part, image, part.annotations.pop(number), index, options))  # frees memory
         except AnnotationError as error:
             options.problems.met(error)
-    return tuple(sorted(_with_names(part, found, options), key=lambda annotation: annotation.name))
-
-
-def _with_names(
-    part: _Part, found: Sequence[tuple[PurePosixPath, Annotation]], options: ReadOptions
-) -> Iterator[Annotation]:
-    """Every picture with a name of its own: files of two folders that are called alike get their folders before it."""
-    alike = Counter(file.name for file, _ in found)
-    taken: set[str] = set()
-    for file, annotation in found:
-        name = file.name if alike[file.name] == 1 else "_".join(file.parts)
-        if name in taken:
-            found_name = repr(str(file))
-            error = AnnotationError(part.path, "images", "every name once", found_name, reason="duplicate-name")
-            options.problems.met(error)
-            continue
-        taken.add(name)
-        if name != annotation.name:
-            what = "pictures have the name of one in another folder, and get their folders' names before it"
-            options.tally.add(what, f"{annotation.path}")
-        yield replace(annotation, name=name)
+    return tuple(sorted(with_names(found, part.path, options.tally), key=lambda annotation: annotation.name))
 
 
 def _annotation(
@@ -268,6 +265,9 @@ def _annotation(
     if path in part.seen:
         raise image.error("file_name", "every picture once", "duplicate-name")
     part.seen.add(path)
+    if path.suffix.lower() in OTHER_SUFFIXES:
+        found = f"{shown_value(image.fields['file_name'])}; convert it to PNG or JPEG"
+        raise image.error("file_name", f"a picture ({', '.join(sorted(SUFFIXES))})", "picture", found)
     width, height = picture_size(path, max_pixels=options.max_pixels)
     said = tuple(_side(image, key) for key in ("width", "height"))
     if None not in said and said != (width, height):

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from yolo_proc.annotations.checked_json import Entry
 from yolo_proc.annotations.classes import NOTES_FILE, SET_FILE
-from yolo_proc.annotations.common import Folder, split_of
+from yolo_proc.annotations.common import SPLIT_WORDS, Folder, split_of
 from yolo_proc.annotations.foreign import MEND, format_in
 from yolo_proc.annotations.records import SPLITS, Tally
 from yolo_proc.errors import DataError
@@ -29,7 +29,6 @@ _LOOKED_AT = 4096  # bytes
 _SHOWN_PLACES = 7
 # Where files are looked for; the first with any is taken.
 _PLACES = ((FOLDER, "Annotations"), (".",), ("train", "val", "valid", "validation", "test"))
-_SPELLINGS = {"train": ("train", "training"), "val": ("val", "valid", "validation", "dev"), "test": ("test",)}
 
 
 def looks_like(root: Path) -> bool:
@@ -49,6 +48,18 @@ def _json_files(folder: Path) -> list[Path]:
     except OSError:
         return []
     return sorted(files, key=lambda path: (not path.name.startswith(PREFIX), path.name))
+
+
+def _is_new(path: Path, seen: set[tuple[str, int, int]]) -> bool:
+    """Whether a file is there for the first time, which `seen` takes.
+
+    `annotations` and `Annotations` are one folder where the file system ignores case, or where one is a link.
+    """
+    status = path.stat()
+    known = (path.name.lower(), status.st_dev, status.st_ino)
+    is_new = known not in seen
+    seen.add(known)
+    return is_new
 
 
 def _begins_like_coco(path: Path) -> bool:
@@ -82,8 +93,9 @@ def find_files(root: Path) -> Found:
     """
     taken: list[Path] = []
     every: list[Path] = []
+    seen: set[tuple[str, int, int]] = set()
     for place in _PLACES:
-        files = [path for folder in place for path in _json_files(root / folder)]
+        files = [path for folder in place for path in _json_files(root / folder) if _is_new(path, seen)]
         like = [path for path in files if path.name.startswith(PREFIX) or _begins_like_coco(path)]
         taken = taken or like
         every += like
@@ -142,7 +154,7 @@ class Pictures:
         beside = str(path.parent.relative_to(folder.path))
         names = [tag, split, f"images/{tag}", f"images/{split}", "images", ".", beside]
         names += ["data", f"{beside}/data", f"{beside}/images"]
-        for spelling in _SPELLINGS.get(split, ()):
+        for spelling in SPLIT_WORDS.get(split, ()):
             names += [spelling, f"images/{spelling}", f"{spelling}/images", f"{spelling}/data"]
         self.places = list(dict.fromkeys(folder.path / name for name in names))
 
@@ -165,7 +177,10 @@ class Pictures:
                     found = f"{path}, a link that leads out"
                     raise image.error("file_name", "a file inside the data set", "escape", found)
                 if name is not whole:
-                    what = "pictures are named with an address or another folder, and are those of the same name here"
+                    what = (
+                        "(picture is|pictures are) named with an address or another folder, and (is that|are those) "
+                        "of the same name here"
+                    )
                     self.tally.add(what, f"{image.path}: {image.place}")
                 return name, path
         if leads_out:

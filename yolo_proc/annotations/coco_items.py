@@ -1,13 +1,16 @@
 """One annotation of a COCO file: its box, its outline, and what of it is not kept."""
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from yolo_proc.annotations.checked_json import Entry
-from yolo_proc.annotations.polygons import Points, clipped_polygon, read_rle
+from yolo_proc.annotations.checked_json import Entry, shown_value
+from yolo_proc.annotations.polygons import Points, Rle, kept_polygon, read_rle
 from yolo_proc.annotations.records import TOLERANCE, Box, Item, ReadOptions, checked_box
 
+# detectron2's `BoxMode`, by number.
+_MODES = ("XYXY_ABS", "XYWH_ABS", "XYXY_REL", "XYWH_REL", "XYWHA_ABS")
+_SHARES = 1.05  # what shares of a picture's sides reach at most, a little over the border
 _FLAGS: Mapping[Any, bool] = {0: False, 1: True, "0": False, "1": True, "false": False, "true": True, None: False}
 
 
@@ -26,7 +29,8 @@ def item_of(entry: Entry, index: Mapping[int | str, int], size: tuple[int, int],
         raise entry.error("category_id", "the id of a category of this file", "class")
     pieces, rles = _pieces(entry)
     polygons = [piece for piece in pieces if len(piece) >= 6]
-    xyxy = _box(entry, polygons, rles, size, options)
+    masks = [_mask(entry, rle) for rle in rles]
+    xyxy = _box(entry, polygons, masks, size, options)
     is_crowd = _flag(entry, "iscrowd")
     is_ignored = is_crowd or _flag(entry, "ignore")
     confidence = _confidence(entry)
@@ -37,21 +41,74 @@ def item_of(entry: Entry, index: Mapping[int | str, int], size: tuple[int, int],
     def tell(what: str, count: bool = True) -> None:
         options.tally.add(what, where, int(count))
 
-    tell("annotations say `ignore`, and are read as regions to ignore", is_ignored and not is_crowd)
-    tell("objects have keypoints, which are not kept", any(_values(entry, "keypoints")))
-    tell("objects have masks (RLE), which are not kept; their boxes are", bool(rles) and not is_ignored)
     tell(
-        "regions to ignore have masks (RLE) of other shapes than boxes; their boxes are kept",
-        is_ignored and not all(map(_is_box, rles)),
+        "(annotation says|annotations say) `ignore`, and (is read as a region|are read as regions) to ignore",
+        is_ignored and not is_crowd,
     )
-    tell("objects are marked as turned; their boxes are read as they stand", _is_turned(entry))
+    tell("(object has|objects have) keypoints, which are not kept", any(_values(entry, "keypoints")))
+    tell(
+        "(object has a mask|objects have masks) (RLE), which (is|are) not kept; (its box is|their boxes are)",
+        bool(masks) and not is_ignored,
+    )
+    tell(
+        "(region to ignore has a mask|regions to ignore have masks) (RLE) of (another shape than a box; its box "
+        "is|other shapes than boxes; their boxes are) kept",
+        is_ignored and not all(map(_is_box, masks)),
+    )
+    tell(
+        "(object is marked as turned; its box is read as it stands|objects are marked as turned; their boxes are "
+        "read as they stand)",
+        _is_turned(entry),
+    )
     points: Points = ()
     if len(polygons) == 1:
         points = tuple(zip(polygons[0][::2], polygons[0][1::2], strict=True))
-        points = clipped_polygon(points, *size) if options.clip else points
-    tell("outlines have pieces of fewer than three points, which are left out", len(polygons) < sum(map(bool, pieces)))
-    tell("objects have outlines of several pieces, which are not kept; their boxes are", len(polygons) > 1)
+        points = kept_polygon(points, size, options)
+    tell(
+        "(outline has|outlines have) pieces of fewer than three points, which are left out",
+        len(polygons) < sum(map(bool, pieces)),
+    )
+    tell(
+        "(object has an outline|objects have outlines) of several pieces, which (is|are) not kept; (its box "
+        "is|their boxes are)",
+        len(polygons) > 1,
+    )
     return Item(xyxy, index[category], points=points, confidence=confidence, ignore=is_ignored)
+
+
+def check_units(entries: Iterable[Entry]) -> None:
+    """Refuses a file whose boxes, or whose outlines, are all shares of the pictures' sides, 0 to 1, and no pixels.
+
+    Raises:
+        AnnotationError: "outside".
+    """
+    first: dict[str, Entry] = {}
+    pixels: set[str] = set()
+    for entry in entries:
+        for key in {"bbox", "segmentation"} - pixels:
+            numbers = _flat(entry.fields.get(key))
+            if len(numbers) >= 4 and any(numbers):
+                first.setdefault(key, entry)
+                if not all(abs(one) <= _SHARES for one in numbers):  # NaN too: who asks for the numbers refuses it
+                    pixels.add(key)
+        if len(pixels) == 2:
+            return
+    for key in sorted(first.keys() - pixels):
+        shown = shown_value(_listed(first[key].fields[key]))
+        found = f"{shown}, and no {key} of the file has a number above 1: they look like shares of width and height"
+        raise first[key].error(key, "pixels", "outside", f"{found}; multiply them by those")
+
+
+def _flat(value: Any) -> list[float]:
+    """All numbers of a list, or of the lists in it; empty where it is anything else."""
+    if not isinstance(value, list | array):
+        return []
+    inner = [one for each in value for one in (each if isinstance(each, list | array) else [each])]
+    return inner if all(isinstance(one, int | float) for one in inner) else []
+
+
+def _listed(value: Any) -> Any:
+    return [list(one) if isinstance(one, array) else one for one in value]
 
 
 def _values(entry: Entry, key: str) -> list[Any]:
@@ -84,7 +141,7 @@ def _confidence(entry: Entry) -> float | None:
 
 
 def _box(
-    entry: Entry, polygons: list[list[float]], rles: list[Any], size: tuple[int, int], options: ReadOptions
+    entry: Entry, polygons: list[list[float]], masks: list[Rle], size: tuple[int, int], options: ReadOptions
 ) -> Box | None:
     """The box, of the outline or the mask where the annotation has no other.
 
@@ -93,13 +150,15 @@ def _box(
     """
     given = entry.fields.get("bbox")
     if given is None or given in ([], [0, 0, 0, 0]):
-        box, key = _bounds(entry, polygons, rles, size), "segmentation"
+        box, key = _bounds(entry, polygons, masks, size), "segmentation"
         if box is None and given:
             key, box = "bbox", (0.0, 0.0, 0.0, 0.0)
         if box is None:
             found = "`segments_info`, as panoptic files have" if "segments_info" in entry.fields else None
             raise entry.error("bbox", "[x, y, width, height], or a segmentation to take it from", "value", found)
-        options.tally.add("objects have no bbox; that of their outline is taken", f"{entry.path}: {entry.place}")
+        options.tally.add(
+            "(object has|objects have) no bbox; that of (its|their) outline is taken", f"{entry.path}: {entry.place}"
+        )
         return checked_box(box, *size, entry.path, f"{entry.place}.{key}", options)
     numbers = entry.floats("bbox", given)
     if len(numbers) == 5:
@@ -107,6 +166,9 @@ def _box(
         raise entry.error("bbox", "[x, y, width, height]", "value", found)
     if len(numbers) != 4:
         raise entry.error("bbox", "[x, y, width, height]", "value")
+    if _mode(entry) == 0:
+        x0, y0, x1, y1 = numbers
+        return checked_box((x0, y0, x1, y1), *size, entry.path, f"{entry.place}.bbox", options)
     x, y, w, h = numbers
     reaches_over = x + w > size[0] + TOLERANCE or y + h > size[1] + TOLERANCE
     if reaches_over and not options.clip and 0 <= x < w <= size[0] and 0 <= y < h <= size[1]:
@@ -116,13 +178,31 @@ def _box(
     return checked_box((x, y, x + w, y + h), *size, entry.path, f"{entry.place}.bbox", options)
 
 
-def _bounds(entry: Entry, polygons: list[list[float]], rles: list[Any], size: tuple[int, int]) -> Box | None:
+def _mode(entry: Entry) -> int:
+    """What the four numbers are: 0 for x0, y0, x1, y1, 1 for x, y, w, h (COCO's own).
+
+    Raises:
+        AnnotationError: another mode of detectron2, or none.
+    """
+    given = entry.fields.get("bbox_mode", 1)
+    said = given.rpartition(".")[2].upper() if isinstance(given, str) else given
+    number = _MODES.index(said) if said in _MODES else int(said) if said in ("0", "1") else said
+    if number in (0, 1) and not isinstance(number, bool):
+        return int(number)
+    name = f" ({_MODES[number]})" if isinstance(number, int) and 2 <= number < len(_MODES) else ""
+    raise entry.error("bbox_mode", "0 (XYXY_ABS) or 1 (XYWH_ABS)", "value", f"{shown_value(given)}{name}")
+
+
+def _mask(entry: Entry, rle: Any) -> Rle:
+    try:
+        return read_rle(rle)
+    except ValueError as error:
+        raise entry.error("segmentation", "an RLE mask", "value", str(error)) from None
+
+
+def _bounds(entry: Entry, polygons: list[list[float]], masks: list[Rle], size: tuple[int, int]) -> Box | None:
     boxes = [(min(one[::2]), min(one[1::2]), max(one[::2]), max(one[1::2])) for one in polygons]
-    for rle in rles:
-        try:
-            mask = read_rle(rle)
-        except ValueError as error:
-            raise entry.error("segmentation", "an RLE mask", "value", str(error)) from None
+    for mask in masks:
         if (mask.width, mask.height) != size:
             expected = f"a mask of the picture's size, {size[0]} x {size[1]}"
             raise entry.error("segmentation", expected, "size", f"{mask.width} x {mask.height}")
@@ -133,12 +213,8 @@ def _bounds(entry: Entry, polygons: list[list[float]], rles: list[Any], size: tu
     return min(x0s), min(y0s), max(x1s), max(y1s)
 
 
-def _is_box(rle: Any) -> bool:
+def _is_box(mask: Rle) -> bool:
     """Whether a mask is all of its bounds."""
-    try:
-        mask = read_rle(rle)
-    except ValueError:
-        return False
     if mask.bounds is None:
         return True
     x0, y0, x1, y1 = mask.bounds

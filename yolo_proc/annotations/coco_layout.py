@@ -10,6 +10,8 @@ from yolo_proc.annotations.layout import Layout, Listed
 from yolo_proc.annotations.polygons import areas_and_texts, box_rle
 from yolo_proc.annotations.records import Annotation, Item
 
+DESCRIPTION = "made with yolo_proc"  # in `info`: a reader knows our files by it
+
 
 class CocoLayout(Layout):
     """`{train,val}/` with pictures, `annotations/instances_{train,val}.json`."""
@@ -73,7 +75,7 @@ class CocoLayout(Layout):
             for number, name in enumerate(self.classes, 1)
         ]
         lists = {"images": images, "annotations": records, "categories": categories}
-        head = '{"info":{"description":"made with yolo_proc"},\n"licenses":[],\n'
+        head = f'{{"info":{{"description":"{DESCRIPTION}"}},\n"licenses":[],\n'
         return (head + ",\n".join(_list_text(key, lines) for key, lines in lists.items()) + "}\n").encode("ascii")
 
     def _record(self, item: Item, annotation: Annotation, polygon: tuple[float, str] | None) -> str:

@@ -1,13 +1,16 @@
 """What formats with a text file for each picture share: reading text, the border of the folder, names, losses."""
 
 import codecs
+import math
 import os
 import re
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 
 from yolo_proc.annotations.layout import Listed
-from yolo_proc.annotations.records import Item, Tally
+from yolo_proc.annotations.records import Annotation, Item, Tally, stem_of
 from yolo_proc.errors import AnnotationError, DataError
 from yolo_proc.files import MIB, UnreadableFileError, read_bytes
 from yolo_proc.pictures import SUFFIXES
@@ -29,8 +32,8 @@ def read_file(path: Path, max_bytes: int = MAX_TEXT_BYTES, what: str = "a file",
         raise AnnotationError(path, "", error.expected, error.found, reason=reason) from None
 
 
-# The parts of a data set by what people call them. `train2017`, `val_1` and `test-dev` are such names too.
-_SPLIT_WORDS = {
+# The parts of a data set by what people call them, usual first. `train2017`, `val_1`, `test-dev` are such names too.
+SPLIT_WORDS = {
     "train": ("train", "training"),
     "val": ("val", "valid", "validation", "dev", "minival"),
     "test": ("test", "testing"),
@@ -149,7 +152,7 @@ def split_of(name: str) -> str | None:
         name: without suffix and folders: `train`, `valid`, `instances_val2017`, `test-dev`.
     """
     words = re.findall("[a-z]+", name.lower())
-    return next((split for word in words for split, known in _SPLIT_WORDS.items() if word in known), None)
+    return next((split for word in words for split, known in SPLIT_WORDS.items() if word in known), None)
 
 
 def tell_missing(tally: Tally, split: str, without: Sequence[Path], total: int) -> None:
@@ -160,19 +163,19 @@ def tell_missing(tally: Tally, split: str, without: Sequence[Path], total: int) 
         total: how many pictures the split has.
     """
     if without:
-        what = f"of {total:,} pictures of {split} have no label file and are taken as showing no object"
+        what = f"of {total:,} pictures of {split} (has|have) no label file and (is|are) taken as showing no object"
         tally.add(what, without[0], len(without))
 
 
 def tell_unread_split(tally: Tally, split: str, first: Path | str, count: int) -> None:
     """Counts the pictures of a part that is neither train nor val; `first` is one of them, or the part's folder."""
-    tally.add(f"pictures of {split} are not read, because only train and val are", first, count)
+    tally.add(f"(picture of {split} is|pictures of {split} are) not read, because only train and val are", first, count)
 
 
 def tell_passed_over(tally: Tally, pictures: Sequence[Path]) -> None:
     """Counts pictures that lie in the data set's folder, though nothing in it says which part they belong to."""
     if pictures:
-        tally.add("pictures belong to no split and are not read", pictures[0], len(pictures))
+        tally.add("(picture belongs|pictures belong) to no split and (is|are) not read", pictures[0], len(pictures))
 
 
 def shown(text: str, longest: int = 100) -> str:
@@ -209,6 +212,51 @@ def check_stems(where: str, pictures: Iterable[Listed]) -> None:
         seen[picture.stem] = picture.name
         if other is not None:
             raise DataError(f"{where}: {other!r} and {picture.name!r} share a base name (rename one of them)")
+
+
+def parse_number(text: str) -> float:
+    """The finite number that a text says, in the digits 0 to 9: Python would take `1_0`, `\u0663` and `nan` as well.
+
+    Raises:
+        ValueError: it says none.
+    """
+    value = float(text)
+    if not math.isfinite(value) or "_" in text or not text.isascii():
+        raise ValueError(f"no number: {text!r}")
+    return value
+
+
+def is_not_finite(text: str) -> bool:
+    """Whether a text says NaN, infinity, or a number that is too large."""
+    try:
+        return not math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def with_names(found: Sequence[tuple[PurePosixPath, Annotation]], where: Path, tally: Tally) -> Iterator[Annotation]:
+    """Every picture of a part with a name of its own, as a folder for all of them needs it; in the same order.
+
+    Pictures whose names differ in their suffix alone, or not at all, get the folders that they lie in before it, and
+    underscores where such a name is taken. Those without folders keep theirs.
+
+    Args:
+        found: each with its path in the set.
+        where: the set, for the line on those that are renamed.
+        tally: counts them.
+    """
+    alike = Counter(stem_of(file.name) for file, _ in found)
+    stays = [len(file.parts) == 1 or alike[stem_of(file.name)] == 1 for file, _ in found]
+    taken = {stem_of(file.name) for (file, _), one in zip(found, stays, strict=True) if one}
+    for (file, annotation), one in zip(found, stays, strict=True):
+        name = file.name if one else "_".join(file.parts)
+        while not one and stem_of(name) in taken:
+            name = f"_{name}"
+        taken.add(stem_of(name))
+        if not one:
+            what = "(picture has|pictures have) the name of one in another folder, and (is|are) renamed"
+            tally.add(what, f"{where}: {file} becomes {name}")
+        yield replace(annotation, name=name)
 
 
 def has_fractions(*values: float) -> bool:

@@ -10,7 +10,7 @@ from yolo_proc.annotations import binary, coco, scredit, voc, yolo_txt
 from yolo_proc.annotations.about import binary_from_about, read_about
 from yolo_proc.annotations.foreign import MEND, format_in
 from yolo_proc.annotations.layout import Layout
-from yolo_proc.annotations.records import DataSet, ReadOptions, Tally
+from yolo_proc.annotations.records import SPLITS, DataSet, ReadOptions, Tally
 from yolo_proc.errors import ConfigError, DataError
 from yolo_proc.options import nearest
 
@@ -93,13 +93,20 @@ def read_data_set(root: Path | str, options: ReadOptions, format: str | None = N
 
 
 def _with_tally(data: DataSet, tally: Tally) -> DataSet:
-    """The data set with the lines of the tally; objects that are there twice are counted too."""
+    """The data set with the lines of the tally; objects and pictures that are there twice are counted too."""
+    train, val = ({one.path for one in data.splits.get(split, ())} for split in SPLITS)
+    twice = sorted(path for path in train & val if path is not None)
+    if twice:
+        what = "(picture of val is a picture|pictures of val are pictures) of train too"
+        tally.add(what, twice[0], len(twice))
     for annotation in data.annotations:
         if len({item.xyxy for item in annotation.items}) < len(annotation.items):
             labels = Counter((item.xyxy, item.category) for item in annotation.items if item.is_label)
             again = labels.total() - len(labels)
             tally.add(
-                "objects have the class and the box of another; delete them", annotation.path or annotation.name, again
+                "(object is|objects are) there twice, with the same class and box; delete the (copy|copies)",
+                annotation.path or annotation.name,
+                again,
             )
     return replace(data, notes=(*data.notes, *tally.lines()))
 

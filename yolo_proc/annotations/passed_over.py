@@ -8,7 +8,7 @@ from yolo_proc.annotations.classes import set_file
 from yolo_proc.annotations.common import Folder, split_of, tell_passed_over, tell_unread_split
 from yolo_proc.annotations.records import Tally
 from yolo_proc.errors import DataError
-from yolo_proc.pictures import OTHER_SUFFIXES, SUFFIXES
+from yolo_proc.pictures import OTHER_SUFFIXES, SUFFIXES, unread_pictures
 
 
 def check_has_pictures(root: Path, split: str, count: int, found: str) -> None:
@@ -25,8 +25,12 @@ def check_has_pictures(root: Path, split: str, count: int, found: str) -> None:
         raise DataError(f"{root}: expected pictures of {split}, found none: {found}")
 
 
-def tell_unread_pictures(folder: Folder, read: Set[Path], tally: Tally) -> None:
-    """Counts the pictures in the folder and in those below that are not among `read`; hidden ones do not count."""
+def tell_unread_pictures(folder: Folder, read: Set[Path], tally: Tally) -> tuple[str, ...]:
+    """Counts the pictures in the folder and in those below that are not among `read`; hidden ones do not count.
+
+    Returns:
+        A line on those of kinds that are not read; empty where there are none.
+    """
     left: list[Path] = []
     has_links = False
     for place, folders, names in os.walk(folder.path):
@@ -44,7 +48,10 @@ def tell_unread_pictures(folder: Folder, read: Set[Path], tally: Tally) -> None:
     tests = [path for path in left if _is_test(path.relative_to(folder.path))]
     if tests:
         tell_unread_split(tally, "test", tests[0], len(tests))
-    tell_passed_over(tally, [path for path in left if path not in {*tests}])
+    rest = [path for path in left if path not in {*tests}]
+    tell_passed_over(tally, [path for path in rest if path.suffix.lower() in SUFFIXES])
+    line = unread_pictures(rest)
+    return () if line is None else (f"{folder.path}: {line}",)
 
 
 def _is_test(path: Path) -> bool:

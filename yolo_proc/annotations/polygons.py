@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo_proc.annotations.records import Box
+from yolo_proc.annotations.records import Box, ReadOptions
 from yolo_proc.boxes import FloatArray
 
 Points = tuple[tuple[float, float], ...]
@@ -42,6 +42,11 @@ def clipped_polygon(points: Sequence[tuple[float, float]], width: float, height:
                 cut.append(point)
         points = cut
     return tuple(points) if len(points) >= 3 else ()
+
+
+def kept_polygon(points: Points, size: tuple[int, int], options: ReadOptions) -> Points:
+    """A polygon as it is kept beside its box: clipped to a picture of (width, height) where `options.clip` says so."""
+    return clipped_polygon(points, *size) if options.clip and points else points
 
 
 def areas_and_texts(polygons: Sequence[Points]) -> tuple[list[float], list[str]]:
@@ -125,6 +130,10 @@ def read_rle(mask: Any) -> Rle:
         raise ValueError("no `size` and `counts`") from None
     if not all(isinstance(side, int) and 0 < side < 1 << 20 for side in (height, width)):
         raise ValueError("a size that no picture has")
+    if not isinstance(counts, str) and {type(one) for one in counts} - {int, float}:
+        raise ValueError("counts that are no numbers")
+    if (runs != np.floor(runs)).any():
+        raise ValueError("counts with fractions")
     if runs.ndim != 1 or not (runs >= 0).all() or runs.sum() != height * width:
         raise ValueError(f"counts that are not those of {width} x {height} pixels")
     ends = np.cumsum(runs).astype(np.int64)  # (K,), column by column

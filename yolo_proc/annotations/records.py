@@ -8,9 +8,11 @@ A reader turns files into a `DataSet`, a format's layout turns it into files aga
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -26,6 +28,7 @@ YOLO_LINES = get_args(YoloLines)
 SPLITS = ("train", "val")  # the names of the parts of a data set, in order
 # Files round their coordinates: a box this far outside of its picture is clipped, not refused. Pixels.
 TOLERANCE = 1.0
+_ONE_OR_MANY = re.compile(r"\(([^()|]*)\|([^()|]*)\)")
 _NOTHING_PX = 0.01  # what nine digits, or single precision, make of a box at the border; not worth a line
 
 
@@ -123,6 +126,21 @@ class Problems:
             raise error
         self.errors.append(error)
 
+    def check_some_left(self, count: int) -> None:
+        """Refuses a set all of whose pictures were skipped: what is written of it would be empty.
+
+        Args:
+            count: of the pictures that are left.
+
+        Raises:
+            AnnotationError: the first that was met, with how many there are.
+        """
+        if self.errors and not count:
+            first = self.errors[0]
+            others = f"; nothing is left of the set, {len(self.errors):,} are bad" if len(self.errors) > 1 else ""
+            first.args = (f"{first}{others or '; nothing is left of the set'}",)
+            raise first
+
     @property
     def by_reason(self) -> Counter[str]:
         """How many errors of each reason were skipped."""
@@ -134,22 +152,41 @@ class Tally:
     """What reading changed or left out, by what it is: each with its number and the first place.
 
     Attributes:
-        counts: by words that follow a number: "boxes reached over the border and are clipped".
+        counts: by words that follow a number: "boxes reach over the border and are clipped".
         first: the place of the first, by the same words.
+        ones: the words that follow 1, by the same words.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
     first: dict[str, str] = field(default_factory=dict)
+    ones: dict[str, str] = field(default_factory=dict)
 
     def add(self, what: str, where: Path | str, count: int = 1) -> None:
-        """Counts `count` more; `where` is the file, with the place in it where there is one."""
+        """Counts more.
+
+        Args:
+            what: words that follow a number, with both forms where they differ: "(box is|boxes are) clipped".
+            where: the file, with the place in it where there is one.
+            count: how many.
+        """
         if count:
-            self.counts[what] += count
-            self.first.setdefault(what, f"{where}")
+            one, many = _forms(what)
+            self.counts[many] += count
+            self.first.setdefault(many, f"{where}")
+            self.ones[many] = one
 
     def lines(self) -> tuple[str, ...]:
         """For the user: `7 boxes reached over the border and are clipped (first: a.txt: line 3)`."""
-        return tuple(f"{count:,} {what} (first: {self.first[what]})" for what, count in sorted(self.counts.items()))
+        return tuple(
+            f"{count:,} {self.ones[what] if count == 1 else what} (first: {self.first[what]})"
+            for what, count in sorted(self.counts.items())
+        )
+
+
+@lru_cache(maxsize=1024)
+def _forms(what: str) -> tuple[str, str]:
+    """The words that follow 1, and those that follow other numbers."""
+    return _ONE_OR_MANY.sub(r"\1", what), _ONE_OR_MANY.sub(r"\2", what)
 
 
 @dataclass(frozen=True)
@@ -253,8 +290,14 @@ def checked_box(
         raise AnnotationError(path, place, f"a box inside the {width} x {height} picture", found, reason="outside")
     where = f"{path}: {place}"
     if is_empty:
-        options.tally.add("boxes lie outside of their pictures and are left out", where)
+        options.tally.add(
+            "(box lies outside of its picture and is|boxes lie outside of their pictures and are) left out", where
+        )
         return None
     if over > _NOTHING_PX:
-        options.tally.add("boxes reach over the border of their pictures and are clipped", where)
+        options.tally.add(
+            "(box reaches over the border of its picture and is|boxes reach over the border of their pictures "
+            "and are) clipped",
+            where,
+        )
     return clipped

@@ -89,10 +89,10 @@ def read(root: Path, options: ReadOptions) -> DataSet:
         before = len(seen)
         splits[split] = tuple(_project(folder, real, limit, options, split, seen))
         check_has_pictures(root, split, len(seen) - before, f"{folder} has none ({', '.join(SUFFIXES)})")
-    tell_unread_pictures(Folder(root), seen, options.tally)
+    unread = tell_unread_pictures(Folder(root), seen, options.tally)
     highest = max((item.class_id for part in splits.values() for one in part for item in one.items), default=-1)
     classes, notes = resolve_classes(root, options, None, highest)
-    return DataSet(root, "scredit", classes, splits, notes)
+    return DataSet(root, "scredit", classes, splits, (*notes, *unread))
 
 
 def _project(
@@ -142,7 +142,10 @@ def _scripts(folder: Path, options: ReadOptions) -> dict[str, Path]:
                 error = AnnotationError(path, "", expected, f"{other.name} too", reason="duplicate-name")
                 options.problems.met(error)
         elif not (entry.name.startswith(".") or _is_folder(entry) or _suffix(entry.name) in SUFFIXES):
-            options.tally.add(f"files in {SCRIPTS} are no scripts (.json) and are not read", path)
+            options.tally.add(
+                f"(file in {SCRIPTS} is no script|files in {SCRIPTS} are no scripts) (.json) and (is|are) not read",
+                path,
+            )
     return found
 
 

@@ -82,7 +82,11 @@ def _check_keys(root: dict[str, Any], path: Path | str, tally: Tally) -> None:
     holds_much = any(isinstance(root[key], dict | list) and root[key] for key in unknown)
     if json_format(root) is not None or unknown == root.keys() or ("items" not in root and holds_much):
         raise AnnotationError(path, "", 'a script, {"items":[...]}', shown_json(root), reason="syntax")
-    tally.add(f"keys of scripts are not known and not kept, such as {shown(min(unknown))}", path, len(unknown))
+    tally.add(
+        f"(key of a script is|keys of scripts are) not known and not kept, such as {shown(min(unknown))}",
+        path,
+        len(unknown),
+    )
 
 
 def _tell_left(fields: dict[str, Any], where: str, tally: Tally) -> None:
@@ -93,9 +97,13 @@ def _tell_left(fields: dict[str, Any], where: str, tally: Tally) -> None:
     values = [*given.values(), *fields.values()]
     values += [value for inner in fields.values() if isinstance(inner, list) for value in inner]
     if any(isinstance(value, float) for value in values):
-        tally.add("items have numbers with fractions, which are cut off as the editor does", where)
+        tally.add("(item has|items have) numbers with fractions, which are cut off as the editor does", where)
     if unknown:
-        tally.add(f"keys of items are not known and not kept, such as {shown(min(unknown))}", where, len(unknown))
+        tally.add(
+            f"(key of an item is|keys of items are) not known and not kept, such as {shown(min(unknown))}",
+            where,
+            len(unknown),
+        )
 
 
 def _extra(root: dict[str, Any], path: Path | str) -> dict[str, Any]:

@@ -21,8 +21,8 @@ from yolo_proc.pictures import picture_size
 __all__ = ["VocLayout", "looks_like", "read"]
 
 _FROM_ZERO = (
-    "boxes begin at pixel 0, and Pascal VOC counts from 1: if the writer counted from 0, all boxes of the set are a "
-    "pixel too large at the left and at the top, and --voc-from-zero mends that"
+    "(box begins|boxes begin) at pixel 0, and Pascal VOC counts from 1: if the writer counted from 0, all boxes of the "
+    "set are a pixel too large at the left and at the top, and --voc-from-zero mends that"
 )
 
 
@@ -58,7 +58,7 @@ def read(root: Path, options: ReadOptions) -> DataSet:
         splits[split] = tuple(sorted(found, key=lambda one: one.name))
     if "test" in parts:
         seen |= _tell_test(parts["test"], options.tally)
-    tell_unread_pictures(folder, seen, options.tally)
+    notes += tell_unread_pictures(folder, seen, options.tally)
     return DataSet(root, "voc", classes, splits, notes)
 
 
@@ -102,7 +102,8 @@ def _annotations(
         except AnnotationError as error:
             options.problems.met(error)
     seen.update(pictures.values())
-    seen.update(picture for path in part.files for picture in part.index.by_stem.get(path.stem, ()))
+    bad = [path for path in part.files if path not in pictures]
+    seen.update(picture for path in bad for picture in part.index.by_stem.get(path.stem, ()))
     shares = Counter(pictures.values())
     indices = {name: index for index, name in enumerate(classes)}
     for path, picture in pictures.items():

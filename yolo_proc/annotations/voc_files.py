@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from yolo_proc.annotations.common import Folder, read_text, shown, split_of
+from yolo_proc.annotations.common import SPLIT_WORDS, Folder, read_text, shown, split_of
 from yolo_proc.annotations.records import SPLITS, ReadOptions
 from yolo_proc.annotations.voc_layout import LISTS
 from yolo_proc.annotations.voc_xml import VocFile
@@ -23,7 +23,6 @@ from yolo_proc.pictures import SUFFIXES
 # By what people call them, in small letters, the usual first.
 _XML_FOLDERS = ("annotations", "annotation", "xmls", "xml", "labels")
 _PICTURE_FOLDERS = ("jpegimages", "images", "image", "imgs", "img", "pictures")
-_LIST_NAMES = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,10 @@ class PictureIndex:
         named = self.by_name.get(name) or self.by_stem.get(name, [])
         found = self.by_stem.get(path.stem) or self._by_small_stem.get(path.stem.lower(), [])
         if found and named and not set(found) & set(named):
-            what = "annotations name another picture that is there too; that of their own name is taken"
+            what = (
+                "(annotation names|annotations name) another picture that is there too; that of (its|their) own name "
+                "is taken"
+            )
             options.tally.add(what, path)
         found = found or named
         if len(found) > 1:  # by the folder that it lies in, or by the suffix
@@ -186,7 +188,11 @@ def _xml_files(folder: Folder, place: Place, options: ReadOptions) -> list[Path]
     if place.annotations != place.pictures and folder.path != place.annotations:
         for path in there:
             if path.suffix.lower() not in (".xml", *SUFFIXES):
-                options.tally.add(f"files in {place.annotations.name} are no XML and are not read", path)
+                options.tally.add(
+                    f"(file in {place.annotations.name} is|files in {place.annotations.name} are) no XML and "
+                    "(is|are) not read",
+                    path,
+                )
     return [path for path in there if path.suffix.lower() == ".xml"]
 
 
@@ -222,7 +228,7 @@ def _lists(root: Path) -> dict[str, Path]:
     """The list of each part."""
     found = {
         split: next((path for name in names if (path := root / LISTS / f"{name}.txt").is_file()), None)
-        for split, names in _LIST_NAMES.items()
+        for split, names in SPLIT_WORDS.items()
     }
     there = {split: path for split, path in found.items() if path is not None}
     both = root / LISTS / "trainval.txt"
@@ -239,7 +245,7 @@ def _by_lists(folder: Folder, files: list[Path], index: PictureIndex, options: R
     listed = {path for part in found.values() for path in part.files}
     rest = [path for path in by_stem.values() if path not in listed]
     if rest:
-        options.tally.add("annotations are in none of the lists that are read", rest[0], len(rest))
+        options.tally.add("(annotation is|annotations are) in none of the lists that are read", rest[0], len(rest))
     return found
 
 
@@ -250,7 +256,7 @@ def _listed(folder: Folder, file: Path, files: dict[str, Path], place: Place, op
         name, where = line.strip(), f"line {number}"
         known = next((one for one in _spellings(name) if one in files), None)
         if known is not None and files[known] in found:
-            options.tally.add("lines of lists name a picture again", f"{file}: {where}")
+            options.tally.add("(line of a list names|lines of lists name) a picture again", f"{file}: {where}")
         elif known is not None:
             found[files[known]] = None
         elif name:

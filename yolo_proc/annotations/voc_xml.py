@@ -1,7 +1,6 @@
 """One XML file of Pascal VOC: what it says, in whatever encoding it declares, whatever the case of its tags."""
 
 import codecs
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from yolo_proc.annotations.classes import wrong_names
-from yolo_proc.annotations.common import read_file, shown
+from yolo_proc.annotations.common import is_not_finite, parse_number, read_file, shown
 from yolo_proc.annotations.foreign import MEND, xml_format
 from yolo_proc.annotations.records import Box
 from yolo_proc.errors import AnnotationError
@@ -21,7 +20,7 @@ _FLAGS = {"": False, "0": False, "1": True, "false": False, "true": True, "no": 
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _DECLARED = re.compile(rb"""\s*<\?xml[^>]{0,100}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
 # Encodings of Python that are none of texts in files.
-_NO_ENCODINGS = {"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "utf-7", "mbcs", "oem"}
+_NO_ENCODINGS = {"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined", "utf-7", "mbcs", "oem"}
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def decoded(data: bytes, path: Path | str) -> str:
             data, name = data[len(mark) :], encoding
     try:
         codec = codecs.lookup(name)
-        if codec.name in _NO_ENCODINGS or not getattr(codec, "_is_text_encoding", True):
+        if codec.name.replace("_", "-") in _NO_ENCODINGS or not getattr(codec, "_is_text_encoding", True):
             raise LookupError
     except LookupError:
         raise AnnotationError(path, "line 1", "an encoding of texts", shown(name), reason="syntax") from None
@@ -109,11 +108,30 @@ def parse_voc(text: str, path: Path | str) -> VocFile:
         raise AnnotationError(path, "", "an element <annotation>", found, reason="syntax")
     left: dict[str, int] = {}
     objects = []
-    for number, element in enumerate(root.findall("object")):
+    for number, element in enumerate(_objects(root, path)):
         objects.append(_parse_object(element, path, f"object {number}"))
         for what in _left(element):
             left[what] = left.get(what, 0) + 1
     return VocFile(_text(root, "filename", path, ""), _size(root, path), tuple(objects), left)
+
+
+def _objects(root: Element, path: Path | str) -> list[Element]:
+    """The `<object>` elements: those of the file, or all of one element in it, such as `<objects>`.
+
+    Raises:
+        AnnotationError: objects or boxes elsewhere, which would be lost ("syntax").
+    """
+    holders = [root, *root]
+    with_objects = [holder for holder in holders if holder.find("object") is not None and holder.tag != "object"]
+    found = with_objects[0].findall("object") if with_objects else []
+    inside = {each for element in found for each in element.iter() if each is element or each.tag != "object"}
+    above = {child: parent for parent in root.iter() for child in parent}
+    for element in root.iter():
+        if element.tag in ("object", "bndbox", "robndbox") and element not in inside:
+            where = above[element].tag
+            expected = "every <object> in <annotation>, with its box in it"
+            raise AnnotationError(path, "", expected, f"<{element.tag}> in <{where}>", reason="syntax")
+    return found
 
 
 def _size(root: Element, path: Path | str) -> tuple[int, int] | None:
@@ -165,16 +183,20 @@ def _left(element: Element) -> list[str]:
     tags = {child.tag for child in element}
     found = []
     if "polygon" in tags:
-        box = "their boxes are" if "bndbox" in tags else "their bounds are the boxes"
-        found.append(f"objects have outlines, which are not kept; {box}")
+        box = "(its box is|their boxes are)"
+        box = box if "bndbox" in tags else "(its bounds are the box|their bounds are the boxes)"
+        found.append(f"(object has an outline|objects have outlines), which (is|are) not kept; {box}")
     if "part" in tags:
-        found.append("objects have parts with boxes of their own, which are left out")
+        found.append("(object has|objects have) parts with boxes of their own, which are left out")
     for tag in ("truncated", "occluded"):
         if (element.findtext(tag) or "").strip().lower() in ("1", "true", "yes"):
-            found.append(f"objects are marked {tag}, which is not kept, because it is no share")
+            found.append(f"(object is|objects are) marked {tag}, which is not kept, because it is no share")
     turned = (each.findtext("value") for each in element.iter("attribute") if each.findtext("name") == "rotation")
     if any(value and value.strip("0. ") for value in turned):
-        found.append("objects are marked as turned; their boxes are read as they stand")
+        found.append(
+            "(object is marked as turned; its box is read as it stands|objects are marked as turned; their boxes "
+            "are read as they stand)"
+        )
     return found
 
 
@@ -205,13 +227,16 @@ def _number(element: Element, tag: str, path: Path | str, place: str) -> float:
 
 def _number_of(text: str, tag: str, path: Path | str, place: str) -> float:
     try:
-        return float(text)
+        return parse_number(text)
     except ValueError:
+        if is_not_finite(text):
+            expected = f"a finite number in <{tag}>"
+            raise AnnotationError(path, place, expected, shown(text), reason="not-finite") from None
         raise AnnotationError(path, place, f"a number in <{tag}>", shown(text), reason="value") from None
 
 
 def _whole(element: Element, tag: str, path: Path | str) -> int:
     value = _number(element, tag, path, "size")
-    if not (math.isfinite(value) and value == int(value)):
+    if value != int(value):
         raise AnnotationError(path, "size", f"a whole number in <{tag}>", f"{value:g}", reason="value")
     return int(value)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from yolo_proc.annotations.classes import MAX_CLASSES, read_name_list
 from yolo_proc.annotations.common import Folder, read_text, shown
-from yolo_proc.annotations.yolo_yaml import Description, after_data
+from yolo_proc.annotations.yolo_yaml import VAL_IS_TRAIN, Description, after_data
 from yolo_proc.errors import AnnotationError
 
 USUAL = "obj.data"
@@ -79,6 +79,8 @@ def read_darknet(file: Path, folder: Folder) -> Description:
         for key, path in (("valid", val), ("test", test))
         if values.get(key) and path is None
     ]
+    if val == train:
+        notes.append(f"{file}: {VAL_IS_TRAIN.format('valid')}")
     names, count = _names(values, file, folder)
     unread = () if test is None else (test,)
     return Description(folder.path, file, sources, names, count, unread=unread, notes=tuple(notes))

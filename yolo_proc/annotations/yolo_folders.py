@@ -12,6 +12,7 @@ from pathlib import Path
 from yolo_proc.annotations.classes import NAME_FILES
 from yolo_proc.annotations.common import (
     Folder,
+    parse_number,
     read_text,
     shown,
     split_of,
@@ -116,7 +117,7 @@ def begins_like_labels(path: Path) -> bool:
     try:
         lines = read_text(path).split("\n")
         first = next((line.split() for line in lines if line.strip() and not line.lstrip().startswith("#")), [])
-        return len(first) >= 5 and all(isinstance(float(one), float) for one in first[1:5])
+        return len(first) >= 5 and all(isinstance(parse_number(one), float) for one in first[1:5])
     except (AnnotationError, ValueError):
         return False
 
@@ -206,9 +207,6 @@ def find_pictures(labels: LabelFiles, description: Description, options: ReadOpt
         else:
             tell_missing(options.tally, split, without, len(pictures))
         _tell_beside(labels, without, options)
-    twice = sorted(set(of["train"]) & set(of.get("val", ())))
-    if twice:
-        options.tally.add("pictures of val are pictures of train too", twice[0], len(twice))
     return Pictures(of, tuple(notes))
 
 
@@ -218,7 +216,11 @@ def _tell_beside(labels: LabelFiles, without: Sequence[Path], options: ReadOptio
         beside = picture.with_name(f"{stem_of_picture(picture)}.txt")
         place = labels.place(picture.parent)
         if place != picture.parent and beside.is_file():
-            options.tally.add(f"label files lie beside pictures and are not read; they belong into {place}", beside)
+            options.tally.add(
+                "(label file lies beside its picture and is not read; it belongs|label files lie beside pictures "
+                f"and are not read; they belong) into {place}",
+                beside,
+            )
 
 
 @dataclass

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from yolo_proc.annotations.common import read_text
+from yolo_proc.annotations.common import parse_number, read_text
 from yolo_proc.annotations.records import YoloLines
 from yolo_proc.errors import AnnotationError
 
@@ -31,7 +31,9 @@ MEANINGS: dict[str, str] = {
 # A box reaches over the border of its picture by less than this share of it; two points of a polygon, taken for a box,
 # do not know of the border.
 _SLACK = 0.25
-_LONGEST_POSE = 4 + 3 * 300  # numbers; a longer line is a polygon, and is not searched for sides that cross
+_MOST_KEYPOINTS = 300  # of one object; a longer line is a polygon, and is not searched for sides that cross
+# A box and the keypoints in it: by this share of the picture a point lies beside its box, or a box over the border.
+_MARGIN = 0.02
 _SAME = 1e-3  # share of a picture: how well the corners of a turned box fit, after rounding and clipping
 
 
@@ -53,8 +55,8 @@ class Fields(NamedTuple):
 
 _BOX = Fields(True, 5)
 _BOX_CONFIDENCE = Fields(True, 5, 5)
-_KEYPOINTS = "objects have keypoints, which are left out"
-_TRACK = "objects have a track id, which is left out"
+_KEYPOINTS = "(object has|objects have) keypoints, which are left out"
+_TRACK = "(object has|objects have) a track id, which is left out"
 
 
 def split_fields(line: str) -> tuple[list[str], bool]:
@@ -145,7 +147,11 @@ class LineReader:
 def _as_said(lines: str, count: int) -> Fields | None:
     """The fields of a line of 6 or more, where the kind of the lines is known; None: no such line has so many."""
     if lines == "box":
-        return Fields(True, 5, None, "objects have fields behind the box, which are left out") if count > 5 else None
+        return (
+            Fields(True, 5, None, "(object has|objects have) fields behind the box, which are left out")
+            if count > 5
+            else None
+        )
     if count == 6:
         return _BOX_CONFIDENCE
     if lines == "track":
@@ -185,7 +191,10 @@ class _Evidence:
         counts: of their fields: that of a pose set never varies, polygons have as many points as they need.
         tails: the last two fields may be a confidence and an id.
         highest: the largest last field, where `tails`: from 2 on it is no coordinate.
+        lines: how many there are.
         boxed: fields 1 to 4 are a box in its picture, and not too many follow for keypoints.
+        held: they are one to the border, and all further points lie in it, as keypoints do.
+        held_before_tail: the same of the points before the last two fields.
         visible: every third field behind those is 0, 1 or 2, as the visibility of keypoints.
         turned: the points are the corners of a turned box.
         crossing: some line, taken for a polygon, crosses itself.
@@ -194,7 +203,10 @@ class _Evidence:
     counts: set[int] = field(default_factory=set)
     tails: bool = True
     highest: float = 0
+    lines: int = 0
     boxed: bool = True
+    held: bool = True
+    held_before_tail: bool = True
     visible: bool = True
     turned: bool = True
     crossing: bool = False
@@ -207,16 +219,19 @@ class _Evidence:
     def add(self, fields: Sequence[str]) -> None:
         """Takes the fields of a line behind its class; what are no numbers says nothing."""
         try:
-            numbers = [float(one) for one in fields]
+            numbers = [parse_number(one) for one in fields]
         except ValueError:
             return
         self.counts.add(len(numbers) + 1)
-        confidence, number = numbers[-2:]
-        self.tails = self.tails and 0 <= confidence <= 1 and number >= 0 and number.is_integer()
-        self.highest = max(self.highest, number) if self.tails else 0
+        self.lines += 1
+        confidence, track = numbers[-2:]
+        self.tails = self.tails and 0 <= confidence <= 1 and track >= 0 and track.is_integer()
+        self.highest = max(self.highest, track) if self.tails else 0
         cx, cy, w, h = numbers[:4]
         sides = (w / 2 - cx, h / 2 - cy, cx + w / 2 - 1, cy + h / 2 - 1)
-        self.boxed = self.boxed and w > 0 and h > 0 and max(sides) <= _SLACK and len(numbers) <= _LONGEST_POSE
+        self.boxed = self.boxed and w > 0 and h > 0 and max(sides) <= _SLACK and len(numbers) <= 4 + 3 * _MOST_KEYPOINTS
+        self.held = self.held and _holds(numbers)
+        self.held_before_tail = self.held_before_tail and self.tails and _holds(numbers[:-2])
         self.visible = self.visible and len(numbers) >= 10 and all(one in (0, 1, 2) for one in numbers[6::3])
         self.visible = self.visible and (len(numbers) - 4) % 3 == 0
         self.turned = self.turned and _is_parallelogram(numbers)
@@ -227,13 +242,15 @@ class _Evidence:
         """What all of them may be; one where it is clear."""
         if self.turned and self.highest <= 1:
             return ("segments",)
-        is_pose = len(self.counts) == 1 and self.boxed and (self.visible or self.crossing or not described)
+        is_held = self.lines > 1 and (self.held or self.held_before_tail)  # one polygon may look so by chance
+        is_pose = self.boxed and (self.visible or self.crossing or is_held or not described)
         is_track = self.tails and self.counts == {7}
         is_segment_track = self.tails and min(self.counts, default=0) >= 9
         readings = ["segments"] * (self.highest <= 1)
         readings += ["track"] * is_track + ["segments+track"] * is_segment_track
         # A tracker counts on; the visibility of a keypoint ends with 2, and another keypoint with a coordinate.
-        if is_pose and (self.highest <= 1 or (self.visible and self.highest == 2)):
+        ends_so = self.highest <= 1 or (self.visible and self.highest == 2) or self.held_before_tail
+        if len(self.counts) == 1 and is_pose and ends_so:
             readings.append("box")
         return tuple(readings) or ("track", "segments+track")
 
@@ -243,6 +260,18 @@ def _is_parallelogram(numbers: Sequence[float]) -> bool:
         return False
     x0, y0, x1, y1, x2, y2, x3, y3 = numbers
     return abs(x0 + x2 - x1 - x3) <= _SAME and abs(y0 + y2 - y1 - y3) <= _SAME
+
+
+def _holds(numbers: Sequence[float]) -> bool:
+    """Whether the first four are a box in its picture that has all further points in it; 0, 0 is no keypoint at all."""
+    if len(numbers) < 6:
+        return False
+    cx, cy, w, h = numbers[:4]
+    half_w, half_h = w / 2 + _MARGIN, h / 2 + _MARGIN
+    if w <= 0 or h <= 0 or max(w / 2 - cx, h / 2 - cy, cx + w / 2 - 1, cy + h / 2 - 1) > _MARGIN:
+        return False
+    points = zip(numbers[4::2], numbers[5::2], strict=True)
+    return all((abs(x - cx) <= half_w and abs(y - cy) <= half_h) or x == y == 0 for x, y in points)
 
 
 def crosses_itself(points: Sequence[tuple[float, float]]) -> bool:

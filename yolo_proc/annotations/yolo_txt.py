@@ -9,14 +9,25 @@ their own module, `yolo_lines`; so have the folders, `yolo_folders`, and what de
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 from yolo_proc.annotations.classes import MAX_CLASSES, find_name_list, known_classes, resolve_classes
-from yolo_proc.annotations.common import Folder, check_stems, checked_name, lost_details, read_text, shown
+from yolo_proc.annotations.common import (
+    Folder,
+    check_stems,
+    checked_name,
+    is_not_finite,
+    lost_details,
+    parse_number,
+    read_text,
+    shown,
+    with_names,
+)
 from yolo_proc.annotations.layout import Layout, Listed
+from yolo_proc.annotations.polygons import kept_polygon
 from yolo_proc.annotations.records import Annotation, Box, DataSet, Item, ReadOptions, checked_box
 from yolo_proc.annotations.yolo_darknet import find_darknet, read_darknet
 from yolo_proc.annotations.yolo_folders import LabelFiles, describe_folders, find_pictures
@@ -62,10 +73,7 @@ def read(root: Path, options: ReadOptions) -> DataSet:
     files = [labels.of(one) for part in pictures.of.values() for one in part if labels.exists(one)]
     lines = LineReader(files, options.yolo_lines, description.keypoints, description.file is not None)
     reader = _Reader(labels, lines, known, options)
-    splits = {split: tuple(_with_names(folder, reader.annotations(part))) for split, part in pictures.of.items()}
-    renamed = sum(one.name != one.path.name for part in splits.values() for one in part if one.path is not None)
-    if renamed:
-        notes.append(f"{folder.path}: {renamed:,} pictures of one name in several folders have their folders before it")
+    splits = {split: _named(folder.path, reader.annotations(part), options) for split, part in pictures.of.items()}
     highest = max(
         (item.class_id for part in splits.values() for one in part for item in one.items), default=description.count - 1
     )
@@ -107,19 +115,10 @@ def _own_names(
     return names, []
 
 
-def _with_names(folder: Folder, found: Iterator[Annotation]) -> Iterator[Annotation]:
-    """Every picture with a name of its own: files of two folders that are called alike get their folders before it."""
-    annotations = list(found)
-    alike = Counter(annotation.stem for annotation in annotations)
-    taken = {annotation.name for annotation in annotations if alike[annotation.stem] == 1}
-    for annotation in annotations:
-        if alike[annotation.stem] > 1 and annotation.path is not None:
-            name = "_".join(annotation.path.relative_to(folder.path).parts)
-            while name in taken:
-                name = f"_{name}"
-            taken.add(name)
-            annotation = replace(annotation, name=name)
-        yield annotation
+def _named(root: Path, found: Iterable[Annotation], options: ReadOptions) -> tuple[Annotation, ...]:
+    """The pictures of a part, each with a name of its own."""
+    placed = [(PurePosixPath(one.path.relative_to(root)), one) for one in found if one.path is not None]
+    return tuple(with_names(placed, root, options.tally))
 
 
 class _Reader:
@@ -210,7 +209,7 @@ class _LineParser:
         fields, is_cut = split_fields(line)
         tally, where = self.options.tally, f"{self.path}: {place}"
         if is_cut:
-            tally.add("comments in label files are not read", where)
+            tally.add("(comment in a label file is|comments in label files are) not read", where)
         if not fields:
             return None
         if len(fields) < 5 and any(sign in line for sign in ",;"):
@@ -221,8 +220,9 @@ class _LineParser:
         numbers = self._numbers(fields, place)
         confidence = None if meaning.confidence is None else numbers[meaning.confidence - 1]
         if confidence is not None and not 0 <= confidence <= 1:
-            expected = f"a confidence from 0 to 1 as field {len(fields[: meaning.confidence]) + 1}"
-            found = f"{fields[-1]}; --yolo-lines box leaves out what follows the box"
+            assert meaning.confidence is not None
+            expected = f"a confidence from 0 to 1 as field {meaning.confidence + 1}"
+            found = f"{fields[meaning.confidence]}; --yolo-lines box leaves out what follows the box"
             raise AnnotationError(self.path, place, expected, found, reason="value")
         shares = numbers[: meaning.end - 1]
         if _NO_SHARE < max(map(abs, shares)) < _NO_PIXELS:
@@ -233,19 +233,21 @@ class _LineParser:
             raise AnnotationError(self.path, place, expected, found, reason="outside")
         points, xyxy = self._shape(shares, meaning.is_box)
         box = checked_box(xyxy, *self.size, self.path, place, self.options)
-        if meaning.left_out and box is not None:
+        if box is None:
+            return None
+        if meaning.left_out:
             tally.add(meaning.left_out, where)
-        return None if box is None else Item(box, category, points=points, confidence=confidence)
+        return Item(box, category, points=kept_polygon(points, self.size, self.options), confidence=confidence)
 
     def _numbers(self, fields: Sequence[str], place: str) -> list[float]:
         try:
-            numbers = [float(field) for field in fields[1:]]
+            return [parse_number(field) for field in fields[1:]]
         except ValueError:
+            if any(map(is_not_finite, fields[1:])):
+                shows = shown(" ".join(fields))
+                raise AnnotationError(self.path, place, "finite numbers", shows, reason="not-finite") from None
             expected = "numbers with points" if any("," in field for field in fields) else "numbers"
             raise AnnotationError(self.path, place, expected, shown(" ".join(fields)), reason="syntax") from None
-        if not all(math.isfinite(value) for value in numbers):
-            raise AnnotationError(self.path, place, "finite numbers", shown(" ".join(fields)), reason="not-finite")
-        return numbers
 
     def _shape(self, shares: Sequence[float], is_box: bool) -> tuple[tuple[tuple[float, float], ...], Box]:
         """The corners of a polygon, or none of a box, and the bounds; pixels."""
@@ -263,7 +265,7 @@ def _parse_class(
 ) -> int:
     """A class index; programs that save a whole table as floats write 3 as `3.000000e+00`, others write the name."""
     try:
-        value = float(field)
+        value = parse_number(field)
     except ValueError:
         value = float((indices or {}).get(field, math.nan))
     if not 0 <= value < classes or value != int(value):

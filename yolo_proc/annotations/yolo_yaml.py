@@ -13,14 +13,14 @@ from typing import Any
 import yaml
 
 from yolo_proc.annotations.classes import MAX_CLASSES, SET_FILE
-from yolo_proc.annotations.common import Folder, read_text, shown
+from yolo_proc.annotations.common import SPLIT_WORDS, Folder, read_text, shown
 from yolo_proc.errors import AnnotationError
 
 MAX_YAML_BYTES = 1 << 20
 MAX_DEPTH = 20  # of brackets in brackets; 2 are needed
 NAMES = ("data.yaml", "data.yml")
 _SUFFIXES = (".yaml", ".yml")
-_VAL = ("val", "validation", "valid")  # what the key is called; the first that is there counts
+VAL_IS_TRAIN = "`{}` names the pictures of `train`: they are read as train, and there are none of val"
 _ELSEWHERE = re.compile(r"[A-Za-z]:[\\/]|\\\\")  # a path on a Windows machine
 
 
@@ -93,7 +93,7 @@ def read_description(file: Path, folder: Folder) -> Description:
     notes = []
     if refused is not None:
         notes.append(f"{file}: path {shown(str(values['path']))} lies outside, {folder.path} is read in its place")
-    val = next((key for key in _VAL if values.get(key)), "val")
+    val = next((key for key in SPLIT_WORDS["val"] if values.get(key)), "val")
     keys = {"train": "train", "val": val}
     sources = {split: _sources(values, key, base, file, folder) for split, key in keys.items()}
     unread, lines = _unread(values, base, file, folder)
@@ -102,10 +102,12 @@ def read_description(file: Path, folder: Folder) -> Description:
         raise refused
     if not sources["train"]:
         raise AnnotationError(file, "train", "a folder of pictures, or a list of them", "nothing", reason="value")
-    if sources["val"] in ((), sources["train"]):  # without a split, `val` says the same as `train`
-        del sources["val"]
     names, count = _classes(values, file)
     ours = (folder.path / SET_FILE).is_file()
+    if sources["val"] == sources["train"] and not ours:  # ours say so where there is no split
+        notes.append(f"{file}: {VAL_IS_TRAIN.format(val)}")
+    if sources["val"] in ((), sources["train"]):
+        del sources["val"]
     keypoints = _keypoints(values.get("kpt_shape", ""), file)
     return Description(base, file, sources, names, count, ours, unread, keypoints, tuple(notes))
 

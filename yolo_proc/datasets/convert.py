@@ -118,6 +118,7 @@ def convert(work: Conversion, *, on_pictures: Callable[[int, int], None] = lambd
     if name == "binary" and work.images == "link":
         raise ConfigError("--images link: the pictures of a binary set are no files; expected copy or none")
     data = read_data_set(work.source, replace(work.options, binary=layout), name)
+    work.options.problems.check_some_left(len(data.annotations))
     target = BinaryTarget.of(work, data) if work.to == "binary" else FileTarget.of(work, data)
     data = target.data
     written = _about(work, data, about)
@@ -126,6 +127,7 @@ def convert(work: Conversion, *, on_pictures: Callable[[int, int], None] = lambd
     write_whole(work.out / SET_FILE, about_bytes(written | {"complete": False}))
     with _left_behind(work.out):
         data, lost = _write(target, layout, work.options, on_pictures)
+        work.options.problems.check_some_left(len(data.annotations))
         target.finish(data.splits)
         write_whole(work.out / SET_FILE, about_bytes(written))
     before = Counts.of(data)

@@ -24,10 +24,10 @@ import cv2
 import numpy as np
 
 from yolo_proc.annotations.records import BinaryLayout
-from yolo_proc.config import AugmentConfig, Config
+from yolo_proc.config.schema import AugmentConfig, Config
+from yolo_proc.data.stream import Stream
 from yolo_proc.datasets.chunks import CHUNK, Order, WriteChunk
 from yolo_proc.datasets.generate import gathered, generate
-from yolo_proc.stream import Stream
 
 
 def one_core(order: Order, rounds: int) -> float:

@@ -25,13 +25,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-from yolo_proc.codec import LabelCodec
-from yolo_proc.config import Config
-from yolo_proc.exporting.onnx_graph import to_onnx
-from yolo_proc.exporting.spec import ModelSpec
-from yolo_proc.grids import grids_for
-from yolo_proc.letterbox import Letterbox
-from yolo_proc.model import Yolo, constant_object_logit
+from yolo_proc.config.schema import Config
+from yolo_proc.detection.codec import LabelCodec
+from yolo_proc.detection.grids import grids_for
+from yolo_proc.export.onnx_graph import to_onnx
+from yolo_proc.export.spec import ModelSpec
+from yolo_proc.imaging.letterbox import Letterbox
+from yolo_proc.models.yolo import Yolo, constant_object_logit
 
 JAR = Path(__file__).parents[1] / "export/java/target/yolo-proc.jar"
 ROUND_SECONDS = 0.02
@@ -105,7 +105,7 @@ def untrained_model() -> bytes:
 
 def frame_of(model: Path) -> tuple[int, int]:
     """Width and height of its pictures."""
-    from yolo_proc.exporting.session import OnnxDetector
+    from yolo_proc.export.session import OnnxDetector
 
     return OnnxDetector.load(model).picture_size
 

@@ -16,11 +16,11 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from yolo_proc.augment import GEOMETRY, PIXELS, Augmenter
-from yolo_proc.canvas import Canvas
-from yolo_proc.config import AugmentConfig
+from yolo_proc.config.schema import AugmentConfig
+from yolo_proc.data.augment import GEOMETRY, PIXELS, Augmenter
+from yolo_proc.data.stream import Stream
+from yolo_proc.drawing.canvas import Canvas
 from yolo_proc.rng import rng_for
-from yolo_proc.stream import Stream
 
 SEED = 0
 

@@ -25,19 +25,19 @@ import torch
 from torch import nn
 
 from yolo_proc.batch import Batch
-from yolo_proc.codec import LabelCodec
-from yolo_proc.config import Config
-from yolo_proc.contract import require_sound_labels, require_sound_targets
-from yolo_proc.cpu import processors
-from yolo_proc.device import pick_device
-from yolo_proc.grids import grids_for
-from yolo_proc.model import Yolo, constant_object_logit
-from yolo_proc.optim import Ema, build_optimizer
-from yolo_proc.parts import in_parts, part_count
-from yolo_proc.precision import autocast_dtype
-from yolo_proc.step import train_step
-from yolo_proc.stream import Stream, batches
-from yolo_proc.task import DetectionTask
+from yolo_proc.config.schema import Config
+from yolo_proc.data.stream import Stream, batches
+from yolo_proc.detection.codec import LabelCodec
+from yolo_proc.detection.grids import grids_for
+from yolo_proc.detection.label_checks import require_sound_labels, require_sound_targets
+from yolo_proc.detection.task import DetectionTask
+from yolo_proc.models.yolo import Yolo, constant_object_logit
+from yolo_proc.system.cpu import processors
+from yolo_proc.system.device import pick_device
+from yolo_proc.training.optim import Ema, build_optimizer
+from yolo_proc.training.precision import autocast_dtype
+from yolo_proc.training.replicas import in_parts, part_count
+from yolo_proc.training.step import train_step
 
 ROUNDS = 15
 CONTRACTS = 10

@@ -13,17 +13,17 @@ import time
 import torch
 
 from yolo_proc.batch import Batch
-from yolo_proc.codec import LabelCodec
-from yolo_proc.config import LabelConfig, LossConfig, ModelConfig, OptimConfig
-from yolo_proc.cpu import processors
-from yolo_proc.device import pick_device
-from yolo_proc.grids import grids_for
-from yolo_proc.model import Yolo
-from yolo_proc.optim import build_optimizer
-from yolo_proc.precision import autocast_dtype
-from yolo_proc.step import train_step
-from yolo_proc.stream import Stream
-from yolo_proc.task import DetectionTask
+from yolo_proc.config.schema import LabelConfig, LossConfig, ModelConfig, OptimConfig
+from yolo_proc.data.stream import Stream
+from yolo_proc.detection.codec import LabelCodec
+from yolo_proc.detection.grids import grids_for
+from yolo_proc.detection.task import DetectionTask
+from yolo_proc.models.yolo import Yolo
+from yolo_proc.system.cpu import processors
+from yolo_proc.system.device import pick_device
+from yolo_proc.training.optim import build_optimizer
+from yolo_proc.training.precision import autocast_dtype
+from yolo_proc.training.step import train_step
 
 IMAGE_SIZE = 416
 BATCH = 16

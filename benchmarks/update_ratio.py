@@ -14,8 +14,8 @@ from dataclasses import replace
 import torch
 
 from yolo_proc.checks.bench import Bench
-from yolo_proc.checks.updates import run
-from yolo_proc.config import AugmentConfig, Config, GeneratorConfig, LossConfig, ModelConfig, OptimConfig
+from yolo_proc.checks.optimisation.updates import run
+from yolo_proc.config.schema import AugmentConfig, Config, GeneratorConfig, LossConfig, ModelConfig, OptimConfig
 
 GLYPHS = GeneratorConfig("glyphs")
 KINDS = {

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from yolo_proc.canvas import Canvas, Texture, gradient
+from yolo_proc.drawing.canvas import Canvas, Texture, gradient
 from yolo_proc.errors import DataError, GeneratorError
-from yolo_proc.picture_costs import MAX_PIXELS
-from yolo_proc.pictures import SUFFIXES, read_picture
+from yolo_proc.imaging.costs import MAX_PIXELS
+from yolo_proc.imaging.pictures import SUFFIXES, read_picture
 
 _LARGEST_PIXELS = MAX_PIXELS
 _KEPT_SIDE = 640  # pixels of the shorter side, which is what memory holds

@@ -13,11 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo_proc.canvas import Canvas, Shape
-from yolo_proc.errors import GeneratorError
-from yolo_proc.generator import Generator
-from yolo_proc.options import option
-from yolo_proc.typefaces import (
+from yolo_proc.config.options import option
+from yolo_proc.data.generator import Generator
+from yolo_proc.drawing.canvas import Canvas, Shape
+from yolo_proc.drawing.typefaces import (
     Face,
     blank_character,
     describe_character,
@@ -27,6 +26,7 @@ from yolo_proc.typefaces import (
     is_blank,
     missing_character,
 )
+from yolo_proc.errors import GeneratorError
 
 from .backdrops import Backdrop, NoiseLines, find_photos, paint_backdrop
 from .placing import Placed, choose_colour, place_boxes

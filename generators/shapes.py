@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from yolo_proc.canvas import Canvas, Shape, circle, polygon, rectangle, star
+from yolo_proc.config.options import option
+from yolo_proc.data.generator import Generator
+from yolo_proc.drawing.canvas import Canvas, Shape, circle, polygon, rectangle, star
 from yolo_proc.errors import GeneratorError
-from yolo_proc.generator import Generator
-from yolo_proc.options import option
 
 from .backdrops import NoiseLines, find_photos, paint_backdrop
 from .placing import Placed, choose_colour, place_boxes

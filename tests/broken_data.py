@@ -15,13 +15,13 @@ from torch import nn
 from yolo_proc.batch import Batch
 from yolo_proc.boxes import FloatArray
 from yolo_proc.checks.bench import Bench
-from yolo_proc.codec import CLASSES, LabelCodec, Targets
-from yolo_proc.config import Config, LabelConfig
-from yolo_proc.exporting.session import OnnxDetector, Settings
-from yolo_proc.letterbox import Letterbox
-from yolo_proc.model import Yolo
+from yolo_proc.config.schema import Config, LabelConfig
+from yolo_proc.data.stream import Stream
+from yolo_proc.detection.codec import CLASSES, LabelCodec, Targets
+from yolo_proc.export.session import OnnxDetector, Settings
+from yolo_proc.imaging.letterbox import Letterbox
+from yolo_proc.models.yolo import Yolo
 from yolo_proc.scene import Scene
-from yolo_proc.stream import Stream
 
 
 def class_ids_off_by_one(batch: Batch) -> Batch:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from yolo_proc.batch import Batch
-from yolo_proc.codec import Grid
+from yolo_proc.detection.codec import Grid
 
 ONE_GRID = (Grid(16, 6, 4, ((30.0, 30.0),)),)
 TWO_ANCHORS = (Grid(16, 6, 4, ((20.0, 40.0), (40.0, 20.0))),)  # a square of 40 ties

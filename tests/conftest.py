@@ -9,7 +9,7 @@ from hypothesis import settings
 settings.register_profile("yolo_proc", deadline=None)
 settings.load_profile("yolo_proc")
 
-# What `train` remembers of its user, see yolo_proc/trust.py; the processes that tests start inherit it.
+# What `train` remembers of its user, see yolo_proc/data/trust.py; the processes that tests start inherit it.
 _state = tempfile.TemporaryDirectory(prefix="yolo_proc-state-")
 os.environ["XDG_STATE_HOME"] = _state.name
 os.environ.pop("YOLO_PROC_TRUST", None)

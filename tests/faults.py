@@ -11,9 +11,9 @@ import numpy as np
 
 from yolo_proc.batch import Batch
 from yolo_proc.checks.bench import Bench
-from yolo_proc.config import Config
+from yolo_proc.config.schema import Config
+from yolo_proc.data.stream import Stream
 from yolo_proc.scene import Scene
-from yolo_proc.stream import Stream
 
 
 @dataclass(frozen=True)

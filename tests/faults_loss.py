@@ -12,10 +12,10 @@ from faults_parameters import MODE_FAULTS, PARAMETER_FAULTS
 from torch import Tensor, nn
 
 from yolo_proc.checks.bench import Bench
-from yolo_proc.codec import LabelCodec
-from yolo_proc.config import LabelConfig, LossConfig
-from yolo_proc.model import OUTPUT_STD, Yolo
-from yolo_proc.task import DetectionTask
+from yolo_proc.config.schema import LabelConfig, LossConfig
+from yolo_proc.detection.codec import LabelCodec
+from yolo_proc.detection.task import DetectionTask
+from yolo_proc.models.yolo import OUTPUT_STD, Yolo
 
 
 class SigmoidFirst(DetectionTask):

@@ -8,9 +8,9 @@ from faults import Fault
 from torch import Tensor, nn
 
 from yolo_proc.checks.bench import Bench
-from yolo_proc.codec import LabelCodec
-from yolo_proc.config import Config
-from yolo_proc.model import Yolo
+from yolo_proc.config.schema import Config
+from yolo_proc.detection.codec import LabelCodec
+from yolo_proc.models.yolo import Yolo
 
 Change = Callable[[Tensor], Tensor]
 

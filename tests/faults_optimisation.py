@@ -12,14 +12,14 @@ from torch import Tensor, nn
 
 from yolo_proc.batch import Batch
 from yolo_proc.checks.bench import Bench
-from yolo_proc.codec import LabelCodec
-from yolo_proc.model import Yolo
-from yolo_proc.optim import set_lr
-from yolo_proc.precision import autocast_dtype
+from yolo_proc.detection.codec import LabelCodec
+from yolo_proc.detection.task import DetectionTask
+from yolo_proc.models.yolo import Yolo
 from yolo_proc.rng import rng_for
-from yolo_proc.state import TrainingState
-from yolo_proc.step import StepResult, forward_objective
-from yolo_proc.task import DetectionTask
+from yolo_proc.training.optim import set_lr
+from yolo_proc.training.precision import autocast_dtype
+from yolo_proc.training.state import TrainingState
+from yolo_proc.training.step import StepResult, forward_objective
 
 LossChange = Callable[[Tensor, float], Tensor]
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from yolo_proc.checks.bench import Bench
-from yolo_proc.model import Yolo
+from yolo_proc.models.yolo import Yolo
 
 
 def frozen(model: Yolo, layers: int) -> None:

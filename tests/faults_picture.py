@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from faults import Fault, blank, chosen, with_boxes, with_scenes, with_stream
 
-from yolo_proc.augment import Plan
 from yolo_proc.checks.bench import Bench
-from yolo_proc.config import GeneratorConfig
+from yolo_proc.config.schema import GeneratorConfig
+from yolo_proc.data.augment import Plan
+from yolo_proc.data.stream import Stream
 from yolo_proc.scene import Scene
-from yolo_proc.stream import Stream
 
 
 class LabelsOfAnotherPlan(Stream):

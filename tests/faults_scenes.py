@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from yolo_proc.canvas import Canvas, polygon
-from yolo_proc.generator import Generator
-from yolo_proc.options import option
+from yolo_proc.config.options import option
+from yolo_proc.data.generator import Generator
+from yolo_proc.drawing.canvas import Canvas, polygon
 
 _ARROW = np.array([[-1, 0], [0, -0.8], [0, -0.3], [1, -0.3], [1, 0.3], [0, 0.3], [0, 0.8]])  # to the left
 

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from yolo_proc.batch import Batch
 from yolo_proc.checks.bench import Bench
-from yolo_proc.codec import LabelCodec
-from yolo_proc.grids import grids_for
-from yolo_proc.learn import learn
-from yolo_proc.model import SmallBody, Yolo
-from yolo_proc.state import TrainingState
-from yolo_proc.step import StepResult, forward_loss
-from yolo_proc.task import DetectionTask
+from yolo_proc.detection.codec import LabelCodec
+from yolo_proc.detection.grids import grids_for
+from yolo_proc.detection.task import DetectionTask
+from yolo_proc.models.yolo import SmallBody, Yolo
+from yolo_proc.training.learn import learn
+from yolo_proc.training.state import TrainingState
+from yolo_proc.training.step import StepResult, forward_loss
 
 
 def freeze(model: Yolo, share: float) -> None:

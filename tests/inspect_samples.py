@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from yolo_proc.boxes import as_boxes
-from yolo_proc.grids import Grid
+from yolo_proc.detection.grids import Grid
 from yolo_proc.inspection.measure import Collector, Measured, Sample
 from yolo_proc.inspection.statistics import Statistics, statistics
 

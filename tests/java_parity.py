@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from picture_files import SIGNATURE, chunk, exif_of, png_by_hand, saved, with_app1
 from PIL import Image, ImageCms
 
-from yolo_proc.codec import LabelCodec
-from yolo_proc.nms import DecodeConfig, Detections
-from yolo_proc.stream import Stream
+from yolo_proc.data.stream import Stream
+from yolo_proc.detection.codec import LabelCodec
+from yolo_proc.detection.nms import DecodeConfig, Detections
 
 NEAR = 1e-4  # so near to a threshold may a confidence or an IoU be that two implementations decide differently
 ODD_SIZES = ((1, 37), (37, 1), (1, 1), (5000, 3), (3, 5000), (20, 15), (64, 20), (20, 64), (63, 65), (1237, 713))

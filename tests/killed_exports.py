@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from yolo_proc.exporting import place
+from yolo_proc.export import place
 
 EVENTS = {"open", "os.mkdir", "os.rename", "os.rmdir", "os.remove", "os.listdir", "os.scandir", "shutil.rmtree"}
 FILES = ("model.onnx", "model.json", "README.md", "vectors/index.json")

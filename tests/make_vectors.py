@@ -15,8 +15,8 @@ from test_letterbox import apply_by_rule
 from vector_model import HEIGHT, MODEL, WIDTH, logits_of, write_onnx
 from vector_pictures import Sample, noise, pattern, samples
 
-from yolo_proc.exporting.stages import Case
-from yolo_proc.exporting.vectors import save_vectors
+from yolo_proc.export.stages import Case
+from yolo_proc.export.vectors import save_vectors
 
 COMMITTED = Path(__file__).parents[1] / "export" / "vectors" / "v1"
 FRAME = (WIDTH, HEIGHT)

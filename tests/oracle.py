@@ -7,11 +7,11 @@ import torch
 from numpy.typing import NDArray
 
 from yolo_proc.batch import Batch
-from yolo_proc.codec import Grid, LabelCodec, deactivate
-from yolo_proc.config import LabelConfig
-from yolo_proc.letterbox import Letterbox
+from yolo_proc.config.schema import LabelConfig
+from yolo_proc.data.stream import letterboxed
+from yolo_proc.detection.codec import Grid, LabelCodec, deactivate
+from yolo_proc.imaging.letterbox import Letterbox
 from yolo_proc.scene import Scene, SceneObject
-from yolo_proc.stream import letterboxed
 
 Box = tuple[float, float, float, float]
 SIDE = 128

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from yolo_proc.errors import AnnotationError
-from yolo_proc.pictures import read_picture
+from yolo_proc.imaging.pictures import read_picture
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 SIXTEEN = np.array([[0x0000, 0x00FF, 0x0100], [0x12FF, 0x8000, 0xFFFF]], np.uint16)

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from yolo_proc.folder import stream_of
+from yolo_proc.data.folder import stream_of
 
 
 def png(number: int, size: tuple[int, int] = (16, 12)) -> bytes:

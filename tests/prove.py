@@ -16,7 +16,6 @@ import argparse
 import ast
 import functools
 import hashlib
-import inspect
 import json
 import shutil
 import subprocess
@@ -36,8 +35,8 @@ from variants import base_config, healthy_variants
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import run_checks
 from yolo_proc.checks.registry import CHECKS, checks_named
-from yolo_proc.config import Config
-from yolo_proc.cpu import processors
+from yolo_proc.config.schema import Config
+from yolo_proc.system.cpu import processors
 
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build" / "prove"
@@ -116,9 +115,7 @@ def code_digest(check: str, kind: str) -> str:
     patterns = (*CODE, *FAULT_CODE) if kind == "fault" else CODE
     paths = {path for pattern in patterns for path in ROOT.glob(pattern)}
     # What another check does is nothing to this one: none imports another (`test_prove.py` looks).
-    paths -= {
-        ROOT / "yolo_proc" / "checks" / Path(inspect.getfile(other.run)).name for other in CHECKS if other.name != check
-    }
+    paths -= {ROOT / f"{other.run.__module__.replace('.', '/')}.py" for other in CHECKS if other.name != check}
     return hashlib.sha256("".join(map(_statements, sorted(paths))).encode()).hexdigest()[:16]
 
 
@@ -297,7 +294,7 @@ def main() -> int:
     table = Table(small)
     wanted = list(jobs(small, names))
     prover, end = Prover(small, table), time.monotonic() + 60 * arguments.minutes
-    anchors = mock.patch("yolo_proc.setup.ANCHOR_SCENES", 200) if small else nullcontext()
+    anchors = mock.patch("yolo_proc.training.session.ANCHOR_SCENES", 200) if small else nullcontext()
     try:
         with anchors:
             _make(prover, wanted, end)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from archive_files import EVIL, GOOD, end_of, name_in_capitals, packed, two_directories, whole
 
-from yolo_proc.archives import ArchiveError, check_archive
+from yolo_proc.models.archives import ArchiveError, check_archive
 
 
 def saved() -> bytes:

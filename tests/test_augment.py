@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yolo_proc.augment import GEOMETRY, PIXELS, Augmenter, Plan, add_noise, needs_albumentations
-from yolo_proc.config import AugmentConfig
+from yolo_proc.config.schema import AugmentConfig
+from yolo_proc.data.augment import GEOMETRY, PIXELS, Augmenter, Plan, add_noise, needs_albumentations
 from yolo_proc.rng import Addresses, rng_for
 
 OFF = AugmentConfig(**{f"{part}_p": 0.0 for part in (*GEOMETRY[2:], *PIXELS)})
@@ -236,7 +236,7 @@ def test_noise_of_no_strength_is_none():
 def test_albumentations_is_imported_by_those_who_need_it():
     code = """
 import sys, numpy as np
-from yolo_proc.augment import *
+from yolo_proc.data.augment import *
 image = np.zeros((8, 8, 3), dtype=np.uint8)
 augmenter = Augmenter(AugmentConfig(), 0, "train")
 augmenter.change_pixels(image, Plan(8, 8, pixels=(("noise", 1),)))

@@ -13,15 +13,15 @@ from test_step import Setup
 from torch import Tensor
 from torchvision.ops import generalized_box_iou_loss
 
-from yolo_proc.codec import LabelCodec
-from yolo_proc.config import LabelConfig, LossConfig, ModelConfig, OptimConfig
-from yolo_proc.grids import grids_for
-from yolo_proc.loss import LEAST_REACH, REACH, auxiliary_loss, one_minus_giou, overlap_loss
-from yolo_proc.model import Yolo
-from yolo_proc.optim import build_optimizer
-from yolo_proc.parts import InParts
-from yolo_proc.step import forward_objective
-from yolo_proc.task import DetectionTask
+from yolo_proc.config.schema import LabelConfig, LossConfig, ModelConfig, OptimConfig
+from yolo_proc.detection.codec import LabelCodec
+from yolo_proc.detection.grids import grids_for
+from yolo_proc.detection.loss import LEAST_REACH, REACH, auxiliary_loss, one_minus_giou, overlap_loss
+from yolo_proc.detection.task import DetectionTask
+from yolo_proc.models.yolo import Yolo
+from yolo_proc.training.optim import build_optimizer
+from yolo_proc.training.replicas import InParts
+from yolo_proc.training.step import forward_objective
 
 LIMITS = LabelConfig()
 

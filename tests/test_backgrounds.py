@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from yolo_proc.canvas import Canvas, rectangle
+from yolo_proc.drawing.canvas import Canvas, rectangle
 from yolo_proc.errors import GeneratorError
 
 

@@ -27,7 +27,7 @@ from yolo_proc.annotations.binary import (
 )
 from yolo_proc.annotations.checked_json import Entry
 from yolo_proc.annotations.records import Annotation, BinaryLayout, Item, Problems, ReadOptions, Tally
-from yolo_proc.config import LabelConfig
+from yolo_proc.config.schema import LabelConfig
 from yolo_proc.errors import AnnotationError, ConfigError, DataError
 
 GOLDEN = Path(__file__).parent / "golden" / "binary"

@@ -10,10 +10,10 @@ from oracle import Oracle, scene_of
 from scipy.optimize import minimize
 
 from yolo_proc.batch import Batch
-from yolo_proc.calibrate import MIN_SCALE, fit_calibration, fit_logistic
-from yolo_proc.codec import J
-from yolo_proc.config import LabelConfig
-from yolo_proc.model import Yolo
+from yolo_proc.config.schema import LabelConfig
+from yolo_proc.detection.codec import J
+from yolo_proc.evaluation.calibrate import MIN_SCALE, fit_calibration, fit_logistic
+from yolo_proc.models.yolo import Yolo
 
 LIMITS = LabelConfig()
 

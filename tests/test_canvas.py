@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from yolo_proc.canvas import (
+from yolo_proc.drawing.canvas import (
     Canvas,
     Shape,
     Texture,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from yolo_proc.inspection.charts import BLUE, ORANGE, PAPER, RED, Axis, Page, counts_axis, fitted, font, heat_colour
+from yolo_proc.plotting.charts import BLUE, ORANGE, PAPER, RED, Axis, Page, counts_axis, fitted, font, heat_colour
 
 
 def coloured(page: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:

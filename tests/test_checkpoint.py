@@ -21,9 +21,18 @@ import numpy as np
 import pytest
 import torch
 
-from yolo_proc import checkpoint
-from yolo_proc.checkpoint import checkpoint_path, list_checkpoints, load, newest_run, newest_valid, prune, save, shipped
 from yolo_proc.errors import CheckpointError
+from yolo_proc.models import checkpoint
+from yolo_proc.models.checkpoint import (
+    checkpoint_path,
+    list_checkpoints,
+    load,
+    newest_run,
+    newest_valid,
+    prune,
+    save,
+    shipped,
+)
 
 
 class Colour(IntEnum):

@@ -13,20 +13,28 @@ from faults import Fault, catalogue, with_batches, with_scenes
 from PIL import Image
 from tiny_run import tiny_config
 
-from yolo_proc import check_command
-from yolo_proc.check_command import check_parser
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import Check, run_checks
+from yolo_proc.checks.optimisation.step import declared_rate
 from yolo_proc.checks.registry import CHECKS, checks_named, quick_checks
-from yolo_proc.checks.step import declared_rate
 from yolo_proc.checks.table import table_text
-from yolo_proc.cli import main
-from yolo_proc.config import AugmentConfig, Config, GeneratorConfig, LabelConfig, LossConfig, ModelConfig, OptimConfig
+from yolo_proc.cli import check_command
+from yolo_proc.cli.check_command import check_parser
+from yolo_proc.cli.main import main
+from yolo_proc.config.schema import (
+    AugmentConfig,
+    Config,
+    GeneratorConfig,
+    LabelConfig,
+    LossConfig,
+    ModelConfig,
+    OptimConfig,
+)
+from yolo_proc.data.stream import Stream
 from yolo_proc.errors import ConfigError, GeneratorError
-from yolo_proc.finding import Finding, Outcome, tally
-from yolo_proc.optim import Decay, Schedule
 from yolo_proc.scene import Scene
-from yolo_proc.stream import Stream
+from yolo_proc.training.optim import Decay, Schedule
+from yolo_proc.training.outcomes import Finding, Outcome, tally
 
 FAULTS = catalogue()
 BY_NAME = {check.name: check for check in CHECKS}
@@ -36,7 +44,10 @@ SIDE = 96
 @pytest.fixture(autouse=True, scope="module")
 def _small() -> Iterator[None]:
     torch.set_num_threads(1)
-    with mock.patch("yolo_proc.setup.ANCHOR_SCENES", 200), mock.patch("yolo_proc.checks.capacity.STEPS", 6):
+    with (
+        mock.patch("yolo_proc.training.session.ANCHOR_SCENES", 200),
+        mock.patch("yolo_proc.checks.optimisation.capacity.STEPS", 6),
+    ):
         yield
 
 

@@ -16,11 +16,11 @@ from variants import SCENES
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import run_checks
 from yolo_proc.checks.registry import DATA
-from yolo_proc.config import AugmentConfig, Config, GeneratorConfig, ModelConfig
+from yolo_proc.config.schema import AugmentConfig, Config, GeneratorConfig, ModelConfig
 from yolo_proc.datasets.chunks import Order
 from yolo_proc.datasets.generate import generate
-from yolo_proc.finding import Finding
 from yolo_proc.scene import Scene
+from yolo_proc.training.outcomes import Finding
 
 SIDE = 96
 SPARSE = """
@@ -46,7 +46,7 @@ class Sparse(Generator):
 @pytest.fixture(autouse=True, scope="module")
 def _small() -> Iterator[None]:
     torch.set_num_threads(1)
-    with mock.patch("yolo_proc.setup.ANCHOR_SCENES", 200):
+    with mock.patch("yolo_proc.training.session.ANCHOR_SCENES", 200):
         yield
 
 

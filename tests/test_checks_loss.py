@@ -12,12 +12,12 @@ from faults import with_batches
 from tiny_run import tiny_config
 
 from yolo_proc.batch import Batch
-from yolo_proc.checks import dependence, gradients, logits_in, modes, parameters
 from yolo_proc.checks.bench import Bench
-from yolo_proc.checks.loss_by_hand import Aims, activated, perfect_logits, terms_by_hand
-from yolo_proc.checks.reach import coarsest_stride, reached
-from yolo_proc.codec import activate
-from yolo_proc.config import Config, LossConfig, ModelConfig, OptimConfig
+from yolo_proc.checks.loss import dependence, gradients, logits_in, modes, parameters
+from yolo_proc.checks.loss.loss_by_hand import Aims, activated, perfect_logits, terms_by_hand
+from yolo_proc.checks.loss.reach import coarsest_stride, reached
+from yolo_proc.config.schema import Config, LossConfig, ModelConfig, OptimConfig
+from yolo_proc.detection.codec import activate
 from yolo_proc.scene import Scene
 
 SIDE = 96
@@ -26,7 +26,7 @@ SIDE = 96
 @pytest.fixture(autouse=True, scope="module")
 def _small() -> Iterator[None]:
     torch.set_num_threads(1)
-    with mock.patch("yolo_proc.setup.ANCHOR_SCENES", 200):
+    with mock.patch("yolo_proc.training.session.ANCHOR_SCENES", 200):
         yield
 
 

@@ -12,18 +12,18 @@ from variants import base_config
 
 from yolo_proc.batch import Batch
 from yolo_proc.boxes import FloatArray
-from yolo_proc.checks import memory, step, trial, updates
 from yolo_proc.checks.bench import Bench
-from yolo_proc.checks.capacity import CHECK as CAPACITY
-from yolo_proc.checks.capacity import variants
 from yolo_proc.checks.check import run_checks
-from yolo_proc.checks.memory import MIB, Exhausted, Measured, Order
-from yolo_proc.checks.overfit import _found
+from yolo_proc.checks.optimisation import memory, step, trial, updates
+from yolo_proc.checks.optimisation.capacity import CHECK as CAPACITY
+from yolo_proc.checks.optimisation.capacity import variants
+from yolo_proc.checks.optimisation.memory import MIB, Exhausted, Measured, Order
+from yolo_proc.checks.optimisation.overfit import _found
 from yolo_proc.checks.registry import checks_named
-from yolo_proc.config import Config, ModelConfig, OptimConfig
-from yolo_proc.muon import Muon
-from yolo_proc.nms import Detections
+from yolo_proc.config.schema import Config, ModelConfig, OptimConfig
+from yolo_proc.detection.nms import Detections
 from yolo_proc.scene import Scene, SceneObject
+from yolo_proc.training.muon import Muon
 
 GIB = 2.0**30
 
@@ -31,7 +31,7 @@ GIB = 2.0**30
 @pytest.fixture(autouse=True, scope="module")
 def _small() -> Iterator[None]:
     torch.set_num_threads(1)
-    with mock.patch("yolo_proc.setup.ANCHOR_SCENES", 200):
+    with mock.patch("yolo_proc.training.session.ANCHOR_SCENES", 200):
         yield
 
 
@@ -201,7 +201,7 @@ def test_variants_of_the_network_differ_in_one_thing() -> None:
 
 
 def test_more_width_is_more_parameters(bench: Bench) -> None:
-    with mock.patch("yolo_proc.checks.capacity.STEPS", 1):
+    with mock.patch("yolo_proc.checks.optimisation.capacity.STEPS", 1):
         (outcome,) = run_checks(bench, [CAPACITY])
     figures = outcome.finding.figures
     assert figures["parameters, width x 0.5"] < figures["parameters, as configured"]  # type: ignore[operator]

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from yolo_proc.cli import COMMANDS, main
-from yolo_proc.commands import preview_parser, train_parser
-from yolo_proc.config import Config
-from yolo_proc.config_values import config_options
-from yolo_proc.configfile import config_to_toml
-from yolo_proc.run_config import config_from_values
+from yolo_proc.cli.commands import preview_parser, train_parser
+from yolo_proc.cli.main import COMMANDS, main
+from yolo_proc.config.configfile import config_to_toml
+from yolo_proc.config.schema import Config
+from yolo_proc.config.values import config_options
+from yolo_proc.data.run_config import config_from_values
 
 ROOT = Path(__file__).parents[1]
 
@@ -157,7 +157,7 @@ def test_a_mistake_with_checkpoints_is_one_line(
 
 
 def test_a_bug_of_ours_is_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("yolo_proc.commands.build_own", lambda *_: 1 / 0)
+    monkeypatch.setattr("yolo_proc.cli.commands.build_own", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         main(["train"])
 
@@ -166,7 +166,7 @@ def test_ctrl_c_before_training_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("yolo_proc.commands.build_own", interrupt)
+    monkeypatch.setattr("yolo_proc.cli.commands.build_own", interrupt)
     assert main(["train"]) == 130
 
 

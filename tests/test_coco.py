@@ -16,7 +16,7 @@ from PIL import Image
 from small_sets import set_files
 
 from yolo_proc.annotations.checked_json import Entry
-from yolo_proc.annotations.coco import CocoLayout, looks_like, read
+from yolo_proc.annotations.coco.reader import CocoLayout, looks_like, read
 from yolo_proc.annotations.records import Annotation, DataSet, Item, Problems, ReadOptions
 from yolo_proc.errors import AnnotationError, ConfigError, DataError
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_sets import put_picture
 
-from yolo_proc.annotations.coco import read
+from yolo_proc.annotations.coco.reader import read
 from yolo_proc.annotations.formats import find_format
 from yolo_proc.annotations.polygons import box_rle, read_rle
 from yolo_proc.annotations.records import DataSet, ReadOptions, Tally

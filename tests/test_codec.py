@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import special
 
-from yolo_proc.codec import DecodeConfig, Grid, LabelCodec, activate, deactivate, logit_of
-from yolo_proc.config import LabelConfig
+from yolo_proc.config.schema import LabelConfig
+from yolo_proc.detection.codec import DecodeConfig, Grid, LabelCodec, activate, deactivate, logit_of
 from yolo_proc.errors import ConfigError
 
 LIMITS = LabelConfig()

@@ -6,10 +6,10 @@ import typing
 
 import pytest
 
-from yolo_proc.config import Config
-from yolo_proc.config_checks import validate
-from yolo_proc.config_values import config_options, config_values
-from yolo_proc.options import check_value
+from yolo_proc.config.options import check_value
+from yolo_proc.config.schema import Config
+from yolo_proc.config.validation import validate
+from yolo_proc.config.values import config_options, config_values
 
 OPTIONS = config_options()
 

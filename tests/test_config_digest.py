@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from tiny_run import tiny_config
 
-from yolo_proc.config import Config
-from yolo_proc.config_digest import check_digest, with_digest
-from yolo_proc.configfile import config_to_toml
+from yolo_proc.config.configfile import config_to_toml
+from yolo_proc.config.digest import check_digest, with_digest
+from yolo_proc.config.schema import Config
+from yolo_proc.data.run_config import read_config
 from yolo_proc.errors import ConfigError
-from yolo_proc.run_config import read_config
-from yolo_proc.runs import write_config
+from yolo_proc.training.runs import write_config
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from yolo_proc.config import AugmentConfig, Config, GeneratorConfig, LossConfig, ModelConfig
-from yolo_proc.config_checks import validate
-from yolo_proc.config_values import Given, as_given, config_options, config_values, parse_anchors, value_text
-from yolo_proc.configfile import config_to_toml, read_config_file
+from yolo_proc.config.configfile import config_to_toml, read_config_file
+from yolo_proc.config.options import Declared
+from yolo_proc.config.schema import AugmentConfig, Config, GeneratorConfig, LossConfig, ModelConfig
+from yolo_proc.config.validation import validate
+from yolo_proc.config.values import Given, as_given, config_options, config_values, parse_anchors, value_text
+from yolo_proc.data.run_config import DATA_REASON, compare_on_resume, config_from_values, read_config, resumed_config
 from yolo_proc.errors import ConfigError, GeneratorError
-from yolo_proc.options import Declared
-from yolo_proc.run_config import DATA_REASON, compare_on_resume, config_from_values, read_config, resumed_config
 
 OPTIONS = config_options()
 SIGNS = st.characters(exclude_categories=("Cs",), exclude_characters="\0")
@@ -182,8 +182,8 @@ def test_another_encoding_is_told_in_our_words(tmp_path: Path, encoding: str) ->
 
 GENERATOR = """
 from dataclasses import dataclass
-from yolo_proc.generator import Generator
-from yolo_proc.options import option
+from yolo_proc.data.generator import Generator
+from yolo_proc.config.options import option
 
 @dataclass(frozen=True)
 class Cards(Generator):

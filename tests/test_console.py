@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from yolo_proc.config import Config
-from yolo_proc.console import Console, Interrupt, elapsed_text, epoch_line, run_training, signals_to
+from yolo_proc.cli.console import Console, Interrupt, elapsed_text, epoch_line, run_training, signals_to
+from yolo_proc.config.schema import Config
 from yolo_proc.errors import TrainingError
-from yolo_proc.events import (
+from yolo_proc.training.events import (
     EXIT_CODES,
     Checked,
     CheckpointSaved,
@@ -24,7 +24,7 @@ from yolo_proc.events import (
     StopReason,
     TargetTried,
 )
-from yolo_proc.finding import Finding, Outcome
+from yolo_proc.training.outcomes import Finding, Outcome
 
 TERMS = {"class": 0.003, "obj_f": 0.004, "obj_t": 0.031, "wh": 0.009, "xy": 0.014}
 LINE = (
@@ -111,7 +111,7 @@ def test_without_a_terminal_there_is_a_sign_of_life_now_and_then(monkeypatch: py
     console = Console(out, io.StringIO())
     console.show(step(1))
     assert out.getvalue() == ""
-    monkeypatch.setattr("yolo_proc.console.SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr("yolo_proc.cli.console.SECONDS_BETWEEN_LINES", 0.0)
     console.show(step(2))
     assert out.getvalue().startswith("Epoch ")
     assert "images/s, loss" in out.getvalue()

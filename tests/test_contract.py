@@ -10,10 +10,16 @@ import torch
 from codec_reference import ALL_GRIDS, make_batch, random_batch
 
 from yolo_proc.batch import Batch
-from yolo_proc.codec import LabelCodec, Targets
-from yolo_proc.config import LabelConfig, LossConfig
-from yolo_proc.contract import LabelError, label_breaches, require_sound_labels, require_sound_targets, target_breaches
-from yolo_proc.task import DetectionTask
+from yolo_proc.config.schema import LabelConfig, LossConfig
+from yolo_proc.detection.codec import LabelCodec, Targets
+from yolo_proc.detection.label_checks import (
+    LabelError,
+    label_breaches,
+    require_sound_labels,
+    require_sound_targets,
+    target_breaches,
+)
+from yolo_proc.detection.task import DetectionTask
 
 CLASSES = 3
 LIMITS = LabelConfig()

@@ -17,15 +17,15 @@ from picture_files import saved
 from PIL import Image as Pillow
 from tiny_sets import BINARY, SIDE, labels, noise, pixels, read_options, tree, write_set
 
-from yolo_proc.annotations import yolo_txt
 from yolo_proc.annotations.binary import read_picture_record
 from yolo_proc.annotations.formats import FORMATS, read_data_set
 from yolo_proc.annotations.records import Annotation, Item, Problems, ReadOptions
-from yolo_proc.cli import main
+from yolo_proc.annotations.yolo import reader as yolo_txt
+from yolo_proc.cli.main import main
 from yolo_proc.datasets.convert import Conversion, Converted, convert
 from yolo_proc.datasets.setwriter import FileSet, WriteError
 from yolo_proc.errors import AnnotationError, ConfigError, DataError
-from yolo_proc.picture_reading import PictureReading
+from yolo_proc.imaging.reading import PictureReading
 
 CLASSES = ("A", "Ö", "M")
 # Whole pixels, because two of the formats have no others; no two objects in one slot of a binary set.

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tiny_sets import GENERATOR, tree
 
-from yolo_proc.cli import main
+from yolo_proc.cli.main import main
 
 ROOT = Path(__file__).parents[1]
 SMALL = ("--generator", "tiny_generator.py:Tiny", "--image-size", "32", "--seed", "3")

@@ -16,8 +16,8 @@ from codec_reference import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from yolo_proc.codec import DecodeConfig, Grid, J, LabelCodec, activate, deactivate
-from yolo_proc.config import LabelConfig
+from yolo_proc.config.schema import LabelConfig
+from yolo_proc.detection.codec import DecodeConfig, Grid, J, LabelCodec, activate, deactivate
 from yolo_proc.errors import DataError
 
 LIMITS = LabelConfig()

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from yolo_proc.codec import LabelCodec
-from yolo_proc.config import ModelConfig
-from yolo_proc.describe import describe, layers_of, receptive_field
-from yolo_proc.grids import grids_for
-from yolo_proc.model import Yolo
+from yolo_proc.config.schema import ModelConfig
+from yolo_proc.detection.codec import LabelCodec
+from yolo_proc.detection.grids import grids_for
+from yolo_proc.models.summary import describe, layers_of, receptive_field
+from yolo_proc.models.yolo import Yolo
 
 
 class Plain(nn.Module):

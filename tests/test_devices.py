@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
-from yolo_proc.codec import LabelCodec, TensorTargets
-from yolo_proc.config import Config, ModelConfig
-from yolo_proc.grids import grids_for
-from yolo_proc.model import Yolo
-from yolo_proc.optim import Ema, build_optimizer
-from yolo_proc.step import forward_objective
-from yolo_proc.stream import Stream, batches
-from yolo_proc.task import DetectionTask
+from yolo_proc.config.schema import Config, ModelConfig
+from yolo_proc.data.stream import Stream, batches
+from yolo_proc.detection.codec import LabelCodec, TensorTargets
+from yolo_proc.detection.grids import grids_for
+from yolo_proc.detection.task import DetectionTask
+from yolo_proc.models.yolo import Yolo
+from yolo_proc.training.optim import Ema, build_optimizer
+from yolo_proc.training.step import forward_objective
 
 CONFIG = Config(model=ModelConfig(width=0.5, depth=1, strides=(8, 16)))
 GPU = torch.device("cuda", 0)

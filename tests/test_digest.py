@@ -13,12 +13,12 @@ import pytest
 from onnx import TensorProto, numpy_helper
 from tiny_export import ONE, network, pictures, spec_of
 
-from yolo_proc.config import ModelConfig
-from yolo_proc.exporting import onnx_file, seal_again
-from yolo_proc.exporting.digest import DIGEST_KEY, METADATA_KEY, ModelError, sealed_text
-from yolo_proc.exporting.onnx_graph import to_onnx
-from yolo_proc.exporting.session import OnnxDetector
-from yolo_proc.exporting.spec import ModelSpec
+from yolo_proc.config.schema import ModelConfig
+from yolo_proc.export import onnx_file, seal_again
+from yolo_proc.export.digest import DIGEST_KEY, METADATA_KEY, ModelError, sealed_text
+from yolo_proc.export.onnx_graph import to_onnx
+from yolo_proc.export.session import OnnxDetector
+from yolo_proc.export.spec import ModelSpec
 
 MODEL = network(ModelConfig(width=0.25, depth=1))
 SPEC = spec_of(MODEL)
@@ -100,9 +100,7 @@ def test_a_text_that_was_written_anew_is_refused() -> None:
         json.dumps({key: value for key, value in values.items() if key != "digest"}),
         json.dumps({**other, "digest": "sha512"}),
     ):
-        with pytest.raises(
-            ModelError, match=r"^model\.json: expected the text .*python -m yolo_proc\.exporting\.digest"
-        ):
+        with pytest.raises(ModelError, match=r"^model\.json: expected the text .*python -m yolo_proc\.export\.digest"):
             ModelSpec.from_json(text)
 
 
@@ -139,7 +137,7 @@ def test_a_tools_change_is_refused_until_it_is_said_to_be_meant(
     )
     model.metadata_props.add(key="author", value="somebody")
     path.write_bytes(model.SerializeToString())
-    assert "run python -m yolo_proc.exporting.digest MODEL.onnx" in refused(path.read_bytes())
+    assert "run python -m yolo_proc.export.digest MODEL.onnx" in refused(path.read_bytes())
     assert seal_again.main([str(path)]) == 0
     assert OnnxDetector.load(path, settings=ONE).spec == SPEC
     assert [one.key for one in onnx.load(path).metadata_props] == [METADATA_KEY, "author", DIGEST_KEY]
@@ -173,7 +171,7 @@ def test_a_description_that_was_laid_out_anew_gets_one_digest(tmp_path: Path) ->
 
 def test_the_command_that_messages_name_writes_digests(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(without_digests())
-    command = [sys.executable, "-m", "yolo_proc.exporting.digest"]
+    command = [sys.executable, "-m", "yolo_proc.export.digest"]
     done = subprocess.run([*command, "m.onnx"], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "m.onnx").read_bytes() == CONTENT

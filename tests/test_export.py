@@ -14,21 +14,21 @@ import torch
 from tiny_export import CLASSES, ONE, SIZE, exported, network, pictures, tiny_checkpoint
 from tiny_run import tiny_config
 
-from yolo_proc.cli import main
-from yolo_proc.config import GeneratorConfig
-from yolo_proc.config_values import config_values
+from yolo_proc.cli.main import main
+from yolo_proc.config.schema import GeneratorConfig
+from yolo_proc.config.values import config_values
 from yolo_proc.errors import CheckpointError, ConfigError, DataError
-from yolo_proc.exporting import export as room
-from yolo_proc.exporting import verify
-from yolo_proc.exporting.export import Exported, Order, export
-from yolo_proc.exporting.onnx_graph import to_onnx
-from yolo_proc.exporting.session import OnnxDetector
-from yolo_proc.exporting.spec import ModelSpec
-from yolo_proc.exporting.stages import replay
-from yolo_proc.exporting.vectors import read_vectors
-from yolo_proc.exporting.verify import GATES, Comparison, VerificationError, compare, fresh_batches, table
-from yolo_proc.model import Yolo
-from yolo_proc.predict import Detector, network_outputs
+from yolo_proc.evaluation.predict import Detector, network_outputs
+from yolo_proc.export import export as room
+from yolo_proc.export import verify
+from yolo_proc.export.export import Exported, Order, export
+from yolo_proc.export.onnx_graph import to_onnx
+from yolo_proc.export.session import OnnxDetector
+from yolo_proc.export.spec import ModelSpec
+from yolo_proc.export.stages import replay
+from yolo_proc.export.vectors import read_vectors
+from yolo_proc.export.verify import GATES, Comparison, VerificationError, compare, fresh_batches, table
+from yolo_proc.models.yolo import Yolo
 
 
 def graph_of(content: bytes) -> onnx.ModelProto:

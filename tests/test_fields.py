@@ -17,14 +17,14 @@ import torch
 from test_checkpoint import container
 from tiny_run import run_tiny, small_numbers, tiny_config
 
-from yolo_proc import checkpoint
-from yolo_proc.archives import ArchiveError, check_archive
-from yolo_proc.config import Config, OptimConfig
+from yolo_proc.config.schema import Config, OptimConfig
+from yolo_proc.data.run_config import resumed_config
 from yolo_proc.errors import CheckpointError, YoloProcError
-from yolo_proc.fields import MODEL, TRAINING, check_state, check_training
-from yolo_proc.predict import Detector
-from yolo_proc.run_config import resumed_config
-from yolo_proc.trainer import Trainer
+from yolo_proc.evaluation.predict import Detector
+from yolo_proc.models import checkpoint
+from yolo_proc.models.archives import ArchiveError, check_archive
+from yolo_proc.models.fields import MODEL, TRAINING, check_state, check_training
+from yolo_proc.training.trainer import Trainer
 
 HUGE = 10**400
 WRONG: list[Any] = [

@@ -10,21 +10,24 @@ import cv2
 import numpy as np
 import pytest
 
-from yolo_proc import checkpoint
 from yolo_proc.annotations import formats
 from yolo_proc.annotations.about import read_about
 from yolo_proc.annotations.checked_json import read_object
 from yolo_proc.annotations.classes import names_of_set, read_class_file
 from yolo_proc.annotations.common import read_text
 from yolo_proc.annotations.records import ReadOptions
-from yolo_proc.configfile import read_config_file
+from yolo_proc.config.configfile import read_config_file
 from yolo_proc.datasets.setwriter import write_whole
+from yolo_proc.detection.nms import Detections
 from yolo_proc.errors import DataError, UserError
-from yolo_proc.exporting.findings import AnnotatedWriter
-from yolo_proc.exporting.session import OnnxDetector
-from yolo_proc.exporting.sources import Frame, Source, count_frames, find_sources, frames_of
-from yolo_proc.exporting.vectors import read_vectors
-from yolo_proc.files import (
+from yolo_proc.export.findings import AnnotatedWriter
+from yolo_proc.export.session import OnnxDetector
+from yolo_proc.export.sources import Frame, Source, count_frames, find_sources, frames_of
+from yolo_proc.export.vectors import read_vectors
+from yolo_proc.imaging.pictures import picture_bytes, picture_size, read_picture
+from yolo_proc.models import checkpoint
+from yolo_proc.plotting.preview import write_png
+from yolo_proc.system.files import (
     MIB,
     UnreadableFileError,
     check_regular,
@@ -35,11 +38,8 @@ from yolo_proc.files import (
     read_start,
     replace_whole,
 )
-from yolo_proc.locking import locked
-from yolo_proc.nms import Detections
-from yolo_proc.pictures import picture_bytes, picture_size, read_picture
-from yolo_proc.preview import write_png
-from yolo_proc.runs import mend, write_metrics
+from yolo_proc.system.locking import locked
+from yolo_proc.training.runs import mend, write_metrics
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="no pipes and no links there")
 

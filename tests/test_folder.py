@@ -12,20 +12,20 @@ from picture_sets import SCRIPT, numbers_for, png, write_set
 
 from yolo_proc.annotations.binary import label_records, picture_record, set_info
 from yolo_proc.annotations.records import Annotation, BinaryLayout, Item
-from yolo_proc.augment import GEOMETRY, PIXELS
 from yolo_proc.batch import Batch
-from yolo_proc.codec import LabelCodec
-from yolo_proc.config import AugmentConfig, Config, GeneratorConfig
+from yolo_proc.config.schema import AugmentConfig, Config, GeneratorConfig
+from yolo_proc.data.augment import GEOMETRY, PIXELS
+from yolo_proc.data.fingerprint import changed_parts, fingerprint
+from yolo_proc.data.folder import HELD_OUT, stream_of
+from yolo_proc.data.generator import Place, Source, load_generator
+from yolo_proc.data.run_config import config_from_values, generator_options
+from yolo_proc.data.stream import Stream, batches
+from yolo_proc.detection.codec import LabelCodec
+from yolo_proc.detection.grids import Grid
 from yolo_proc.errors import ConfigError, DataError, GeneratorError
-from yolo_proc.fingerprint import changed_parts, fingerprint
-from yolo_proc.folder import HELD_OUT, stream_of
-from yolo_proc.generator import Place, Source, load_generator
-from yolo_proc.grids import Grid
-from yolo_proc.letterbox import PAD, Letterbox
-from yolo_proc.pictures import read_picture
-from yolo_proc.run_config import config_from_values, generator_options
+from yolo_proc.imaging.letterbox import PAD, Letterbox
+from yolo_proc.imaging.pictures import read_picture
 from yolo_proc.scene import Scene
-from yolo_proc.stream import Stream, batches
 
 STREAMS = ("train", *HELD_OUT)
 OFF = AugmentConfig(flip_x=0.0, flip_y=0.0, **{f"{part}_p": 0.0 for part in (*GEOMETRY[2:], *PIXELS)})
@@ -280,7 +280,7 @@ def test_a_stream_without_a_picture_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_a_run_that_lacks_a_stream_fails_before_it_begins(tmp_path: Path) -> None:
-    from yolo_proc.setup import open_session
+    from yolo_proc.training.session import open_session
 
     root = write_set(tmp_path / "data", {"a.png": png(numbers_for("train", 1)[0])})
     config = Config(generator=GeneratorConfig(f"folder:{root}"), augment=OFF, runs_dir=str(tmp_path / "runs"))
@@ -391,7 +391,7 @@ def test_the_fingerprint_covers_the_data(tmp_path: Path) -> None:
 
 def test_parameters_are_options_of_the_command_line() -> None:
     assert "generator.train-share" in generator_options("folder:anywhere")
-    from yolo_proc.config_values import as_given
+    from yolo_proc.config.values import as_given
 
     given_values = {"generator.name": "folder:data/letters", "generator.train-share": "0.5", "generator.skip-bad": "on"}
     config = config_from_values(as_given(given_values))

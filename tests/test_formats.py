@@ -12,8 +12,8 @@ from yolo_proc.annotations.about import about_bytes, binary_from_about, binary_t
 from yolo_proc.annotations.classes import names_of_set
 from yolo_proc.annotations.formats import FORMATS, find_format, read_data_set
 from yolo_proc.annotations.records import Annotation, BinaryLayout, Item, ReadOptions
+from yolo_proc.cli.set_flags import FORMAT_NAMES
 from yolo_proc.errors import AnnotationError, ConfigError, DataError, YoloProcError
-from yolo_proc.set_flags import FORMAT_NAMES
 
 PICTURES = {
     "train": [

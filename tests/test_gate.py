@@ -10,15 +10,15 @@ import pytest
 import torch
 from tiny_run import differing, run_tiny, tiny_config
 
-from yolo_proc import checkpoint
 from yolo_proc.batch import Batch
 from yolo_proc.checks.gate import quick_outcomes
 from yolo_proc.checks.registry import quick_checks
-from yolo_proc.config import Config, LabelConfig, ModelConfig
+from yolo_proc.config.schema import Config, LabelConfig, ModelConfig
 from yolo_proc.errors import TrainingError
-from yolo_proc.events import Checked, Event, Note, RunStarted, Step, Stopped
-from yolo_proc.model import Yolo
-from yolo_proc.trainer import Command, Trainer
+from yolo_proc.models import checkpoint
+from yolo_proc.models.yolo import Yolo
+from yolo_proc.training.events import Checked, Event, Note, RunStarted, Step, Stopped
+from yolo_proc.training.trainer import Command, Trainer
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -83,7 +83,7 @@ def test_a_sound_run_says_nothing_of_what_it_drops(tmp_path: Path) -> None:
 def test_a_stop_that_is_asked_for_while_checking_is_obeyed(tmp_path: Path) -> None:
     trainer = Trainer(checked_config(tmp_path), checks=quick_outcomes)
     events = []
-    with mock.patch("yolo_proc.setup.ANCHOR_SCENES", 50):
+    with mock.patch("yolo_proc.training.session.ANCHOR_SCENES", 50):
         for event in trainer.run():
             events.append(event)
             if isinstance(event, Note):

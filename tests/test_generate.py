@@ -13,12 +13,12 @@ from tiny_sets import BINARY, labels, pixels, stream_of, tiny_config, tiny_gener
 from yolo_proc.annotations import binary
 from yolo_proc.annotations.formats import FORMATS, read_data_set
 from yolo_proc.annotations.records import ReadOptions
-from yolo_proc.config import AugmentConfig, GeneratorConfig, LabelConfig
+from yolo_proc.config.schema import AugmentConfig, GeneratorConfig, LabelConfig
+from yolo_proc.data.stream import Stream
 from yolo_proc.datasets.chunks import RECORDS
 from yolo_proc.datasets.generate import generate
 from yolo_proc.errors import ConfigError
 from yolo_proc.scene import label_verdicts
-from yolo_proc.stream import Stream
 
 
 @pytest.fixture(scope="module")

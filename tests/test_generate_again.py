@@ -14,14 +14,14 @@ from tiny_sets import GENERATOR, stream_of, tiny_config, tiny_generator, tiny_or
 
 from yolo_proc.annotations import binary
 from yolo_proc.annotations.formats import FORMATS
-from yolo_proc.config import GeneratorConfig, LabelConfig
+from yolo_proc.config.schema import GeneratorConfig, LabelConfig
+from yolo_proc.data.stream import Stream
 from yolo_proc.datasets import setwriter
 from yolo_proc.datasets.chunk_records import signed
 from yolo_proc.datasets.chunks import CHUNK, RECORDS, WriteChunk
 from yolo_proc.datasets.generate import generate
 from yolo_proc.errors import DataError, GeneratorError
 from yolo_proc.scene import Scene
-from yolo_proc.stream import Stream
 
 
 @pytest.fixture(scope="module")

@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from yolo_proc.canvas import Canvas
+from yolo_proc.data.generator import Generator, find_generator_class, generator_names, load_generator
+from yolo_proc.drawing.canvas import Canvas
 from yolo_proc.errors import ConfigError, GeneratorError
-from yolo_proc.generator import Generator, find_generator_class, generator_names, load_generator
 
 ROOT = Path(__file__).parents[1]
 
 MODULE = '''
 from dataclasses import dataclass
-from yolo_proc.canvas import Canvas, circle
-from yolo_proc.generator import Generator
-from yolo_proc.options import option
+from yolo_proc.drawing.canvas import Canvas, circle
+from yolo_proc.data.generator import Generator
+from yolo_proc.config.options import option
 
 @dataclass(frozen=True)
 class Dots(Generator):
@@ -151,7 +151,7 @@ def installed(place: Path, entry: str) -> None:
 def test_a_third_party_package_registers_its_own(tmp_path: Path) -> None:
     installed(tmp_path, "their-dots = their_package:Dots")
     code = """
-from yolo_proc.generator import generator_names, load_generator
+from yolo_proc.data.generator import generator_names, load_generator
 assert "their-dots" in generator_names() and "glyphs" in generator_names(), generator_names()
 print(load_generator("their-dots", {"count": 2}).count)
 """

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from yolo_proc.boxes import area_xyxy, intersection_xyxy
-from yolo_proc.canvas import Canvas
+from yolo_proc.data.generator import Generator, load_generator
+from yolo_proc.drawing.canvas import Canvas
 from yolo_proc.errors import ConfigError, GeneratorError
-from yolo_proc.generator import Generator, load_generator
 from yolo_proc.rng import rng_for
 from yolo_proc.scene import Scene
 from yolo_proc_generators import backdrops

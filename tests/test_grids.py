@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from yolo_proc.detection.grids import Grid, _kmeans, grids_for, grids_over, kmeans_anchors, mean_best_iou, share_anchors
 from yolo_proc.errors import ConfigError, GeneratorError
-from yolo_proc.grids import Grid, _kmeans, grids_for, grids_over, kmeans_anchors, mean_best_iou, share_anchors
 
 
 def clusters(seed=0, each=200):

@@ -10,7 +10,9 @@ import pytest
 from inspect_samples import CLASSES, GRID, collected, sample, summed
 
 from yolo_proc.boxes import as_boxes, iou_xyxy
-from yolo_proc.config import LabelConfig
+from yolo_proc.config.schema import LabelConfig
+from yolo_proc.data.stream import Stream
+from yolo_proc.imaging.letterbox import Letterbox
 from yolo_proc.inspection import encoding as inspect_encoding
 from yolo_proc.inspection import measure as inspect_measure
 from yolo_proc.inspection.encoding import boxes_in_network, encode, labelled_sizes
@@ -22,8 +24,6 @@ from yolo_proc.inspection.sources import (
     scene_of,
 )
 from yolo_proc.inspection.statistics import Summary, statistics
-from yolo_proc.letterbox import Letterbox
-from yolo_proc.stream import Stream
 
 # ------------------------------------------------------------------------------------------- measuring
 

@@ -11,15 +11,15 @@ from inspect_samples import GRID, collected, sample, summed
 from PIL import Image
 from small_sets import put_picture, put_text
 
-from yolo_proc import inspect_command
 from yolo_proc.annotations.records import Annotation, Item, Problems, ReadOptions
-from yolo_proc.annotations.yolo_txt import read as read_yolo
-from yolo_proc.cli import main
-from yolo_proc.config import AugmentConfig
+from yolo_proc.annotations.yolo.reader import read as read_yolo
+from yolo_proc.cli import inspect_command
+from yolo_proc.cli.flags import FlagParser
+from yolo_proc.cli.inspect_command import InspectFlags, inspect_parser
+from yolo_proc.cli.main import main
+from yolo_proc.config.schema import AugmentConfig
+from yolo_proc.data.stream import Stream
 from yolo_proc.errors import ConfigError
-from yolo_proc.flags import FlagParser
-from yolo_proc.inspect_command import InspectFlags, inspect_parser
-from yolo_proc.inspection.charts import RED
 from yolo_proc.inspection.report import Inspection
 from yolo_proc.inspection.sources import (
     DataSetSource,
@@ -31,7 +31,7 @@ from yolo_proc.inspection.sources import (
     scene_digest,
     scene_of,
 )
-from yolo_proc.stream import Stream
+from yolo_proc.plotting.charts import RED
 
 # ---------------------------------------------------------------------------------------------- sources
 
@@ -275,8 +275,8 @@ def test_the_folder_may_stand_anywhere_among_the_flags() -> None:
 
 def test_a_run_gives_its_grids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state = {"config": {"image-size": 64}, "grids": [GRID.to_dict()], "classes": ["cat", "dog"]}
-    monkeypatch.setitem(sys.modules, "yolo_proc.checkpoint", _Checkpoints(state))  # without torch
-    monkeypatch.setattr("yolo_proc.checkpoint", _Checkpoints(state), raising=False)
+    monkeypatch.setitem(sys.modules, "yolo_proc.models.checkpoint", _Checkpoints(state))  # without torch
+    monkeypatch.setattr("yolo_proc.models.checkpoint", _Checkpoints(state), raising=False)
     monkeypatch.setattr(inspect_command, "run_place", lambda run, _: Path(run))
     work = inspect_command._work(inspect_parser().read([str(tmp_path), "--run", "mine"]))
     assert work.grids == (GRID,)

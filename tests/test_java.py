@@ -16,10 +16,10 @@ from java_parity import Matches, margins, match, picture_files, refused_files, s
 from PIL import Image
 from tiny_run import run_tiny, tiny_config
 
-from yolo_proc.codec import DecodeConfig, Detections, Grid, LabelCodec
-from yolo_proc.exporting.session import OnnxDetector
-from yolo_proc.letterbox import Letterbox
-from yolo_proc.pictures import read_picture
+from yolo_proc.detection.codec import DecodeConfig, Detections, Grid, LabelCodec
+from yolo_proc.export.session import OnnxDetector
+from yolo_proc.imaging.letterbox import Letterbox
+from yolo_proc.imaging.pictures import read_picture
 
 ROOT = Path(__file__).parents[1]
 JAR = ROOT / "export/java/target/yolo-proc.jar"

@@ -12,9 +12,10 @@ import torch
 from kill_points import command_killed_at, killed_at, operations
 from tiny_run import differing, run_tiny, tiny_config
 
-from yolo_proc import checkpoint, runs
-from yolo_proc.cli import main
-from yolo_proc.config import Config
+from yolo_proc.cli.main import main
+from yolo_proc.config.schema import Config
+from yolo_proc.models import checkpoint
+from yolo_proc.training import runs
 
 EVERY = 11  # of the kill points, those whose number is a multiple of it are tried here
 

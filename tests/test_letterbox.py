@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yolo_proc.errors import DataError
-from yolo_proc.letterbox import PAD, Letterbox, frame_for
+from yolo_proc.imaging.letterbox import PAD, Letterbox, frame_for
 
 SIDES = st.integers(1, 300)
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from tiny_run import STEPS_PER_EPOCH, run_tiny, small_numbers, tiny_config
 
-from yolo_proc import locking
 from yolo_proc.errors import DataError, UserError
-from yolo_proc.events import Step, Stopped
-from yolo_proc.locking import locked
-from yolo_proc.trainer import Trainer
+from yolo_proc.system import locking
+from yolo_proc.system.locking import locked
+from yolo_proc.training.events import Step, Stopped
+from yolo_proc.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.skipif(not locking.KEEPS_OUT, reason="the system has no flock")
@@ -45,7 +45,7 @@ def test_a_killed_process_lets_go_though_its_children_live(tmp_path: Path) -> No
     code = (
         "import os, sys, time\n"
         "from pathlib import Path\n"
-        "from yolo_proc.locking import locked\n"
+        "from yolo_proc.system.locking import locked\n"
         "with locked(Path(sys.argv[1]), Path('a'), 'works'):\n"
         "    child = os.fork()\n"
         "    if child == 0:\n"

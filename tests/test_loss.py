@@ -9,9 +9,9 @@ from codec_reference import ALL_GRIDS, ONE_GRID, THREE_GRIDS, make_batch, random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from yolo_proc.codec import Grid, J, LabelCodec, deactivate
-from yolo_proc.config import LabelConfig, LossConfig
-from yolo_proc.loss import TERMS, blame, detection_terms, mean_terms, term_weights, total
+from yolo_proc.config.schema import LabelConfig, LossConfig
+from yolo_proc.detection.codec import Grid, J, LabelCodec, deactivate
+from yolo_proc.detection.loss import TERMS, blame, detection_terms, mean_terms, term_weights, total
 
 LIMITS = LabelConfig()
 seeds = st.integers(0, 2**32 - 1)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from yolo_proc.checks.mirrors import turned_classes
-from yolo_proc.config import AugmentConfig, Config, GeneratorConfig
-from yolo_proc.stream import Stream
+from yolo_proc.checks.data.mirrors import turned_classes
+from yolo_proc.config.schema import AugmentConfig, Config, GeneratorConfig
+from yolo_proc.data.stream import Stream
 
 ARROWS = f"{Path(__file__).with_name('faults_scenes.py')}:Arrows"
 ACROSS, DOWN = "left and right", "top and bottom"

@@ -11,24 +11,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from picture_sets import numbers_for, png, write_set
 
-from yolo_proc.augment import GEOMETRY, PIXELS, Augmenter
-from yolo_proc.canvas import Canvas, circle
-from yolo_proc.config import AugmentConfig, Config, GeneratorConfig
-from yolo_proc.config_values import as_given
+from yolo_proc.config.schema import AugmentConfig, Config, GeneratorConfig
+from yolo_proc.config.values import as_given
+from yolo_proc.data.augment import GEOMETRY, PIXELS, Augmenter
+from yolo_proc.data.fingerprint import changed_parts, fingerprint
+from yolo_proc.data.folder import HELD_OUT
+from yolo_proc.data.generator import Place, file_stem, load_generator
+from yolo_proc.data.mix import BLOCK, Mix, largest_remainders, parse_mix
+from yolo_proc.data.run_config import config_from_values
+from yolo_proc.data.stream import Stream, batches
+from yolo_proc.drawing.canvas import Canvas, circle
 from yolo_proc.errors import ConfigError, DataError, GeneratorError
-from yolo_proc.fingerprint import changed_parts, fingerprint
-from yolo_proc.folder import HELD_OUT
-from yolo_proc.generator import Place, file_stem, load_generator
-from yolo_proc.mix import BLOCK, Mix, largest_remainders, parse_mix
-from yolo_proc.run_config import config_from_values
 from yolo_proc.scene import Scene
-from yolo_proc.stream import Stream, batches
 
 OFF = AugmentConfig(**{f"{part}_p": 0.0 for part in (*GEOMETRY[2:], *PIXELS)})
 SOURCE = """
 import numpy as np
-from yolo_proc.canvas import circle
-from yolo_proc.generator import Generator
+from yolo_proc.drawing.canvas import circle
+from yolo_proc.data.generator import Generator
 
 
 class Red(Generator):

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from yolo_proc.codec import LabelCodec
-from yolo_proc.config import LossConfig, ModelConfig, OptimConfig
+from yolo_proc.config.schema import LossConfig, ModelConfig, OptimConfig
+from yolo_proc.detection.codec import LabelCodec
+from yolo_proc.detection.grids import grids_for
 from yolo_proc.errors import ConfigError
-from yolo_proc.grids import grids_for
-from yolo_proc.model import Yolo, constant_object_logit
-from yolo_proc.optim import Ema
+from yolo_proc.models.yolo import Yolo, constant_object_logit
+from yolo_proc.training.optim import Ema
 
 
 def make(
@@ -166,7 +166,7 @@ def test_no_decay_means_the_live_weights() -> None:
 
 
 def test_the_optimizer_gets_the_schedule_and_the_decay_of_its_configuration() -> None:
-    from yolo_proc.optim import build_optimizer
+    from yolo_proc.training.optim import build_optimizer
 
     for name in ("adamw", "sgd"):
         optimizer = build_optimizer(make(), OptimConfig(name=name, lr=0.123, weight_decay=0.456))

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from yolo_proc.codec import LabelCodec
-from yolo_proc.config import ModelConfig, OptimConfig
-from yolo_proc.grids import grids_for
-from yolo_proc.model import Yolo
-from yolo_proc.muon import Muon, orthogonalised
-from yolo_proc.optim import ADAM_SHARE, build_optimizer, set_lr
+from yolo_proc.config.schema import ModelConfig, OptimConfig
+from yolo_proc.detection.codec import LabelCodec
+from yolo_proc.detection.grids import grids_for
+from yolo_proc.models.yolo import Yolo
+from yolo_proc.training.muon import Muon, orthogonalised
+from yolo_proc.training.optim import ADAM_SHARE, build_optimizer, set_lr
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from yolo_proc import native_stderr
-from yolo_proc.cli import main
+from yolo_proc.cli.main import main
 from yolo_proc.datasets.scenefiles import encode_picture
-from yolo_proc.native_stderr import caught
-from yolo_proc.picture_reading import PictureReading
-from yolo_proc.pictures import read_picture
+from yolo_proc.imaging.pictures import read_picture
+from yolo_proc.imaging.reading import PictureReading
 from yolo_proc.scene import Image
+from yolo_proc.system import native_stderr
+from yolo_proc.system.native_stderr import caught
 
 
 def noisy() -> Image:
@@ -75,7 +75,7 @@ def test_a_damaged_picture_is_told_and_nothing_is_printed(capfd: pytest.CaptureF
 
 def test_without_a_standard_error_pictures_are_read_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(damaged_jpeg())
-    code = "import sys; from yolo_proc.pictures import read_picture; print(read_picture(sys.argv[1]).shape)"
+    code = "import sys; from yolo_proc.imaging.pictures import read_picture; print(read_picture(sys.argv[1]).shape)"
     command = f'exec "{sys.executable}" -c "{code}" "{tmp_path / "a.jpg"}" 2>&-'
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert done.stdout == "(48, 64, 3)\n"

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from torchvision.ops import batched_nms
 from torchvision.ops import nms as torchvision_nms
 
+from yolo_proc.detection.nms import nms
 from yolo_proc.errors import DataError
-from yolo_proc.nms import nms
 
 
 def random_boxes(seed, count, whole=False):

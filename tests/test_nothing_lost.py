@@ -18,7 +18,7 @@ from small_sets import put_picture, put_text, told_as_many
 from yolo_proc.annotations.formats import read_data_set
 from yolo_proc.annotations.polygons import box_rle
 from yolo_proc.annotations.records import ReadOptions, _forms
-from yolo_proc.annotations.voc import _FROM_ZERO
+from yolo_proc.annotations.voc.reader import _FROM_ZERO
 
 WIDTH, HEIGHT = 64, 48
 CLASSES = ("nut", "bolt", "pin")

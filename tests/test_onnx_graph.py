@@ -11,16 +11,16 @@ from onnx import numpy_helper
 from tiny_export import ONE, SIZE, exported, network, pictures, spec_of
 from torch import nn
 
-from yolo_proc.codec import activate
-from yolo_proc.config import ModelConfig
-from yolo_proc.exporting import onnx_graph
-from yolo_proc.exporting.digest import DIGEST_KEY, sealed_text
-from yolo_proc.exporting.onnx_graph import to_onnx
-from yolo_proc.exporting.quantize import to_int8
-from yolo_proc.exporting.session import OnnxDetector
-from yolo_proc.exporting.spec import METADATA_KEY
-from yolo_proc.model import Yolo
-from yolo_proc.predict import network_outputs
+from yolo_proc.config.schema import ModelConfig
+from yolo_proc.detection.codec import activate
+from yolo_proc.evaluation.predict import network_outputs
+from yolo_proc.export import onnx_graph
+from yolo_proc.export.digest import DIGEST_KEY, sealed_text
+from yolo_proc.export.onnx_graph import to_onnx
+from yolo_proc.export.quantize import to_int8
+from yolo_proc.export.session import OnnxDetector
+from yolo_proc.export.spec import METADATA_KEY
+from yolo_proc.models.yolo import Yolo
 
 TWO, THREE = ((9.0, 8.0), (30.0, 20.0)), ((9.0, 8.0), (30.0, 20.0), (50.0, 60.0))
 NETWORKS: dict[str, Callable[[], Yolo]] = {

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yolo_proc.config_values import value_text
+from yolo_proc.config.options import Declared, Option, build, check_value, declared_options, nearest, option, shown
+from yolo_proc.config.values import value_text
 from yolo_proc.errors import ConfigError
-from yolo_proc.options import Declared, Option, build, check_value, declared_options, nearest, option, shown
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 from tiny_export import network, pictures, spec_of
 
-from yolo_proc import output
 from yolo_proc.errors import one_line
-from yolo_proc.exporting.onnx_graph import to_onnx
-from yolo_proc.output import shown
+from yolo_proc.export.onnx_graph import to_onnx
+from yolo_proc.system import output
+from yolo_proc.system.output import shown
 
 ROOT = Path(__file__).parents[1]
 MODEL = network()

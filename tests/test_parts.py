@@ -8,13 +8,14 @@ import torch
 from tiny_run import differing, run_tiny, tiny_config
 from torch import Tensor, nn
 
-from yolo_proc import checkpoint, parts
-from yolo_proc.codec import LabelCodec
-from yolo_proc.config import ModelConfig
-from yolo_proc.events import Stopped
-from yolo_proc.grids import grids_for
-from yolo_proc.model import Yolo
-from yolo_proc.parts import InParts, in_parts, part_count
+from yolo_proc.config.schema import ModelConfig
+from yolo_proc.detection.codec import LabelCodec
+from yolo_proc.detection.grids import grids_for
+from yolo_proc.models import checkpoint
+from yolo_proc.models.yolo import Yolo
+from yolo_proc.training import replicas as parts
+from yolo_proc.training.events import Stopped
+from yolo_proc.training.replicas import InParts, in_parts, part_count
 
 
 @pytest.fixture(autouse=True)

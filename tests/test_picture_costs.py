@@ -13,10 +13,10 @@ import pytest
 from picture_files import SIGNATURE, chunk, png_by_hand, refused, saved, smooth
 from PIL import Image
 
-from yolo_proc import pictures
-from yolo_proc.picture_costs import MAX_PIXELS, MAX_SCANS
-from yolo_proc.picture_headers import read_header
-from yolo_proc.pictures import read_picture
+from yolo_proc.imaging import pictures
+from yolo_proc.imaging.costs import MAX_PIXELS, MAX_SCANS
+from yolo_proc.imaging.headers import read_header
+from yolo_proc.imaging.pictures import read_picture
 
 SIDE = 2500
 ONE_COLOUR = np.full((SIDE, SIDE, 3), (200, 100, 50), np.uint8)

@@ -13,12 +13,12 @@ from picture_files import chunk, png_by_hand, saved
 from PIL import Image
 
 from yolo_proc.annotations.records import ReadOptions
-from yolo_proc.cli import main
+from yolo_proc.cli.main import main
+from yolo_proc.data.folder import Folder
 from yolo_proc.errors import AnnotationError
-from yolo_proc.exporting.sources import Source, frames_of
-from yolo_proc.folder import Folder
-from yolo_proc.picture_reading import PictureReading
-from yolo_proc.pictures import is_deep, read_picture
+from yolo_proc.export.sources import Source, frames_of
+from yolo_proc.imaging.pictures import is_deep, read_picture
+from yolo_proc.imaging.reading import PictureReading
 
 RNG = np.random.default_rng(3)
 

@@ -27,7 +27,7 @@ from picture_files import (
 )
 from PIL import Image, ImageCms, ImageOps
 
-from yolo_proc.pictures import SUFFIXES, picture_size, read_picture, unread_pictures
+from yolo_proc.imaging.pictures import SUFFIXES, picture_size, read_picture, unread_pictures
 from yolo_proc_generators.backdrops import read_photo
 
 # Plain pictures

@@ -27,10 +27,10 @@ from picture_files import (
 )
 from PIL import Image
 
-from yolo_proc import pictures
 from yolo_proc.errors import AnnotationError
-from yolo_proc.picture_costs import MAX_PIXELS
-from yolo_proc.pictures import picture_size, read_picture
+from yolo_proc.imaging import pictures
+from yolo_proc.imaging.costs import MAX_PIXELS
+from yolo_proc.imaging.pictures import picture_size, read_picture
 
 # What is refused
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from yolo_proc.config import Config
-from yolo_proc.events import EpochEnd
-from yolo_proc.trainer import Trainer
+from yolo_proc.config.schema import Config
+from yolo_proc.training.events import EpochEnd
+from yolo_proc.training.trainer import Trainer
 
 # Measured with AVX-512. Other processors add in another order: the first epochs then differ by some 1e-5.
 TOLERANCE = 1e-3

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from killed_exports import FILES, found, names, write
 
-from yolo_proc import locking
+from yolo_proc.cli.export_commands import _onnx_file
 from yolo_proc.errors import ConfigError, DataError, UserError
-from yolo_proc.export_commands import _onnx_file
-from yolo_proc.exporting import place
-from yolo_proc.exporting.place import check_place, exchange, recover, replacing
+from yolo_proc.export import place
+from yolo_proc.export.place import check_place, exchange, recover, replacing
+from yolo_proc.system import locking
 
 HERE = Path(__file__).parent
 needs_kills = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")

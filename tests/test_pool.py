@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from yolo_proc.datasets.pool import unordered
 from yolo_proc.errors import ConfigError, YoloProcError
-from yolo_proc.workers import check_start_method, in_processes
+from yolo_proc.system.pool import unordered
+from yolo_proc.system.workers import check_start_method, in_processes
 
 
 def _square(number: int) -> int:

@@ -11,13 +11,13 @@ import torch
 from oracle import SIDE, Oracle, scene_of
 from tiny_run import run_tiny, tiny_config
 
-from yolo_proc.checkpoint import checkpoint_path, save
-from yolo_proc.codec import DecodeConfig, Grid, J, LabelCodec
-from yolo_proc.config import GeneratorConfig, ModelConfig
+from yolo_proc.config.schema import GeneratorConfig, ModelConfig
+from yolo_proc.detection.codec import DecodeConfig, Grid, J, LabelCodec
+from yolo_proc.detection.grids import grids_for
 from yolo_proc.errors import CheckpointError, ConfigError, DataError
-from yolo_proc.grids import grids_for
-from yolo_proc.model import Yolo
-from yolo_proc.predict import Detector, detect_pictures
+from yolo_proc.evaluation.predict import Detector, detect_pictures
+from yolo_proc.models.checkpoint import checkpoint_path, save
+from yolo_proc.models.yolo import Yolo
 
 MODEL = ModelConfig(width=0.5, depth=0)
 GRID = Grid(16, 4, 4, ((20.0, 20.0),))

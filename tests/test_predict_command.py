@@ -18,15 +18,15 @@ from tiny_export import CLASSES, network, pictures, spec_of, tiny_checkpoint
 
 from yolo_proc.annotations.formats import read_data_set
 from yolo_proc.annotations.records import ReadOptions
-from yolo_proc.cli import main
+from yolo_proc.cli.main import main
+from yolo_proc.detection.nms import DecodeConfig, Detections
 from yolo_proc.errors import DataError
-from yolo_proc.exporting.digest import sealed_text
-from yolo_proc.exporting.findings import annotated, detections_to_dict, items_of
-from yolo_proc.exporting.onnx_graph import to_onnx
-from yolo_proc.exporting.sources import Frame, Source, find_sources
-from yolo_proc.nms import DecodeConfig, Detections
-from yolo_proc.pictures import picture_size, read_picture
-from yolo_proc.predict import Detector
+from yolo_proc.evaluation.predict import Detector
+from yolo_proc.export.digest import sealed_text
+from yolo_proc.export.findings import annotated, detections_to_dict, items_of
+from yolo_proc.export.onnx_graph import to_onnx
+from yolo_proc.export.sources import Frame, Source, find_sources
+from yolo_proc.imaging.pictures import picture_size, read_picture
 
 ROOT = Path(__file__).parents[1]
 MODEL = network()
@@ -295,7 +295,7 @@ def test_a_camera_that_is_not_there(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_an_interrupt_keeps_what_is_done(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    from yolo_proc.exporting import sources
+    from yolo_proc.export import sources
 
     read = sources.read_picture
 
@@ -387,7 +387,7 @@ def test_mistakes_are_one_line(words: list[str], line: str, capsys: pytest.Captu
 def test_an_onnx_model_needs_no_torch() -> None:
     code = """
 import sys
-from yolo_proc.cli import main
+from yolo_proc.cli.main import main
 assert main(["predict", "in", "--model", "model.onnx", "--out", "found", "--json", "--threads", "1"]) == 0
 assert main(["predict", "in", "--model", "model.onnx", "--out", "set", "--format", "coco"]) == 0
 print("torch" in sys.modules, file=sys.stderr)

@@ -10,15 +10,15 @@ import pytest
 from PIL import Image
 from tiny_export import CLASSES, network, pictures, spec_of
 
-from yolo_proc.cli import main
-from yolo_proc.codec import DecodeConfig, LabelCodec
+from yolo_proc.cli.main import main
+from yolo_proc.detection.codec import DecodeConfig, LabelCodec
+from yolo_proc.detection.grids import grids_for
+from yolo_proc.detection.nms import Detections, nms
 from yolo_proc.errors import DataError
-from yolo_proc.exporting.findings import AnnotatedWriter, SetWriter
-from yolo_proc.exporting.onnx_graph import to_onnx
-from yolo_proc.exporting.session import OnnxDetector
-from yolo_proc.exporting.sources import Frame, Source
-from yolo_proc.grids import grids_for
-from yolo_proc.nms import Detections, nms
+from yolo_proc.export.findings import AnnotatedWriter, SetWriter
+from yolo_proc.export.onnx_graph import to_onnx
+from yolo_proc.export.session import OnnxDetector
+from yolo_proc.export.sources import Frame, Source
 
 MODEL = network()
 CONTENT = to_onnx(MODEL, spec_of(MODEL))

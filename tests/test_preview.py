@@ -7,11 +7,11 @@ import pytest
 from oracle import scene_of
 from PIL import Image
 
-from yolo_proc import files
-from yolo_proc.config import LabelConfig
+from yolo_proc.config.schema import LabelConfig
+from yolo_proc.detection.nms import Detections
 from yolo_proc.errors import UserError
-from yolo_proc.nms import Detections
-from yolo_proc.preview import GAP, class_colour, predictions_sheet, preview_sheet, write_png
+from yolo_proc.plotting.preview import GAP, class_colour, predictions_sheet, preview_sheet, write_png
+from yolo_proc.system import files
 
 CLASSES = ("A", "Ö", "日本")
 

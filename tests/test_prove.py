@@ -40,10 +40,14 @@ def digests() -> dict[tuple[str, str], str]:
 @pytest.mark.parametrize(
     ("place", "added", "changed"),
     [
-        ("yolo_proc/loss.py", "X = 1\n", {(name, kind) for name in FILES.values() for kind in ("fault", "healthy")}),
-        ("yolo_proc/checks/updates.py", "X = 1\n", {("updates", "fault"), ("updates", "healthy")}),
+        (
+            "yolo_proc/detection/loss.py",
+            "X = 1\n",
+            {(name, kind) for name in FILES.values() for kind in ("fault", "healthy")},
+        ),
+        ("yolo_proc/checks/optimisation/updates.py", "X = 1\n", {("updates", "fault"), ("updates", "healthy")}),
         ("tests/faults_loss.py", "X = 1\n", {(name, "fault") for name in FILES.values()}),
-        ("yolo_proc/loss.py", "# a comment\n", set()),
+        ("yolo_proc/detection/loss.py", "# a comment\n", set()),
     ],
 )
 def test_a_row_is_made_anew_where_its_code_changes(

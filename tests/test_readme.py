@@ -1,10 +1,10 @@
-"""What the README shows works, and its map has every room."""
+"""What the README shows works, and its map is true."""
 
 import re
 from pathlib import Path
 
-from yolo_proc.generator import load_generator
-from yolo_proc.stream import Stream
+from yolo_proc.data.generator import load_generator
+from yolo_proc.data.stream import Stream
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -28,10 +28,21 @@ def test_the_other_code_is_python() -> None:
         compile(code, "README.md", "exec")
 
 
-def test_the_map_has_every_room() -> None:
-    rooms = {path.name for path in (ROOT / "yolo_proc").glob("*.py") if not path.name.startswith("__")}
-    tree = README[README.index("## Map of the code") :]
-    assert rooms - set(re.findall(r"[a-z_]+\.py", tree)) == set()
+def test_the_map_has_every_package_and_nothing_that_is_not_there() -> None:
+    package = ROOT / "yolo_proc"
+    there = {path.name for path in package.glob("*.py") if not path.name.startswith("__")}
+    there |= {f"{path.parent.name}/" for path in package.glob("*/__init__.py")}
+    text = README[README.index("    yolo_proc/\n") + 15 : README.index("    generators/  ")]
+    named = {word for line in text.splitlines() for word in re.split(r"\s{3,}", line.strip())[0].split()}
+    assert named == there
+
+
+def test_the_reading_order_is_there() -> None:
+    order = README[README.index("Reading order:") : README.index("## Licence")]
+    names = re.findall(r"`([a-z_/]+\.py)`", order)
+    assert len(names) >= 5
+    for name in names:
+        assert (ROOT / name).is_file() or (ROOT / "yolo_proc" / name).is_file(), name
 
 
 def test_every_file_that_is_linked_exists() -> None:

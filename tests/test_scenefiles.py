@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from yolo_proc.config import LabelConfig
+from yolo_proc.config.schema import LabelConfig
 from yolo_proc.datasets.scenefiles import Drawn, items_of
 from yolo_proc.scene import SceneObject
 

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_sets import set_files
 
-from yolo_proc.annotations import scredit, script_json
 from yolo_proc.annotations.records import Annotation, Item, Problems, ReadOptions
+from yolo_proc.annotations.scredit import project as scredit
+from yolo_proc.annotations.scredit import script_json
 from yolo_proc.errors import AnnotationError, ConfigError, DataError
 
 GOLDEN = Path(__file__).parent / "golden" / "scredit"

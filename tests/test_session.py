@@ -14,12 +14,12 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from tiny_export import CLASSES, ONE, exported, network, pictures, spec_of
 
-from yolo_proc.codec import DecodeConfig
+from yolo_proc.detection.codec import DecodeConfig
 from yolo_proc.errors import ConfigError, DataError
-from yolo_proc.exporting.onnx_graph import IR_VERSION, OPSET, to_onnx
-from yolo_proc.exporting.session import OnnxDetector, Settings, as_input
-from yolo_proc.exporting.spec import METADATA_KEY, ModelError
-from yolo_proc.predict import Detector
+from yolo_proc.evaluation.predict import Detector
+from yolo_proc.export.onnx_graph import IR_VERSION, OPSET, to_onnx
+from yolo_proc.export.session import OnnxDetector, Settings, as_input
+from yolo_proc.export.spec import METADATA_KEY, ModelError
 
 MODEL = network()
 CONTENT = to_onnx(MODEL, spec_of(MODEL))
@@ -220,7 +220,7 @@ def test_it_loads_from_bytes_alone_without_torch(tmp_path: Path) -> None:
     (tmp_path / "alone").mkdir()
     code = """
 import sys
-from yolo_proc.exporting.session import OnnxDetector, Settings
+from yolo_proc.export.session import OnnxDetector, Settings
 import numpy as np
 found = OnnxDetector.load(sys.stdin.buffer.read(), settings=Settings(1)).detect(np.zeros((40, 50, 3), np.uint8), 0.01)
 assert "torch" not in sys.modules, "torch was imported"

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from yolo_proc.canvas import Canvas
+from yolo_proc.data.generator import load_generator
+from yolo_proc.drawing.canvas import Canvas
 from yolo_proc.errors import GeneratorError
-from yolo_proc.generator import load_generator
 from yolo_proc.rng import rng_for
 from yolo_proc.scene import SceneObject
 from yolo_proc_generators.shapes import Shapes

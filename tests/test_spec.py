@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yolo_proc.codec import DecodeConfig, Grid
-from yolo_proc.exporting.spec import ModelError, ModelSpec
+from yolo_proc.detection.codec import DecodeConfig, Grid
+from yolo_proc.export.spec import ModelError, ModelSpec
 
 GRIDS = (Grid(8, 12, 8, ((10.5, 20.0), (3.0, 4.0))), Grid(16, 6, 4, ((61.5, 60.25),)))
 SPEC = ModelSpec(

@@ -7,15 +7,15 @@ import pytest
 import torch
 
 from yolo_proc.batch import Batch
-from yolo_proc.codec import LabelCodec
-from yolo_proc.config import LabelConfig, LossConfig, ModelConfig, OptimConfig
-from yolo_proc.grids import grids_for
-from yolo_proc.loss import TERMS
-from yolo_proc.model import Yolo
-from yolo_proc.optim import build_optimizer, set_lr
+from yolo_proc.config.schema import LabelConfig, LossConfig, ModelConfig, OptimConfig
+from yolo_proc.detection.codec import LabelCodec
+from yolo_proc.detection.grids import grids_for
+from yolo_proc.detection.loss import TERMS
+from yolo_proc.detection.task import DetectionTask
+from yolo_proc.models.yolo import Yolo
 from yolo_proc.scene import Scene, SceneObject
-from yolo_proc.step import NotFiniteError, StepResult, train_step
-from yolo_proc.task import DetectionTask
+from yolo_proc.training.optim import build_optimizer, set_lr
+from yolo_proc.training.step import NotFiniteError, StepResult, train_step
 
 
 def square_batch(count: int = 8, size: int = 64) -> Batch:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from yolo_proc.stopping import Estimate, LossWindow, Patience, TargetRule, estimate_loss
+from yolo_proc.training.stopping import Estimate, LossWindow, Patience, TargetRule, estimate_loss
 
 
 def test_the_estimate_is_the_weighted_sum_of_ratios_not_the_mean_of_batch_losses() -> None:

@@ -9,22 +9,22 @@ import numpy as np
 import pytest
 import torch
 
-from yolo_proc import workers as workers_module
-from yolo_proc.augment import GEOMETRY, PIXELS
 from yolo_proc.batch import Batch
-from yolo_proc.config import AugmentConfig, Config, GeneratorConfig
+from yolo_proc.config.schema import AugmentConfig, Config, GeneratorConfig
+from yolo_proc.data.augment import GEOMETRY, PIXELS
+from yolo_proc.data.stream import Stream, batches, letterboxed
 from yolo_proc.errors import ConfigError, GeneratorError, TrainingError
 from yolo_proc.scene import Scene, SceneObject
-from yolo_proc.stream import Stream, batches, letterboxed
+from yolo_proc.system import workers as workers_module
 
 SOURCE = '''
 import os
 from dataclasses import dataclass
 import numpy as np
-from yolo_proc.canvas import circle, rectangle
+from yolo_proc.drawing.canvas import circle, rectangle
 from yolo_proc.errors import GeneratorError
-from yolo_proc.generator import Generator
-from yolo_proc.options import option
+from yolo_proc.data.generator import Generator
+from yolo_proc.config.options import option
 
 
 class TooMany(GeneratorError):

@@ -19,14 +19,14 @@ import pytest
 import torch
 from tiny_run import STEPS_PER_EPOCH, child, differing, run_tiny, small_numbers, tiny_config
 
-from yolo_proc import checkpoint
 from yolo_proc.batch import Batch
-from yolo_proc.config import Config, GeneratorConfig, LabelConfig, LossConfig, OptimConfig
+from yolo_proc.config.schema import Config, GeneratorConfig, LabelConfig, LossConfig, OptimConfig
+from yolo_proc.data.stream import Stream
 from yolo_proc.errors import CheckpointError, ConfigError, DataError, GeneratorError, TrainingError
-from yolo_proc.events import CheckpointSaved, EpochEnd, RunStarted, Step, Stopped, TargetTried
-from yolo_proc.setup import Session
-from yolo_proc.stream import Stream
-from yolo_proc.trainer import Trainer
+from yolo_proc.models import checkpoint
+from yolo_proc.training.events import CheckpointSaved, EpochEnd, RunStarted, Step, Stopped, TargetTried
+from yolo_proc.training.session import Session
+from yolo_proc.training.trainer import Trainer
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -117,8 +117,8 @@ FORGOTTEN: dict[str, Any] = {
 def in_vain() -> Iterator[None]:
     """No try meets the target, and no epoch's fall counts, so that the patience remembers the first epoch."""
     with (
-        mock.patch("yolo_proc.stopping.TargetRule.judge", return_value=False),
-        mock.patch("yolo_proc.stopping.FALL", 0.1),
+        mock.patch("yolo_proc.training.stopping.TargetRule.judge", return_value=False),
+        mock.patch("yolo_proc.training.stopping.FALL", 0.1),
     ):
         yield
 
@@ -343,7 +343,7 @@ def test_going_on_from_an_older_checkpoint_has_a_future_of_its_own(tmp_path: Pat
 
 
 def test_time_that_is_over_ends_a_run_inside_an_epoch(tmp_path: Path) -> None:
-    with mock.patch("yolo_proc.trainer.Trainer._seconds", lambda trainer: 60.0 * trainer.state.step):
+    with mock.patch("yolo_proc.training.trainer.Trainer._seconds", lambda trainer: 60.0 * trainer.state.step):
         last = run_tiny(tiny_config(tmp_path, epochs=None, max_time=5.5))[-1]
     assert isinstance(last, Stopped)
     assert (last.reason, last.images) == ("done", 4 * 6)

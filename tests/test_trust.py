@@ -14,14 +14,15 @@ import pytest
 import torch
 from tiny_run import run_tiny, small_numbers, tiny_config
 
-from yolo_proc import checkpoint, trust
-from yolo_proc.cli import main
-from yolo_proc.config import GeneratorConfig
-from yolo_proc.configfile import config_to_toml
+from yolo_proc.cli.main import main
+from yolo_proc.config.configfile import config_to_toml
+from yolo_proc.config.schema import GeneratorConfig
+from yolo_proc.data import trust
+from yolo_proc.data.generator import ENTRY_POINT_GROUP, load_generator
+from yolo_proc.data.trust import remember, require_trust
 from yolo_proc.errors import ConfigError, GeneratorError
-from yolo_proc.generator import ENTRY_POINT_GROUP, load_generator
-from yolo_proc.trainer import Trainer
-from yolo_proc.trust import remember, require_trust
+from yolo_proc.models import checkpoint
+from yolo_proc.training.trainer import Trainer
 
 GENERATOR = """
 from pathlib import Path

@@ -8,11 +8,11 @@ import pytest
 from fontTools.pens.boundsPen import BoundsPen
 from fontTools.ttLib import TTFont
 
-from yolo_proc.canvas import Canvas
+from yolo_proc.drawing.canvas import Canvas
+from yolo_proc.drawing.typefaces import Face, bundled_families, faces_of, find_face, glyph_shape, text
 from yolo_proc.errors import GeneratorError
-from yolo_proc.typefaces import Face, bundled_families, faces_of, find_face, glyph_shape, text
 
-fonts = importlib.import_module("yolo_proc.typefaces")
+fonts = importlib.import_module("yolo_proc.drawing.typefaces")
 FOLDER = Path(str(fonts.__file__)).parent / "fonts"
 
 

@@ -16,12 +16,13 @@ from make_vectors import COMMITTED, make
 from vector_model import MODEL, logits_of
 from vector_pictures import blocks, pattern
 
-from yolo_proc import codec, letterbox, nms, pictures
-from yolo_proc.codec import J, LabelCodec, activate
+from yolo_proc.detection import codec, nms
+from yolo_proc.detection.codec import J, LabelCodec, activate
 from yolo_proc.errors import DataError
-from yolo_proc.exporting import stages
-from yolo_proc.exporting.stages import DEFAULT_TOLERANCES, Case, Stages, Vectors, difference, replay
-from yolo_proc.exporting.vectors import read_vectors, save_vectors, write_vectors
+from yolo_proc.export import stages
+from yolo_proc.export.stages import DEFAULT_TOLERANCES, Case, Stages, Vectors, difference, replay
+from yolo_proc.export.vectors import read_vectors, save_vectors, write_vectors
+from yolo_proc.imaging import letterbox, pictures
 
 STAGES = ("picture", "letterbox", "model", "activate", "decode", "nms", "picture_boxes", "deactivate", "assign")
 

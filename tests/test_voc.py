@@ -20,12 +20,13 @@ from small_sets import (
     set_files,
 )
 
-from yolo_proc.annotations import voc, voc_xml
 from yolo_proc.annotations.formats import find_format, read_data_set
 from yolo_proc.annotations.records import Annotation, DataSet, Item, Problems, ReadOptions, Tally
-from yolo_proc.annotations.voc import looks_like
-from yolo_proc.annotations.voc_layout import VocLayout, corners_from_one
-from yolo_proc.annotations.voc_xml import VocFile, VocObject, parse_voc
+from yolo_proc.annotations.voc import reader as voc
+from yolo_proc.annotations.voc import xml as voc_xml
+from yolo_proc.annotations.voc.layout import VocLayout, corners_from_one
+from yolo_proc.annotations.voc.reader import looks_like
+from yolo_proc.annotations.voc.xml import VocFile, VocObject, parse_voc
 from yolo_proc.errors import AnnotationError, DataError
 
 NAMES = ("A", "O & M")

@@ -6,10 +6,10 @@ import pytest
 import torch
 from test_model import images, make
 
-from yolo_proc.config import ModelConfig
+from yolo_proc.config.schema import ModelConfig
 from yolo_proc.errors import CheckpointError
-from yolo_proc.model import Yolo
-from yolo_proc.weights import load_weights, model_from_checkpoint
+from yolo_proc.models.weights import load_weights, model_from_checkpoint
+from yolo_proc.models.yolo import Yolo
 
 
 def checkpoint_of(model: Yolo, **changes: object) -> dict[str, object]:

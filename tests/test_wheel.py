@@ -52,13 +52,17 @@ def test_it_holds_what_it_needs_and_no_common_name(wheel: Path) -> None:
     tops = {name.partition("/")[0] for name in names if ".dist-info/" not in name}
     assert tops == {"yolo_proc", "yolo_proc_generators"}
     held = set(names)
-    for path in (*ROOT.glob("yolo_proc/*.py"), *ROOT.glob("yolo_proc/fonts/*.?tf"), ROOT / "yolo_proc/py.typed"):
+    for path in (
+        *ROOT.glob("yolo_proc/*.py"),
+        *ROOT.glob("yolo_proc/drawing/fonts/*.?tf"),
+        ROOT / "yolo_proc/py.typed",
+    ):
         assert str(path.relative_to(ROOT)) in held
     for path in ROOT.glob("generators/*.py"):
         assert f"yolo_proc_generators/{path.name}" in held
-    for path in ROOT.glob("yolo_proc/fonts/LICENSES/*"):
+    for path in ROOT.glob("yolo_proc/drawing/fonts/LICENSES/*"):
         assert any(name.endswith(f"fonts/LICENSES/{path.name}") for name in names)
-    families = {path.stem.partition("-")[0] for path in ROOT.glob("yolo_proc/fonts/*.?tf")}
+    families = {path.stem.partition("-")[0] for path in ROOT.glob("yolo_proc/drawing/fonts/*.?tf")}
     assert len(families) >= 4
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
@@ -67,8 +71,8 @@ def test_built_in_generators_draw(python: Path, tmp_path: Path) -> None:
     code = """
 import importlib.util, sys
 import numpy as np, yolo_proc
-from yolo_proc.canvas import Canvas
-from yolo_proc.generator import find_generator_class, load_generator
+from yolo_proc.drawing.canvas import Canvas
+from yolo_proc.data.generator import find_generator_class, load_generator
 assert yolo_proc.__file__.startswith(sys.prefix), yolo_proc.__file__
 for name in ("glyphs", "shapes"):
     generator = load_generator(name)

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from small_sets import fuzz, put_picture, put_text
 
-from yolo_proc.annotations import yolo_txt
 from yolo_proc.annotations.formats import find_format, read_data_set
 from yolo_proc.annotations.records import DataSet, Problems, ReadOptions
-from yolo_proc.cli import main
+from yolo_proc.annotations.yolo import reader as yolo_txt
+from yolo_proc.cli.main import main
 from yolo_proc.errors import AnnotationError
 
 LINE = "0 0.375 0.375 0.5 0.5\n"

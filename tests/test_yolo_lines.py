@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from small_sets import put_picture, put_text
 
-from yolo_proc.annotations import yolo_lines
 from yolo_proc.annotations.formats import read_data_set
 from yolo_proc.annotations.records import YOLO_LINES, Box, DataSet, ReadOptions
-from yolo_proc.annotations.yolo_lines import MEANINGS, LineReader, crosses_itself
-from yolo_proc.annotations.yolo_txt import parse_labels
-from yolo_proc.cli import main
+from yolo_proc.annotations.yolo import lines as yolo_lines
+from yolo_proc.annotations.yolo.lines import MEANINGS, LineReader, crosses_itself
+from yolo_proc.annotations.yolo.reader import parse_labels
+from yolo_proc.cli.main import main
 from yolo_proc.errors import AnnotationError
 
 YAML = "train: images/train\nval: images/train\nnames: [nut, bolt]\n"

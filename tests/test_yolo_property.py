@@ -17,7 +17,7 @@ from small_sets import put_picture, put_text, told_as_many
 
 from yolo_proc.annotations.formats import read_data_set
 from yolo_proc.annotations.records import Box, DataSet, ReadOptions
-from yolo_proc.cli import main
+from yolo_proc.cli.main import main
 
 SIZES = ((64, 48), (33, 50), (8, 8))
 FOLDERS = ("train", "val", "valid", "test", "hard", "train2")

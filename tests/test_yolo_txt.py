@@ -22,10 +22,10 @@ from small_sets import (
     set_files,
 )
 
-from yolo_proc.annotations import yolo_txt
 from yolo_proc.annotations.records import Annotation, DataSet, Item, Problems, ReadOptions
-from yolo_proc.annotations.yolo_txt import YoloLayout, looks_like, parse_labels
-from yolo_proc.annotations.yolo_yaml import load_yaml
+from yolo_proc.annotations.yolo import reader as yolo_txt
+from yolo_proc.annotations.yolo.data_yaml import load_yaml
+from yolo_proc.annotations.yolo.reader import YoloLayout, looks_like, parse_labels
 from yolo_proc.errors import AnnotationError, ConfigError, DataError
 
 NAMES = ("A", "no", "Größe: 1")

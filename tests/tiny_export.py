@@ -9,15 +9,15 @@ import torch
 from tiny_run import tiny_config
 from torch import nn
 
-from yolo_proc.checkpoint import save
-from yolo_proc.codec import LabelCodec
-from yolo_proc.config import ModelConfig
-from yolo_proc.config_values import config_values
-from yolo_proc.exporting.onnx_graph import to_onnx
-from yolo_proc.exporting.session import OnnxDetector, Settings
-from yolo_proc.exporting.spec import ModelSpec
-from yolo_proc.grids import grids_for
-from yolo_proc.model import Yolo
+from yolo_proc.config.schema import ModelConfig
+from yolo_proc.config.values import config_values
+from yolo_proc.detection.codec import LabelCodec
+from yolo_proc.detection.grids import grids_for
+from yolo_proc.export.onnx_graph import to_onnx
+from yolo_proc.export.session import OnnxDetector, Settings
+from yolo_proc.export.spec import ModelSpec
+from yolo_proc.models.checkpoint import save
+from yolo_proc.models.yolo import Yolo
 
 CLASSES = ("A", "Ö", "😀", "four")
 SIZE = (64, 64)

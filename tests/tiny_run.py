@@ -10,9 +10,9 @@ from unittest import mock
 import torch
 
 from yolo_proc.checks.gate import quick_outcomes
-from yolo_proc.config import AugmentConfig, Config, GeneratorConfig, ModelConfig, OptimConfig
-from yolo_proc.events import Event, Step, Stopped
-from yolo_proc.trainer import Command, Trainer
+from yolo_proc.config.schema import AugmentConfig, Config, GeneratorConfig, ModelConfig, OptimConfig
+from yolo_proc.training.events import Event, Step, Stopped
+from yolo_proc.training.trainer import Command, Trainer
 
 STEPS_PER_EPOCH = 4
 

@@ -11,11 +11,11 @@ import numpy as np
 
 from yolo_proc.annotations.formats import FORMATS
 from yolo_proc.annotations.records import Annotation, BinaryLayout, DataSet, ReadOptions
-from yolo_proc.config import AugmentConfig, Config, GeneratorConfig
+from yolo_proc.config.schema import AugmentConfig, Config, GeneratorConfig
+from yolo_proc.data.stream import Stream
 from yolo_proc.datasets.chunks import Order
 from yolo_proc.datasets.scenefiles import encode_picture
 from yolo_proc.datasets.setwriter import BinarySet, FileSet
-from yolo_proc.stream import Stream
 
 # Discs and bars; in every scene a bar of which a part is outside, on every fourth an ignore region.
 GENERATOR = """

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from yolo_proc.canvas import Canvas, circle, rectangle
-from yolo_proc.generator import Generator
-from yolo_proc.options import option
+from yolo_proc.config.options import option
+from yolo_proc.data.generator import Generator
+from yolo_proc.drawing.canvas import Canvas, circle, rectangle
 from yolo_proc_generators.shapes import Shapes
 
 

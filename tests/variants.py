@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tiny_run import tiny_config
 
-from yolo_proc.cli import main
-from yolo_proc.config import AugmentConfig, Config, GeneratorConfig, ModelConfig, OptimConfig
+from yolo_proc.cli.main import main
+from yolo_proc.config.schema import AugmentConfig, Config, GeneratorConfig, ModelConfig, OptimConfig
 
 SEEDS = range(5)
 SMALL_SIDE = 96

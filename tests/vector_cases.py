@@ -14,8 +14,8 @@ from vector_model import FIELDS, GRIDS, SLOTS
 from vector_reference import activate as activate_by_decimals
 from vector_reference import assign, deactivate, decode, suppress
 
-from yolo_proc.config import LabelConfig
-from yolo_proc.exporting.stages import Case
+from yolo_proc.config.schema import LabelConfig
+from yolo_proc.export.stages import Case
 
 NEAR, FAR = -100.0, 100.0
 NEXT_BELOW = float(np.nextafter(np.float32(0), np.float32(-1)))

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from yolo_proc.codec import Grid
+from yolo_proc.detection.codec import Grid
 
 WIDTH, HEIGHT = 64, 48
 GRIDS = (

@@ -10,7 +10,7 @@ import numpy as np
 from codec_reference import make_batch, reference_assign, reference_nms, slot_table
 from vector_model import FIELDS, GRIDS, HEIGHT, SLOTS, WIDTH
 
-from yolo_proc.config import LabelConfig
+from yolo_proc.config.schema import LabelConfig
 
 DIGITS = 50
 SIZE_LOW, SIZE_HIGH = Decimal(-20), Decimal("9.2")

@@ -9,43 +9,45 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from yolo_proc.canvas import Canvas as Canvas
     from yolo_proc.checks.gate import train as train
-    from yolo_proc.config import Config as Config
-    from yolo_proc.generator import Generator as Generator
-    from yolo_proc.generator import load_generator as load_generator
-    from yolo_proc.options import option as option
-    from yolo_proc.outlines import Shape as Shape
-    from yolo_proc.outlines import circle as circle
-    from yolo_proc.outlines import ellipse as ellipse
-    from yolo_proc.outlines import line as line
-    from yolo_proc.outlines import polygon as polygon
-    from yolo_proc.outlines import rectangle as rectangle
-    from yolo_proc.outlines import star as star
-    from yolo_proc.predict import Detector as Detector
+    from yolo_proc.config.options import option as option
+    from yolo_proc.config.schema import Config as Config
+    from yolo_proc.config.schema import GeneratorConfig as GeneratorConfig
+    from yolo_proc.data.generator import Generator as Generator
+    from yolo_proc.data.generator import load_generator as load_generator
+    from yolo_proc.data.stream import Stream as Stream
+    from yolo_proc.drawing.canvas import Canvas as Canvas
+    from yolo_proc.drawing.outlines import Shape as Shape
+    from yolo_proc.drawing.outlines import circle as circle
+    from yolo_proc.drawing.outlines import ellipse as ellipse
+    from yolo_proc.drawing.outlines import line as line
+    from yolo_proc.drawing.outlines import polygon as polygon
+    from yolo_proc.drawing.outlines import rectangle as rectangle
+    from yolo_proc.drawing.outlines import star as star
+    from yolo_proc.drawing.typefaces import text as text
+    from yolo_proc.evaluation.predict import Detector as Detector
     from yolo_proc.scene import Scene as Scene
     from yolo_proc.scene import SceneObject as SceneObject
-    from yolo_proc.stream import Stream as Stream
-    from yolo_proc.typefaces import text as text
 
 _ROOM_OF = {
-    "Canvas": "canvas",
-    "Config": "config",
-    "Detector": "predict",
-    "Generator": "generator",
+    "Canvas": "drawing.canvas",
+    "Config": "config.schema",
+    "Detector": "evaluation.predict",
+    "Generator": "data.generator",
+    "GeneratorConfig": "config.schema",
     "Scene": "scene",
     "SceneObject": "scene",
-    "Shape": "outlines",
-    "Stream": "stream",
-    "circle": "outlines",
-    "ellipse": "outlines",
-    "line": "outlines",
-    "load_generator": "generator",
-    "option": "options",
-    "polygon": "outlines",
-    "rectangle": "outlines",
-    "star": "outlines",
-    "text": "typefaces",
+    "Shape": "drawing.outlines",
+    "Stream": "data.stream",
+    "circle": "drawing.outlines",
+    "ellipse": "drawing.outlines",
+    "line": "drawing.outlines",
+    "load_generator": "data.generator",
+    "option": "config.options",
+    "polygon": "drawing.outlines",
+    "rectangle": "drawing.outlines",
+    "star": "drawing.outlines",
+    "text": "drawing.typefaces",
     "train": "checks.gate",
 }
 __all__ = sorted(_ROOM_OF)

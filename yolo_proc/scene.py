@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo_proc.boxes import FloatArray, as_boxes
-from yolo_proc.config import LabelConfig
+from yolo_proc.config.schema import LabelConfig
 from yolo_proc.errors import DataError
 
 Image = NDArray[np.uint8]  # (H, W, 3) RGB

@@ -144,7 +144,7 @@ def _one_or_other(before: Tree, expected: Tree, found: Tree) -> str:
 
 def _main(words: Sequence[str], codes: Sequence[int] = (0,)) -> int:
     """The command line, silently."""
-    from yolo_proc.cli import main as command
+    from yolo_proc.cli.main import main as command
 
     said = StringIO()
     with redirect_stderr(said), redirect_stdout(StringIO()):
@@ -196,7 +196,7 @@ def _two_checkpoints(place: Path) -> None:
 def _config() -> dict[str, object]:
     from tiny_run import tiny_config
 
-    from yolo_proc.config_values import config_values
+    from yolo_proc.config.values import config_values
 
     return config_values(tiny_config(Path("runs")))
 
@@ -211,7 +211,7 @@ def _export(place: Path, number: int = 1) -> None:
 def _train(place: Path) -> None:
     from tiny_run import run_tiny, tiny_config
 
-    from yolo_proc import checkpoint
+    from yolo_proc.models import checkpoint
 
     config = tiny_config(place, run="out", epochs=2, keep=1, save_minutes=1e-9)
     run_tiny(config, place / "out" if checkpoint.list_checkpoints(place / "out") else None)
@@ -223,7 +223,7 @@ def _nothing(_place: Path) -> None:
 
 def _run_of(root: Path) -> Tree:
     """What a run is: its newest state and its table. The bytes of a checkpoint also say which of its texts are one."""
-    from yolo_proc import checkpoint
+    from yolo_proc.models import checkpoint
 
     if not checkpoint.list_checkpoints(root):
         return {}

@@ -57,8 +57,8 @@ def _model(change: "Callable[[Any], None]" = lambda _: None, **metadata: Any) ->
     import onnx
     from tiny_export import network, spec_of
 
-    from yolo_proc.exporting.digest import METADATA_KEY, sealed, sealed_text
-    from yolo_proc.exporting.onnx_graph import to_onnx
+    from yolo_proc.export.digest import METADATA_KEY, sealed, sealed_text
+    from yolo_proc.export.onnx_graph import to_onnx
 
     model = network()
     graph = onnx.load_from_string(to_onnx(model, spec_of(model)))
@@ -80,7 +80,7 @@ def _checkpoint(path: Path, **changes: Any) -> None:
 
 def sealed_again(content: bytes) -> bytes:
     """The same with a right digest at its end."""
-    from yolo_proc.exporting.digest import DIGEST_KEY, sealed
+    from yolo_proc.export.digest import DIGEST_KEY, sealed
 
     return sealed(content[: content.rindex(DIGEST_KEY.encode()) - 4])
 
@@ -310,7 +310,7 @@ def _raw(content: Callable[[Path], bytes], root: Path) -> None:
 
 
 def _valued(changes: dict[str, Any], root: Path) -> None:
-    from yolo_proc import checkpoint
+    from yolo_proc.models import checkpoint
 
     _checkpoint(root / "a.pt")
     checkpoint.save(root / "a.pt", {**checkpoint.load(root / "a.pt"), **changes})
@@ -320,7 +320,7 @@ def _generator(spelling: str, root: Path) -> None:
     """A checkpoint that names a generator beside it, and the module too where Python looks."""
     from tiny_run import tiny_config
 
-    from yolo_proc.config_values import config_values
+    from yolo_proc.config.values import config_values
 
     code = EVIL.format(ran=str(root.parent / "ran"))
     for path in (root / "evil.py", root.parent / "evil_module.py"):

@@ -23,19 +23,19 @@ from attack.targets_sets import check_sound
 from attack.trees import Content, Room, Tree, damage_tree, tree_of
 from yolo_proc.annotations.formats import read_data_set
 from yolo_proc.annotations.records import ReadOptions
-from yolo_proc.cli import COMMANDS
-from yolo_proc.config import Config
-from yolo_proc.config_values import config_values
-from yolo_proc.configfile import config_to_toml
+from yolo_proc.cli.main import COMMANDS
+from yolo_proc.config.configfile import config_to_toml
+from yolo_proc.config.options import check_value
+from yolo_proc.config.schema import Config
+from yolo_proc.config.values import config_values
+from yolo_proc.data.fingerprint import fingerprint
+from yolo_proc.data.run_config import config_from_values, read_config
 from yolo_proc.datasets import generate as generating
 from yolo_proc.datasets.chunk_records import signed
 from yolo_proc.datasets.generate import generate
 from yolo_proc.errors import UserError
-from yolo_proc.exporting.sources import find_sources, frames_of
-from yolo_proc.fingerprint import fingerprint
-from yolo_proc.options import check_value
-from yolo_proc.pictures import picture_size, read_picture
-from yolo_proc.run_config import config_from_values, read_config
+from yolo_proc.export.sources import find_sources, frames_of
+from yolo_proc.imaging.pictures import picture_size, read_picture
 
 Rng = np.random.Generator
 

@@ -22,14 +22,14 @@ from attack.mutate_formats import Raw, damage_value
 from attack.targets_files import ConfigTarget
 from attack.targets_sets import command
 from attack.trees import Content, Room, Tree, damage_tree
-from yolo_proc import checkpoint
-from yolo_proc.config import ModelConfig
-from yolo_proc.exporting.digest import DIGEST_KEY, METADATA_KEY, sealed_text
-from yolo_proc.exporting.onnx_graph import to_onnx
-from yolo_proc.exporting.session import OnnxDetector, Settings
-from yolo_proc.exporting.spec import ModelSpec
-from yolo_proc.exporting.vectors import read_vectors
-from yolo_proc.predict import Detector
+from yolo_proc.config.schema import ModelConfig
+from yolo_proc.evaluation.predict import Detector
+from yolo_proc.export.digest import DIGEST_KEY, METADATA_KEY, sealed_text
+from yolo_proc.export.onnx_graph import to_onnx
+from yolo_proc.export.session import OnnxDetector, Settings
+from yolo_proc.export.spec import ModelSpec
+from yolo_proc.export.vectors import read_vectors
+from yolo_proc.models import checkpoint
 
 Rng = np.random.Generator
 

@@ -19,10 +19,10 @@ from tiny_sets import read_options, write_set
 from attack.engine import ACCEPTED, Target
 from attack.mutate import damage_labels, damage_text
 from attack.trees import Content, Room, Tree, damage_tree, tree_of
-from yolo_proc import cli
 from yolo_proc.annotations.classes import read_class_file
 from yolo_proc.annotations.formats import read_data_set
 from yolo_proc.annotations.records import Annotation, DataSet, Item, Problems, ReadOptions
+from yolo_proc.cli import main as cli
 from yolo_proc.errors import UserError
 from yolo_proc.inspection import plots
 

@@ -27,10 +27,10 @@ from yolo_proc.annotations.passed_over import check_has_pictures, tell_unread_pi
 from yolo_proc.annotations.records import SPLITS, Annotation, BinaryLayout, DataSet, Item, ReadOptions, checked_box
 from yolo_proc.batch import Batch
 from yolo_proc.boxes import as_boxes, cxcywh_to_xyxy
-from yolo_proc.codec import CLASSES, SLOT_TAKEN, J, LabelCodec, W, X
-from yolo_proc.config import LabelConfig
+from yolo_proc.config.schema import LabelConfig
+from yolo_proc.detection.codec import CLASSES, SLOT_TAKEN, J, LabelCodec, W, X
+from yolo_proc.detection.grids import Grid
 from yolo_proc.errors import AnnotationError, ConfigError, DataError
-from yolo_proc.grids import Grid
 from yolo_proc.scene import Image
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import Any
 from yolo_proc.annotations.common import read_file
 from yolo_proc.annotations.foreign import shown_json
 from yolo_proc.errors import AnnotationError
-from yolo_proc.files import GIB
+from yolo_proc.system.files import GIB
 
 MAX_BYTES = 2 * GIB  # COCO files of a million pictures have 1.5 GB; read, they take some times their size of memory
 

@@ -12,7 +12,7 @@ from typing import Any
 from yolo_proc.annotations.common import MAX_TEXT_BYTES, Folder, read_file, read_text
 from yolo_proc.annotations.records import SPLITS, ReadOptions
 from yolo_proc.errors import AnnotationError, ConfigError
-from yolo_proc.files import UnreadableFileError, read_bytes
+from yolo_proc.system.files import UnreadableFileError, read_bytes
 
 SET_FILE = "yolo_proc.json"
 VERSION = 1  # of that file

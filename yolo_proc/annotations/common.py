@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 from yolo_proc.annotations.layout import Listed
 from yolo_proc.annotations.records import Annotation, Item, Tally, stem_of
 from yolo_proc.errors import AnnotationError, DataError
-from yolo_proc.files import MIB, UnreadableFileError, read_bytes
-from yolo_proc.pictures import SUFFIXES
+from yolo_proc.imaging.pictures import SUFFIXES
+from yolo_proc.system.files import MIB, UnreadableFileError, read_bytes
 
 _WHOLE = 0.01  # from a whole number
 MAX_TEXT_BYTES = 16 * MIB  # of one picture's annotation, or of a list: more is an attack or another kind of file

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from yolo_proc.files import UnreadableFileError, read_bytes
+from yolo_proc.system.files import UnreadableFileError, read_bytes
 
 MEND = "export it as COCO, YOLO or Pascal VOC"
 

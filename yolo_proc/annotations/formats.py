@@ -6,13 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from yolo_proc.annotations import binary, coco, scredit, voc, yolo_txt
+from yolo_proc.annotations import binary
 from yolo_proc.annotations.about import binary_from_about, read_about
+from yolo_proc.annotations.coco import reader as coco
 from yolo_proc.annotations.foreign import MEND, format_in
 from yolo_proc.annotations.layout import Layout
 from yolo_proc.annotations.records import SPLITS, DataSet, ReadOptions, Tally
+from yolo_proc.annotations.scredit import project as scredit
+from yolo_proc.annotations.voc import reader as voc
+from yolo_proc.annotations.yolo import reader as yolo_txt
+from yolo_proc.config.options import nearest
 from yolo_proc.errors import ConfigError, DataError
-from yolo_proc.options import nearest
 
 _LOOKED_INTO = 20  # folders
 

@@ -8,7 +8,7 @@ from yolo_proc.annotations.classes import set_file
 from yolo_proc.annotations.common import Folder, split_of, tell_passed_over, tell_unread_split
 from yolo_proc.annotations.records import Tally
 from yolo_proc.errors import DataError
-from yolo_proc.pictures import OTHER_SUFFIXES, SUFFIXES, unread_pictures
+from yolo_proc.imaging.pictures import OTHER_SUFFIXES, SUFFIXES, unread_pictures
 
 
 def check_has_pictures(root: Path, split: str, count: int, found: str) -> None:

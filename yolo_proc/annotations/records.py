@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from yolo_proc.errors import AnnotationError, one_line
-from yolo_proc.picture_costs import MAX_PIXELS
-from yolo_proc.picture_reading import PictureReading
+from yolo_proc.imaging.costs import MAX_PIXELS
+from yolo_proc.imaging.reading import PictureReading
 
 Kind = Literal["rectangle", "mask", "point", "polygon", "text"]
 Box = tuple[float, float, float, float]

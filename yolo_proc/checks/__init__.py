@@ -3,7 +3,7 @@
 One idea a file. Its docstring says the hypothesis, its source, and the reason of each threshold. A check asserts
 something of the code that trains, run on this configuration, and never of a copy of it.
 
-How to write a check, `yolo_proc/checks/NAME.py`:
+How to write a check, `yolo_proc/checks/GROUP/NAME.py`:
 
 1.  `def run(bench: Bench) -> Finding` measures, judges and explains. It takes all that it touches from the bench
     (`bench.py`): scenes, batches, targets, networks, states, one step of learning. What it takes by an import, a fault
@@ -17,11 +17,10 @@ How to write a check, `yolo_proc/checks/NAME.py`:
     `Finding.not_applicable(reason)` where the question makes no sense for this configuration. Errors of the pipeline
     (`YoloProcError`) need no care: the runner makes a failure of them.
 4.  `evidence` are pictures that are drawn only when they are written: `{"name": lambda: uint8 RGB array}`.
-    `inspection/charts.py` plots, `preview.py` draws scenes.
-5.  `CHECK = Check("name", group=..., asserted=..., quick=..., run=run)`, and a line in `registry.py` and in the
-    list of rooms of `tests/test_imports.py`. Quick ones are run by `train` before its first step, all of them
-    together in the time that the original's network takes for 250 images; so no more than some 40 images through the
-    default network each.
+    `plotting/charts.py` plots, `plotting/preview.py` draws scenes.
+5.  `CHECK = Check("name", group=..., asserted=..., quick=..., run=run)`, and a line in `registry.py`. Quick ones
+    are run by `train` before its first step, all of them together in the time that the original's network takes for
+    250 images; so no more than some 40 images through the default network each.
 6.  Thresholds must not cry wolf: measure the figure on healthy variants (both generators, several seeds, one class,
     empty scenes, small objects, grey pictures, no batch normalisation, `--model original`), and write what was found
     beside the threshold.

@@ -18,25 +18,25 @@ import torch
 from torch import Tensor, nn
 
 from yolo_proc.batch import Batch
-from yolo_proc.codec import LabelCodec
-from yolo_proc.config import Config
-from yolo_proc.cpu import processors
-from yolo_proc.device import pick_device
-from yolo_proc.judge import measure_loss
-from yolo_proc.learn import learn
-from yolo_proc.loss import mean_terms
-from yolo_proc.model import Yolo
-from yolo_proc.precision import autocast_dtype, pick_precision
+from yolo_proc.config.schema import Config
+from yolo_proc.data.stream import Stream, batches
+from yolo_proc.detection.codec import LabelCodec
+from yolo_proc.detection.loss import mean_terms
+from yolo_proc.detection.task import DetectionTask
+from yolo_proc.models.yolo import Yolo
 from yolo_proc.scene import Scene
-from yolo_proc.setup import Session, build_codec, build_model, build_state, timing_batch, worker_count
-from yolo_proc.state import TrainingState
-from yolo_proc.step import StepResult, forward_loss, forward_objective
-from yolo_proc.stopping import Estimate
-from yolo_proc.stream import Stream, batches
-from yolo_proc.task import DetectionTask
+from yolo_proc.system.cpu import processors
+from yolo_proc.system.device import pick_device
+from yolo_proc.training.judge import measure_loss
+from yolo_proc.training.learn import learn
+from yolo_proc.training.precision import autocast_dtype, pick_precision
+from yolo_proc.training.session import Session, build_codec, build_model, build_state, timing_batch, worker_count
+from yolo_proc.training.state import TrainingState
+from yolo_proc.training.step import StepResult, forward_loss, forward_objective
+from yolo_proc.training.stopping import Estimate
 
 if TYPE_CHECKING:
-    from yolo_proc.exporting.session import OnnxDetector
+    from yolo_proc.export.session import OnnxDetector
 
 LARGEST_BATCH = 32  # images a check takes at once, however large the run's batches are
 STREAM = "train"
@@ -44,9 +44,9 @@ STREAM = "train"
 
 def export_onnx(model: Yolo, classes: tuple[str, ...]) -> bytes:
     """The file that the command `export` writes of a network, in evaluation mode, with its defaults."""
-    from yolo_proc.exporting.export import Order, spec_of
-    from yolo_proc.exporting.onnx_graph import to_onnx
-    from yolo_proc.predict import Detector
+    from yolo_proc.evaluation.predict import Detector
+    from yolo_proc.export.export import Order, spec_of
+    from yolo_proc.export.onnx_graph import to_onnx
 
     spec = spec_of(Order(Path(), Path()), Detector(model, classes), {})
     return to_onnx(model, spec)
@@ -54,7 +54,7 @@ def export_onnx(model: Yolo, classes: tuple[str, ...]) -> bytes:
 
 def open_onnx(content: bytes) -> "OnnxDetector":
     """The reader of that file, as the command `predict` uses it."""
-    from yolo_proc.exporting.session import OnnxDetector, Settings
+    from yolo_proc.export.session import OnnxDetector, Settings
 
     return OnnxDetector.load(content, settings=Settings(threads=1))
 

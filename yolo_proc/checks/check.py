@@ -10,8 +10,8 @@ import torch
 
 from yolo_proc.checks.bench import Bench
 from yolo_proc.errors import ConfigError, YoloProcError
-from yolo_proc.finding import Finding, Group, Outcome
-from yolo_proc.preview import write_png
+from yolo_proc.plotting.preview import write_png
+from yolo_proc.training.outcomes import Finding, Group, Outcome
 
 Pictures = Literal["all", "failures"]
 

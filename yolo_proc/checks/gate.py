@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import run_checks
 from yolo_proc.checks.registry import quick_checks
-from yolo_proc.config import Config
-from yolo_proc.events import Event
-from yolo_proc.finding import Outcome
-from yolo_proc.setup import Session
-from yolo_proc.trainer import Trainer
+from yolo_proc.config.schema import Config
+from yolo_proc.training.events import Event
+from yolo_proc.training.outcomes import Outcome
+from yolo_proc.training.session import Session
+from yolo_proc.training.trainer import Trainer
 
 EVIDENCE = "checks"  # folder in a run's folder; it is made only for a failure
 

@@ -1,28 +1,11 @@
 """The checks in the order in which they run: what others build on comes first."""
 
-from yolo_proc.checks import (
-    baseline,
-    capacity,
-    dependence,
-    determinism,
-    exported,
-    gradients,
-    initial_loss,
-    labels,
-    logits_in,
-    memory,
-    modes,
-    overfit,
-    parameters,
-    picture,
-    round_trip,
-    step,
-    updates,
-    variety,
-)
 from yolo_proc.checks.check import Check
+from yolo_proc.checks.data import determinism, exported, labels, picture, round_trip, variety
+from yolo_proc.checks.loss import dependence, gradients, initial_loss, logits_in, modes, parameters
+from yolo_proc.checks.optimisation import baseline, capacity, memory, overfit, step, updates
+from yolo_proc.config.options import nearest
 from yolo_proc.errors import ConfigError
-from yolo_proc.options import nearest
 
 DATA: tuple[Check, ...] = (
     labels.CHECK,

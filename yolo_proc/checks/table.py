@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Sequence
 from itertools import zip_longest
 
-from yolo_proc.finding import Outcome, tally
+from yolo_proc.training.outcomes import Outcome, tally
 
 HEAD = ("check", "asserted", "expected", "measured", "verdict")
 LEAST_WIDTH = 100

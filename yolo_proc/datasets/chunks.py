@@ -17,15 +17,15 @@ from yolo_proc.annotations.about import binary_to_about
 from yolo_proc.annotations.formats import FORMATS
 from yolo_proc.annotations.layout import Layout, Listed
 from yolo_proc.annotations.records import SPLITS, Annotation, BinaryLayout, Item
-from yolo_proc.config import Config
-from yolo_proc.config_values import config_values, value_text
+from yolo_proc.config.schema import Config
+from yolo_proc.config.values import config_values, value_text
+from yolo_proc.data.run_config import generator_options
+from yolo_proc.data.stream import Stream
 from yolo_proc.datasets.chunk_records import Record
 from yolo_proc.datasets.scenefiles import Drawn, encode_picture, items_of
 from yolo_proc.datasets.setwriter import OUTSIDE, BinarySet, FileSet, WriteError, remove, write_whole
 from yolo_proc.errors import ConfigError, DataError
-from yolo_proc.files import MIB, UnreadableFileError, read_bytes
-from yolo_proc.run_config import generator_options
-from yolo_proc.stream import Stream
+from yolo_proc.system.files import MIB, UnreadableFileError, read_bytes
 
 CHUNK = 16  # scenes: little is lost by an interruption, and a record costs little beside them
 MAX_RECORD_BYTES = 16 * MIB  # of a chunk's scenes

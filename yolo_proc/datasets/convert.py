@@ -7,14 +7,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from yolo_proc.annotations import binary, scredit
+from yolo_proc.annotations import binary
 from yolo_proc.annotations.about import VERSION, about_bytes, binary_from_about, binary_to_about, read_about
 from yolo_proc.annotations.classes import SET_FILE
 from yolo_proc.annotations.formats import FORMATS, find_format, read_data_set
 from yolo_proc.annotations.records import Annotation, BinaryLayout, DataSet, Problems, ReadOptions
-from yolo_proc.codec import SLOT_TAKEN
+from yolo_proc.annotations.scredit import project as scredit
 from yolo_proc.datasets.setwriter import has_files, write_whole
 from yolo_proc.datasets.targets import BinaryTarget, FileTarget, Images, Picture
+from yolo_proc.detection.codec import SLOT_TAKEN
 from yolo_proc.errors import AnnotationError, ConfigError, DataError
 
 

@@ -14,13 +14,13 @@ from typing import Any
 from yolo_proc.annotations.about import VERSION, about_bytes, binary_to_about, read_about
 from yolo_proc.annotations.classes import SET_FILE
 from yolo_proc.annotations.layout import Listed
+from yolo_proc.data.fingerprint import fingerprint
+from yolo_proc.data.stream import Stream
 from yolo_proc.datasets.chunks import RECORDS, Order, WriteChunk, resumable
-from yolo_proc.datasets.pool import unordered
 from yolo_proc.datasets.setwriter import counted, has_files, loss_lines, write_error, write_whole
 from yolo_proc.errors import DataError
-from yolo_proc.fingerprint import fingerprint
-from yolo_proc.locking import locked
-from yolo_proc.stream import Stream
+from yolo_proc.system.locking import locked
+from yolo_proc.system.pool import unordered
 
 _LIBRARY = "library "  # how `fingerprint` names versions
 

@@ -11,7 +11,7 @@ import numpy as np
 from yolo_proc.annotations.polygons import Points, clipped_polygon
 from yolo_proc.annotations.records import Item
 from yolo_proc.boxes import FloatArray
-from yolo_proc.config import LabelConfig
+from yolo_proc.config.schema import LabelConfig
 from yolo_proc.scene import LABELLED, Image, SceneObject, label_verdicts
 
 

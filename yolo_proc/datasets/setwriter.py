@@ -12,8 +12,8 @@ from yolo_proc.annotations import binary
 from yolo_proc.annotations.layout import Layout, Listed
 from yolo_proc.annotations.records import Annotation, BinaryLayout
 from yolo_proc.errors import DataError
-from yolo_proc.files import open_own, write_new
 from yolo_proc.scene import Image
+from yolo_proc.system.files import open_own, write_new
 
 # A file that is being written. Always the same name, so that what a killed process leaves is written over.
 PART = ".{}.part"

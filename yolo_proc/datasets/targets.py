@@ -15,8 +15,8 @@ from yolo_proc.annotations.records import SPLITS, Annotation, BinaryLayout, Data
 from yolo_proc.datasets.scenefiles import encode_picture
 from yolo_proc.datasets.setwriter import BinarySet, FileSet
 from yolo_proc.errors import AnnotationError, ConfigError, DataError
-from yolo_proc.picture_reading import PictureReading
-from yolo_proc.pictures import check_unread, picture_bytes, read_picture
+from yolo_proc.imaging.pictures import check_unread, picture_bytes, read_picture
+from yolo_proc.imaging.reading import PictureReading
 
 TOGETHER = 1000  # pictures whose outlines become text at once
 

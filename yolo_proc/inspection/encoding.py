@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from yolo_proc.batch import Batch
 from yolo_proc.boxes import FloatArray
-from yolo_proc.codec import SLOT_TAKEN, LabelCodec
-from yolo_proc.config import LabelConfig
-from yolo_proc.grids import Grid, mean_best_iou
-from yolo_proc.letterbox import Letterbox
+from yolo_proc.config.schema import LabelConfig
+from yolo_proc.detection.codec import SLOT_TAKEN, LabelCodec
+from yolo_proc.detection.grids import Grid, mean_best_iou
+from yolo_proc.imaging.letterbox import Letterbox
 from yolo_proc.scene import VERDICTS, label_verdict_codes
 
 if TYPE_CHECKING:

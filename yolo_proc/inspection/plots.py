@@ -7,8 +7,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from yolo_proc.boxes import FloatArray
-from yolo_proc.config import LabelConfig
-from yolo_proc.inspection.charts import (
+from yolo_proc.config.schema import LabelConfig
+from yolo_proc.inspection.encoding import boxes_in_network
+from yolo_proc.inspection.measure import HEAT, Measured
+from yolo_proc.inspection.outliers import Outlier
+from yolo_proc.inspection.report import Inspection
+from yolo_proc.plotting.charts import (
     BLUE,
     GREEN,
     MUTED,
@@ -22,11 +26,7 @@ from yolo_proc.inspection.charts import (
     fitted,
     font,
 )
-from yolo_proc.inspection.encoding import boxes_in_network
-from yolo_proc.inspection.measure import HEAT, Measured
-from yolo_proc.inspection.outliers import Outlier
-from yolo_proc.inspection.report import Inspection
-from yolo_proc.preview import GAP, preview_sheet
+from yolo_proc.plotting.preview import GAP, preview_sheet
 from yolo_proc.scene import Scene
 
 PANEL = (480, 330)

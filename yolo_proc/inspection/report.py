@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from yolo_proc.codec import SLOT_TAKEN
+from yolo_proc.detection.codec import SLOT_TAKEN
 from yolo_proc.inspection.outliers import UNUSUAL
 from yolo_proc.inspection.sources import Determinism, Timing
 from yolo_proc.inspection.statistics import Statistics, Summary

@@ -14,15 +14,15 @@ import numpy as np
 
 from yolo_proc.annotations.binary import read_picture_record, record_folder
 from yolo_proc.annotations.records import Annotation, DataSet, ReadOptions
-from yolo_proc.annotations.scredit import is_omitted
-from yolo_proc.augment import Plan, import_albumentations, needs_albumentations
+from yolo_proc.annotations.scredit.project import is_omitted
 from yolo_proc.boxes import as_boxes, clip_xyxy
-from yolo_proc.canvas import Canvas
+from yolo_proc.data.augment import Plan, import_albumentations, needs_albumentations
+from yolo_proc.data.stream import Stream
+from yolo_proc.drawing.canvas import Canvas
 from yolo_proc.errors import AnnotationError, YoloProcError
+from yolo_proc.imaging.pictures import read_picture
 from yolo_proc.inspection.measure import Sample
-from yolo_proc.pictures import read_picture
 from yolo_proc.scene import Image, Scene, SceneObject
-from yolo_proc.stream import Stream
 
 OMITTED = "omit"  # the reason of a picture that its annotator took out of the set
 

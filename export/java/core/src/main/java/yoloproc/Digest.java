@@ -21,7 +21,7 @@ final class Digest {
     static final String KEY = "yolo_proc.sha256";
 
     private static final String CHANGED = "it is damaged, or another tool changed it; export the model again, or, if it "
-            + "was changed on purpose, run python -m yolo_proc.exporting.digest MODEL.onnx";
+            + "was changed on purpose, run python -m yolo_proc.export.digest MODEL.onnx";
     private static final String OPENING = "{\"digest\":\"sha256\",";
     private static final Pattern CLOSING = Pattern.compile(",\"sha256\":\"([0-9a-f]{64})\"}[ \\t\\r\\n]*\\z");
     private static final int VALUE = 64;

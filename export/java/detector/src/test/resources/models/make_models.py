@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from yolo_proc.exporting.digest import sealed, sealed_text
+from yolo_proc.export.digest import sealed, sealed_text
 
 HERE = Path(__file__).resolve().parent
 SIDE, STRIDE, FIELDS = 32, 16, 7

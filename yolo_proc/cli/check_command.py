@@ -1,0 +1,132 @@
+"""The command `check`: whether scenes, labels, loss, network and optimisation are sound, in minutes.
+
+As in `commands.py`, imports of torch stand inside of functions.
+"""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from yolo_proc.cli.flags import TRUST_HELP, FlagParser, build_own
+from yolo_proc.config.configfile import read_config_file
+from yolo_proc.config.options import option
+from yolo_proc.config.schema import Config
+from yolo_proc.config.values import config_options
+from yolo_proc.data.run_config import config_from_values
+
+if TYPE_CHECKING:
+    from yolo_proc.checks.check import Check
+    from yolo_proc.training.outcomes import Outcome
+
+# Options of a run that say nothing about what is checked.
+_OF_RUNNING: tuple[str, ...] = (
+    "run",
+    "runs-dir",
+    "no-check",
+    "target-loss",
+    "epochs",
+    "epoch-images",
+    "max-time",
+    "patience",
+)
+_OF_RUNNING += ("keep", "save-minutes")
+
+
+@dataclass(frozen=True)
+class CheckFlags:
+    """Options of `check`."""
+
+    config: str | None = option(None, help="TOML file with options, a run's own too; flags are stronger")
+    only: str | None = option(None, help="names of checks with commas between: labels,step; none: all")
+    quick: bool = option(False, help="only those that `train` runs before its first step")
+    out: str = option("checks", help="folder for the pictures of the evidence")
+    trust: bool = option(False, help=TRUST_HELP)
+    json: bool = option(False, help="print JSON")
+
+
+def check_parser() -> FlagParser:
+    """Flags of `check`."""
+    about = "Checks that scenes, labels, loss, network and optimisation are sound, and says what is wrong."
+    names = [flat for flat in config_options() if flat not in _OF_RUNNING]
+    return FlagParser("check", about, CheckFlags, names, parameters=True)
+
+
+def check(parser: FlagParser, argv: Sequence[str]) -> int:
+    """Prints a row a check; returns 0, or 1 where one failed."""
+    parsed = parser.read(argv)
+    flags = build_own(CheckFlags, parsed.own)
+    file = read_config_file(Path(flags.config)) if flags.config is not None else {}
+    config = config_from_values({**file, **parsed.given}, trust=flags.trust)
+    from yolo_proc.checks.registry import checks_named
+
+    checks = [check for check in checks_named(flags.only) if check.quick or not flags.quick]
+    outcomes: list[Outcome] = []
+    interrupted = False
+    try:
+        for outcome in _outcomes(config, checks, Path(flags.out)):
+            outcomes.append(outcome)
+    except KeyboardInterrupt:
+        interrupted = True
+    _print(config, outcomes, flags.json)
+    if interrupted:
+        return 130
+    return 1 if any(outcome.failed for outcome in outcomes) else 0
+
+
+def _outcomes(config: Config, checks: "Sequence[Check]", out: Path) -> "Iterator[Outcome]":
+    """Runs the checks and shows how far they are."""
+    from yolo_proc.checks.bench import Bench
+    from yolo_proc.checks.check import run_checks
+    from yolo_proc.system.device import pick_device
+    from yolo_proc.training.session import use_threads
+
+    use_threads(config.threads, pick_device(config.device), config.batch_size)
+    bench = Bench(config)
+    bench.stream  # noqa: B018 a generator that is not found is a mistake of the user, and no finding
+    with _progress(len(checks)) as (start, end):
+        for outcome in run_checks(bench, checks, out, on_start=lambda check: start(check.name)):
+            end(f"{outcome.check}: {outcome.finding.verdict} ({outcome.seconds:.1f} s)")
+            yield outcome
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[tuple[Callable[[str], None], Callable[[str], None]]]:
+    """What to call with a check's name when it begins, and with a line when it ends; on stderr.
+
+    A bar on a terminal, else a line a check.
+    """
+    from tqdm import tqdm
+
+    class Bar(tqdm):  # type: ignore[type-arg]  # it cannot be subscripted when it runs
+        """Without tqdm's thread, which would be one more to fork beside."""
+
+        monitor_interval = 0
+
+    terminal = sys.stderr.isatty()
+    with Bar(total=total, unit="check", leave=False, dynamic_ncols=True, disable=not terminal) as bar:
+
+        def end(line: str) -> None:
+            bar.update()
+            if not terminal:
+                print(line, file=sys.stderr, flush=True)
+
+        yield (lambda name: bar.set_description_str(name)), end
+
+
+def _print(config: Config, outcomes: "Sequence[Outcome]", as_json: bool) -> None:
+    if as_json:
+        failed = any(outcome.failed for outcome in outcomes)
+        found = [outcome.to_dict() for outcome in outcomes]
+        print(json.dumps({"generator": config.generator.name, "failed": failed, "checks": found}, allow_nan=False))
+        return
+    from yolo_proc.checks.table import table_text
+
+    print(table_text(outcomes, shutil.get_terminal_size((140, 24)).columns))
+    pictures = [path for outcome in outcomes if not outcome.failed for path in outcome.pictures]
+    if pictures:
+        print(f"Pictures: {', '.join(map(str, pictures))}")

@@ -1,0 +1,344 @@
+"""The commands: each has its flags, reads them, calls, and prints.
+
+Imports of torch and OpenCV stand inside of functions: `--help` needs neither.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from yolo_proc.cli.flags import (
+    INPUT_SIZE_HELP,
+    TRUST_HELP,
+    FlagParser,
+    Parsed,
+    build_own,
+    read_input_size,
+    read_picture_size,
+)
+from yolo_proc.config.configfile import read_config_file
+from yolo_proc.config.options import nearest, option, shown
+from yolo_proc.config.schema import Config
+from yolo_proc.config.values import Given, config_options
+from yolo_proc.data.run_config import config_from_values, resumed_config, saved_config
+from yolo_proc.errors import CheckpointError, ConfigError
+
+if TYPE_CHECKING:
+    from yolo_proc.evaluation.evaluate import Evaluation
+    from yolo_proc.models.summary import Description
+    from yolo_proc.models.yolo import Yolo
+
+_RUN_HELP = "name of a run, its folder, or one of its checkpoints; none: the newest run"
+
+
+def _names(*wanted: str) -> list[str]:
+    """Flat names of options: `*` for all, `model.` for a whole section."""
+    known = config_options()
+    if wanted == ("*",):
+        return list(known)
+    return [flat for flat in known if flat in wanted or f"{flat.partition('.')[0]}." in wanted]
+
+
+def _config_of(parsed: Parsed, file: str | None) -> dict[str, Given]:
+    """What the file gives and, stronger, what the flags give."""
+    return {**(read_config_file(Path(file)) if file is not None else {}), **parsed.given}
+
+
+# ------------------------------------------------------------------------------------------------ train
+
+
+@dataclass(frozen=True)
+class TrainFlags:
+    """Options of `train` that are no part of a run's configuration."""
+
+    config: str | None = option(None, help="TOML file with options; flags are stronger")
+    resume: str | None = option(
+        None, help="go on from the newest checkpoint: of the newest run, or of this run, folder or checkpoint"
+    )
+    accept_changed_data: bool = option(False, help="resume although the scenes are not the same any more")
+    trust: bool = option(False, help=TRUST_HELP)
+
+
+def train_parser() -> FlagParser:
+    """Flags of `train`."""
+    about = "Trains a detector on generated scenes until a target loss is reached, or a budget ends."
+    return FlagParser("train", about, TrainFlags, _names("*"), parameters=True, bare={"resume": ""})
+
+
+def train(parser: FlagParser, argv: Sequence[str]) -> int:
+    """Trains a new run, or goes on with one; returns the exit code of how it ended."""
+    parsed = parser.read(argv)
+    flags = build_own(TrainFlags, parsed.own)
+    given = _config_of(parsed, flags.config)
+    if flags.resume is None:
+        if flags.accept_changed_data:
+            raise ConfigError("--accept-changed-data: only a resumed run has data that can have changed; add --resume")
+        config, place = config_from_values(given, trust=flags.trust), None
+    else:
+        place, config = _resume(flags.resume, given, flags.trust)
+    from yolo_proc.checks.gate import quick_outcomes
+    from yolo_proc.cli.console import run_training
+    from yolo_proc.training.session import checked_generator
+    from yolo_proc.training.trainer import Command, Trainer
+
+    if place is None:
+        checked_generator(config)  # before anything is announced; what it reads is kept
+    trainer = Trainer(config, resume_from=place, accept_changed_data=flags.accept_changed_data, checks=quick_outcomes)
+    return run_training(trainer, lambda: trainer.commands.put(Command.STOP))
+
+
+def _resume(run: str, given: dict[str, Given], trust: bool) -> tuple[Path, Config]:
+    """Where a run goes on from, and its configuration with what is given now."""
+    named = given.pop("run", None)
+    if named is not None:
+        if run not in ("", named.value):
+            raise ConfigError(f"{named.where}: names the run {named.value}, but --resume names {run}; give one of them")
+        run = str(named.value)
+    runs_dir = str(given["runs-dir"].value) if "runs-dir" in given else Config().runs_dir
+    place = run_place(run, runs_dir)
+    from yolo_proc.models import checkpoint
+    from yolo_proc.models.fields import check_training
+
+    path, state, _ = checkpoint.to_resume(place, check_training)
+    return place, resumed_config(state["config"], path, given, trust=trust)
+
+
+def run_place(run: str, runs_dir: str) -> Path:
+    """The folder or checkpoint that a user means by `run`; an empty one is the newest run. A run's folder is mended.
+
+    Raises:
+        CheckpointError: there is none of that name; the message has the nearest one.
+    """
+    from yolo_proc.training.runs import mend
+
+    place = _run_place(run, runs_dir)
+    if place.is_dir():
+        mend(place)
+    return place
+
+
+def _run_place(run: str, runs_dir: str) -> Path:
+    if not run:
+        from yolo_proc.models import checkpoint
+
+        return checkpoint.newest_run(runs_dir)
+    for place in (Path(runs_dir) / run, Path(run)):
+        if os.path.exists(place):  # noqa: PTH110 `Path.exists` raises for a name that no file can have
+            return place
+    folder = Path(runs_dir)
+    known = sorted(one.name for one in folder.iterdir() if one.is_dir()) if folder.is_dir() else []
+    listed = f"; there are: {', '.join(known)}" if known else "; it has no runs"
+    name = run if run.isprintable() and len(run) < 200 else shown(run)
+    raise CheckpointError(f"{name}: no such run in {runs_dir}{nearest(run, known)}{listed}")
+
+
+# --------------------------------------------------------------------------------------------- evaluate
+
+
+@dataclass(frozen=True)
+class EvaluateFlags:
+    """Options of `evaluate`."""
+
+    run: str | None = option(None, help=_RUN_HELP)
+    checkpoint: str | None = option(None, help="a checkpoint file, instead of --run")
+    images: int = option(1000, help="fresh images to judge on", low=1, high=10_000_000)
+    weights: str = option("ema", help="averaged, raw, or both", choices=("ema", "raw", "both"))
+    picture_size: str | None = option(
+        None, help="WxH: pictures of this size, shown to the network as `predict` shows them; none: the network's"
+    )
+    input_size: str | None = option(None, help=INPUT_SIZE_HELP)
+    trust: bool = option(False, help=TRUST_HELP)
+    json: bool = option(False, help="print JSON")
+
+
+def evaluate_parser() -> FlagParser:
+    """Flags of `evaluate`."""
+    about = "Judges a detector on scenes of the test stream: mAP, precision, recall, calibration."
+    names = _names("runs-dir", "device", "threads", "workers", "batch-size")
+    return FlagParser("evaluate", about, EvaluateFlags, names)
+
+
+def evaluate(parser: FlagParser, argv: Sequence[str]) -> int:
+    """Prints the figures of a run's detector."""
+    parsed = parser.read(argv)
+    flags = build_own(EvaluateFlags, parsed.own)
+    size = read_picture_size(flags.picture_size)
+    input_size = read_input_size(flags.input_size)
+    if flags.run is not None and flags.checkpoint is not None:
+        raise ConfigError("--run and --checkpoint: both say what to judge; give one of them")
+    ours = config_from_values(parsed.given)
+    place = Path(flags.checkpoint) if flags.checkpoint is not None else run_place(flags.run or "", ours.runs_dir)
+    results, frame = _evaluate(place, ours, flags, size, input_size)
+    if flags.json:
+        plain = {name: {**found.to_dict(), "input_size": list(frame)} for name, found in results.items()}
+        print(json.dumps(plain if flags.weights == "both" else plain[flags.weights]))
+        return 0
+    for name, found in results.items():
+        print(f"{'averaged' if name == 'ema' else 'raw'} weights")
+        print(found.table())
+    return 0
+
+
+def _evaluate(
+    place: Path,
+    ours: Config,
+    flags: EvaluateFlags,
+    size: tuple[int, int] | None,
+    input_size: tuple[int, int] | None,
+) -> "tuple[Mapping[str, Evaluation], tuple[int, int]]":
+    """The evaluation of each kind of weights that is asked for, and the input size; notes and progress go to stderr."""
+    import torch
+    from tqdm import tqdm
+
+    from yolo_proc.data.stream import Stream
+    from yolo_proc.evaluation.evaluate import evaluate as judge
+    from yolo_proc.evaluation.predict import Detector
+    from yolo_proc.models import checkpoint
+    from yolo_proc.models.fields import check_state, saved_values
+    from yolo_proc.system.cpu import processors
+
+    path, state, notes = checkpoint.shipped(place, check_state)
+    _print_notes(notes)
+    run = saved_config(saved_values(state, path), path, trust=flags.trust)
+    kinds: list[Literal["ema", "raw"]] = [kind for kind in ("ema", "raw") if flags.weights in (kind, "both")]
+    detectors = {kind: Detector.load(path, weights=kind, input_size=input_size, device=ours.device) for kind in kinds}
+    stream = Stream.from_config(run, "test", picture_size=size)
+    _print_notes(stream.notes)
+    models: dict[str, Yolo] = {kind: detector.model_for(*stream.scene_size) for kind, detector in detectors.items()}
+    frame = next(iter(models.values())).codec.frame
+    torch.set_num_threads(ours.threads or processors())
+    sizes = "{} x {}, shown to the network with {} x {}".format(*stream.scene_size, *frame)
+    exported = next(iter(detectors.values())).picture_size  # unless it is told otherwise
+    same = "" if frame == exported else "; an export needs --input-size {}x{} for that".format(*frame)
+    print(f"{path}: {flags.images} scenes of generator {run.generator.name}, {sizes}{same}", file=sys.stderr)
+    with tqdm(total=flags.images, unit="img", leave=False, disable=not sys.stderr.isatty()) as bar:
+
+        def show(done: int) -> None:
+            bar.update(done - bar.n)
+
+        results = judge(
+            models,
+            stream,
+            flags.images,
+            run.labels,
+            batch_size=ours.batch_size,
+            workers=processors() if ours.workers < 0 else ours.workers,
+            device=next(iter(detectors.values())).device,
+            on_images=show,
+        )
+    return results, frame
+
+
+# ---------------------------------------------------------------------------------------------- preview
+
+
+@dataclass(frozen=True)
+class PreviewFlags:
+    """Options of `preview`."""
+
+    config: str | None = option(None, help="TOML file with options; flags are stronger")
+    count: int = option(16, help="how many scenes", low=1, high=1000)
+    out: str = option("preview.png", help="file to write, PNG")
+    augment: bool = option(True, help="augment, or show the scenes as they are drawn")
+    stream: str = option("train", help="which stream", choices=("train", "validation", "target", "calibration", "test"))
+    trust: bool = option(False, help=TRUST_HELP)
+
+
+def preview_parser() -> FlagParser:
+    """Flags of `preview`."""
+    about = "Draws scenes of a generator with their labels on one sheet."
+    names = _names("seed", "image-size", "generator.name", "labels.", "augment.")
+    return FlagParser("preview", about, PreviewFlags, names, parameters=True)
+
+
+def preview(parser: FlagParser, argv: Sequence[str]) -> int:
+    """Writes a sheet of scenes."""
+    parsed = parser.read(argv)
+    flags = build_own(PreviewFlags, parsed.own)
+    given = _config_of(parsed, flags.config)
+    if "augment" in parsed.own:
+        given["augment.enabled"] = parsed.own["augment"]
+    config = config_from_values(given, trust=flags.trust)
+    from yolo_proc.data.stream import Stream
+    from yolo_proc.plotting.preview import preview_sheet, write_png
+
+    stream = Stream.from_config(config, flags.stream)
+    _print_notes(stream.notes)
+    scenes = [stream[index] for index in range(flags.count)]
+    write_png(flags.out, preview_sheet(scenes, stream.classes, limits=config.labels))
+    labels = sum(len(scene.objects) for scene in scenes)
+    print(f"{flags.out}: {flags.count} scenes of generator {config.generator.name} with {labels} objects")
+    return 0
+
+
+# --------------------------------------------------------------------------------------------- describe
+
+
+@dataclass(frozen=True)
+class DescribeFlags:
+    """Options of `describe`."""
+
+    run: str | None = option(None, help=f"describe the network of a run: {_RUN_HELP}")
+    config: str | None = option(None, help="TOML file with options; flags are stronger")
+    trust: bool = option(False, help=TRUST_HELP)
+    json: bool = option(False, help="print JSON")
+
+
+def describe_parser() -> FlagParser:
+    """Flags of `describe`."""
+    about = "Shows a network's layers, shapes, parameters, operations, receptive field and slots."
+    names = _names("runs-dir", "image-size", "generator.name", "model.")
+    return FlagParser("describe", about, DescribeFlags, names, parameters=True, bare={"run": ""})
+
+
+def describe(parser: FlagParser, argv: Sequence[str]) -> int:
+    """Prints what a network consists of."""
+    parsed = parser.read(argv)
+    flags = build_own(DescribeFlags, parsed.own)
+    given = _config_of(parsed, flags.config)
+    config = config_from_values(given, trust=flags.trust)
+    if flags.run is not None:
+        description = _describe_run(run_place(flags.run, config.runs_dir))
+    else:
+        description = _describe_config(config)
+    print(json.dumps(description.as_dict()) if flags.json else description.text())
+    return 0
+
+
+def _describe_run(place: Path) -> "Description":
+    from yolo_proc.models import checkpoint
+    from yolo_proc.models import summary as room
+    from yolo_proc.models.fields import check_state
+    from yolo_proc.models.weights import model_from_checkpoint
+
+    path, state, notes = checkpoint.shipped(place, check_state)
+    _print_notes(notes)
+    model = model_from_checkpoint(state, path=path)
+    return room.describe(model, model.codec)
+
+
+def _describe_config(config: Config) -> "Description":
+    from yolo_proc.config.values import parse_anchors
+    from yolo_proc.data.generator import load_generator
+    from yolo_proc.detection.codec import LabelCodec
+    from yolo_proc.detection.grids import grids_for
+    from yolo_proc.models import summary as room
+    from yolo_proc.models.yolo import Yolo
+
+    classes = load_generator(config.generator.name, config.generator.parameters).classes
+    size, strides = config.image_size, config.model.strides
+    # `auto` anchors are found from scenes when a run starts; here only their number matters.
+    sizes = parse_anchors(config.model.anchors) or [
+        (2.0 * stride, 2.0 * stride) for stride in strides for _ in range(config.model.anchors_per_grid)
+    ]
+    codec = LabelCodec(grids_for(size, size, strides, sizes), len(classes))
+    return room.describe(Yolo(config.model, codec), codec)
+
+
+def _print_notes(notes: Sequence[str]) -> None:
+    for note in notes:
+        print(note, file=sys.stderr)

@@ -1,0 +1,372 @@
+"""The commands `export` and `predict`: a trained network out of Python, and onto pictures.
+
+As in `commands.py`, imports of what draws and computes stand inside of functions; `predict` on an ONNX model never
+imports torch.
+"""
+
+import itertools
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from yolo_proc.cli.commands import run_place
+from yolo_proc.cli.flags import INPUT_SIZE_HELP, TRUST_HELP, FlagParser, build_own, read_input_size
+from yolo_proc.config.options import option
+from yolo_proc.config.schema import Config
+from yolo_proc.config.values import Given
+from yolo_proc.data.run_config import config_from_values
+from yolo_proc.errors import ConfigError, DataError, one_line
+from yolo_proc.imaging.reading import HELP as BIT_DEPTH_HELP
+from yolo_proc.imaging.reading import LEAST, MOST, PictureReading
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from yolo_proc.detection.nms import Detections
+    from yolo_proc.export.findings import Cuts, JsonWriter, Writer
+    from yolo_proc.export.sources import Frame
+
+MODEL_FILE = "model.onnx"
+
+_Tally = Literal["read", "skipped", "found"]
+
+
+class _Progress:
+    """A progress bar of pictures on stderr, if that is a terminal, that makes room for lines of text.
+
+    Args:
+        total: how many there will be; None where that is not known.
+    """
+
+    def __init__(self, total: int | None) -> None:
+        from tqdm import tqdm
+
+        class Bar(tqdm):  # type: ignore[type-arg]  # it cannot be subscripted when it runs
+            """Without tqdm's thread, which would be one more to fork beside."""
+
+            monitor_interval = 0
+
+        self._bar = Bar(total=total, unit="img", leave=False, dynamic_ncols=True, disable=not sys.stderr.isatty())
+
+    def __enter__(self) -> "_Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def show(self, done: int) -> None:
+        """So many are done."""
+        self._bar.update(done - self._bar.n)
+
+    def make_room(self) -> None:
+        """Takes the bar off its line; the next `show` may bring it back."""
+        self._bar.clear()
+
+    def say(self, line: str) -> None:
+        """A line for the user."""
+        self.make_room()
+        print(line, file=sys.stderr)
+
+
+# ----------------------------------------------------------------------------------------------- export
+
+
+@dataclass(frozen=True)
+class ExportFlags:
+    """Options of `export`."""
+
+    run: str | None = option(None, help="name of a run, its folder, or one of its checkpoints; none: the newest run")
+    checkpoint: str | None = option(None, help="a checkpoint file, instead of --run")
+    out: str | None = option(None, help="folder to write; one of an earlier export is replaced")
+    input: str = option(
+        "uint8-nhwc", help="the picture's own bytes, or floats of 0 to 255", choices=("uint8-nhwc", "float-nchw")
+    )
+    outputs: str = option("logits", help="predictions: activations in the graph", choices=("logits", "predictions"))
+    precision: str = option(
+        "fp32", help="of the weights; all: each in a file, side by side", choices=("fp32", "fp16", "int8", "all")
+    )
+    input_size: str | None = option(
+        None, help="WxH of the network's input, for pictures of another shape, such as 448x256; none: as trained"
+    )
+    ir_version: int = option(
+        10,
+        help="of the file: 10 for ONNX Runtime 1.18 or newer, 9 for 1.15, 8 for 1.10, 7 for older",
+        low=7,
+        high=10,
+    )
+    images: int = option(500, help="fresh images to compare on, half of another size", low=200, high=1_000_000)
+    trust: bool = option(False, help=TRUST_HELP)
+
+
+def export_parser() -> FlagParser:
+    """Flags of `export`."""
+    about = "Writes a trained detector as ONNX for Java and others, compares it with the network, adds test vectors."
+    return FlagParser("export", about, ExportFlags, ["runs-dir", "threads"])
+
+
+def export(parser: FlagParser, argv: Sequence[str]) -> int:
+    """Writes the folder and prints how near the exported model is to the network."""
+    parsed = parser.read(argv)
+    flags = build_own(ExportFlags, parsed.own)
+    if not flags.out:
+        raise ConfigError("--out: expected a folder to write to, such as export/letters")
+    if flags.run is not None and flags.checkpoint is not None:
+        raise ConfigError("--run and --checkpoint: both say what to export; give one of them")
+    ours = config_from_values(parsed.given)
+    input_size = read_input_size(flags.input_size)
+    place = Path(flags.checkpoint) if flags.checkpoint is not None else run_place(flags.run or "", ours.runs_dir)
+    import torch
+
+    from yolo_proc.export.export import Order
+    from yolo_proc.export.export import export as write
+    from yolo_proc.system.cpu import processors
+
+    threads = ours.threads or processors()
+    torch.set_num_threads(threads)
+    order = Order(
+        place,
+        Path(flags.out),
+        input=flags.input,
+        outputs=flags.outputs,
+        precision=flags.precision,
+        input_size=input_size,
+        ir_version=flags.ir_version,
+        images=flags.images,
+        threads=threads,
+        trust=flags.trust,
+    )
+    with _Progress(flags.images) as progress:
+        done = write(order, say=progress.say, on_images=progress.show)
+    names = ", ".join(order.file_of(precision) for precision in order.precisions)
+    compared = f"compared on {flags.images} fresh images"
+    print(f"{order.out}: {names}, model.json, vectors/, README.md from {done.checkpoint}, {compared}")
+    return 0
+
+
+# ---------------------------------------------------------------------------------------------- predict
+
+
+@dataclass(frozen=True)
+class PredictFlags:
+    """Options of `predict`; those of the decoding are the model's own unless given."""
+
+    model: str | None = option(
+        None, help="model.onnx, its folder, a run, its folder or a checkpoint; none: the newest run"
+    )
+    out: str | None = option(None, help="folder for annotated pictures and videos, or for the data set of --format")
+    format: str | None = option(None, help="write a data set with what was found", choices=("scredit", "yolo", "coco"))
+    json: bool = option(False, help="print JSON")
+    input_size: str | None = option(None, help=INPUT_SIZE_HELP)
+    confidence: float | None = option(None, help="least confidence of a detection", low=0, high=1)
+    max_iou: float | None = option(
+        None, help="a box that overlaps a more confident one by so much is dropped", low=0, high=1
+    )
+    nms: str | None = option(None, help="compare boxes of one class or of all", choices=("class", "agnostic"))
+    max_detections: int | None = option(None, help="boxes in a picture, at most", low=1)
+    bit_depth: int | None = option(None, help=BIT_DEPTH_HELP, low=LEAST, high=MOST)
+    frames: int | None = option(None, help="how many frames of a video or camera, at most", low=1)
+
+
+class _PredictParser(FlagParser):
+    """Takes any number of words without dashes."""
+
+    def _places(self, unknown: Sequence[str]) -> dict[str, Given]:
+        wrong = [word for word in unknown if word.startswith("-")]
+        if wrong:
+            raise ConfigError(self._unknown_line(wrong[0].partition("=")[0]))
+        return {"pictures": Given(list(unknown), "pictures")} if unknown else {}
+
+
+def predict_parser() -> FlagParser:
+    """Flags of `predict`."""
+    about = "Finds objects in pictures, folders of pictures, videos, or what a camera sees (its number, such as 0)."
+    place = ("pictures", "files, folders, or numbers of cameras")
+    names = ["runs-dir", "device", "threads"]
+    parser = _PredictParser("predict", about, PredictFlags, names, positional=place)
+    parser.usage = "yolo_proc predict PICTURES... [options]"
+    return parser
+
+
+def predict(parser: FlagParser, argv: Sequence[str]) -> int:
+    """Prints or writes what was found; 2 where nothing could be read."""
+    parsed = parser.read(argv)
+    own = dict(parsed.own)
+    words = own.pop("pictures", None)
+    flags = build_own(PredictFlags, own)
+    if words is None:
+        raise ConfigError("expected pictures: yolo_proc predict photo.jpg folder/ clip.mp4 [--model model.onnx]")
+    if flags.format is not None and not flags.out:
+        raise ConfigError(f"--format {flags.format}: expected a folder to write to; add --out")
+    out = Path(flags.out) if flags.out else None
+    config = config_from_values(parsed.given)
+    from yolo_proc.export.sources import find_sources
+
+    sources = find_sources(words.value, out, lambda line: print(line, file=sys.stderr))
+    _check_out(out, [source.name for source in sources if source.kind != "camera"])
+    finder = _finder(flags, config)
+    writers: list[Writer] = []
+    reading = PictureReading(flags.bit_depth)
+    said = _open_writers(flags, out, finder, writers)
+    tally, interrupted = _run(sources, finder, writers, said, flags.frames, reading)
+    notes = (reading.notes(), finder.cuts.notes(), *(writer.notes() for writer in writers))
+    for note in itertools.chain(*notes):
+        print(note, file=sys.stderr)
+    _print_tally(tally, out)
+    if interrupted and all(source.kind != "camera" for source in sources):
+        return 130
+    return 0 if tally["read"] else 2
+
+
+def _check_out(out: Path | None, files: Sequence[str]) -> None:
+    """Raises `ConfigError` where what is written would lie among, or over, what is read."""
+    for file in files:
+        if out is not None and Path(file).resolve().parent == out.resolve():
+            raise ConfigError(f"--out {out}: {file} lies in it; give another folder")
+
+
+@dataclass(frozen=True)
+class _Finder:
+    """A detector, whatever it runs on."""
+
+    classes: tuple[str, ...]
+    run: "Callable[[NDArray[np.uint8]], Detections]"
+    cuts: "Cuts"
+
+    def detect(self, frame: "Frame") -> "tuple[Frame, Detections | None]":
+        """The frame with what is found in it, or with an error: a network may give NaN for one picture alone."""
+        if frame.rgb is None:
+            return frame, None
+        try:
+            return frame, self.cuts.count(self.run(frame.rgb))
+        except DataError as error:
+            return replace(frame, error=f"{frame.source.name}: {error}"), None
+
+
+def _finder(flags: PredictFlags, config: Config) -> _Finder:
+    """The detector that `--model` names."""
+    given = {name: getattr(flags, name) for name in ("confidence", "max_iou", "nms", "max_detections")}
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    onnx = _onnx_file(flags.model)
+    from yolo_proc.detection.nms import DecodeConfig
+    from yolo_proc.export.findings import Cuts
+
+    input_size = read_input_size(flags.input_size)
+    if onnx is not None:
+        from yolo_proc.export.session import OnnxDetector, Settings
+        from yolo_proc.export.spec import description_note
+
+        settings = Settings(threads=config.threads)
+        if config.device.startswith("cuda"):
+            settings = Settings(config.threads, ("CUDAExecutionProvider", "CPUExecutionProvider"))
+        model = OnnxDetector.load(onnx, settings=settings)
+        if flags.model is not None and Path(flags.model).is_dir():
+            note = description_note(onnx.with_name("model.json"), model.spec, onnx)
+            if note is not None:
+                print(note, file=sys.stderr)
+        if input_size not in (None, model.picture_size):
+            own = "{}x{}".format(*model.picture_size)
+            raise ConfigError(
+                f"--input-size: {onnx} has one input, {own}, found {flags.input_size}; export it again with another"
+            )
+        limits = model.decoding(**changes)
+        return _Finder(model.classes, lambda rgb: model.detect(rgb, **changes), Cuts(limits))
+    import torch
+
+    from yolo_proc.evaluation.predict import Detector
+    from yolo_proc.system.cpu import processors
+
+    place = run_place(flags.model or "", config.runs_dir)
+    detector = Detector.load(place, input_size=input_size, device=config.device)
+    for note in detector.notes:
+        print(note, file=sys.stderr)
+    torch.set_num_threads(config.threads or processors())
+    return _Finder(detector.classes, lambda rgb: detector.detect(rgb, **changes), Cuts(DecodeConfig(**changes)))
+
+
+def _onnx_file(model: str | None) -> Path | None:
+    """The ONNX file that is meant, if one is: every file but a checkpoint."""
+    if model is None:
+        return None
+    path = Path(model)
+    if not os.path.lexists(path):  # which takes any name
+        from yolo_proc.export.place import recover
+
+        recover(path.parent if path.name == MODEL_FILE else path)
+    if path.is_dir():
+        return path / MODEL_FILE if (path / MODEL_FILE).is_file() else None
+    return path if path.suffix.lower() == ".onnx" or (path.is_file() and path.suffix != ".pt") else None
+
+
+def _open_writers(
+    flags: PredictFlags, out: Path | None, finder: _Finder, writers: "list[Writer]"
+) -> "JsonWriter | None":
+    """Adds those that are asked for; gives the one that takes errors too."""
+    from yolo_proc.export.findings import AnnotatedWriter, JsonWriter, SetWriter, TextWriter
+
+    if out is not None:
+        named = flags.format
+        writers.append(SetWriter(out, named, finder.classes) if named else AnnotatedWriter(out, finder.classes))
+    if flags.json:
+        said = JsonWriter(sys.stdout, finder.classes)
+        writers.append(said)
+        return said
+    if out is None:
+        writers.append(TextWriter(sys.stdout, finder.classes))
+    return None
+
+
+def _run(
+    sources: Sequence[Any],
+    finder: _Finder,
+    writers: "Sequence[Writer]",
+    said: "JsonWriter | None",
+    limit: int | None,
+    reading: PictureReading,
+) -> tuple[dict[_Tally, int], bool]:
+    """Shows every frame to the detector. An interrupt ends it like the last frame: a camera has no other end.
+
+    Returns:
+        How much was read, skipped and found, and whether it was interrupted.
+    """
+    from yolo_proc.export.sources import count_frames, frames_of, missing_frames
+
+    tally: dict[_Tally, int] = {"read": 0, "skipped": 0, "found": 0}
+    interrupted = False
+    printing = sys.stdout.isatty()  # on the bar's own screen
+    with _Progress(count_frames(sources, limit)) as progress:
+        try:
+            for source in sources:
+                before = tally["read"] + tally["skipped"]
+                for read in frames_of(source, limit=limit, reading=reading):
+                    frame, found = finder.detect(read)
+                    if found is None:
+                        tally["skipped"] += 1
+                        progress.say(f"skipped: {one_line(frame.error)}")
+                        if said is not None:
+                            said.add_error(frame)
+                        continue
+                    if printing:
+                        progress.make_room()
+                    for writer in writers:
+                        writer.add(frame, found)
+                    tally["read"] += 1
+                    tally["found"] += len(found)
+                    progress.show(tally["read"] + tally["skipped"])
+                missing = missing_frames(source, tally["read"] + tally["skipped"] - before, limit)
+                if missing:
+                    progress.say(one_line(missing))
+        except KeyboardInterrupt:
+            interrupted = True
+    for writer in writers:
+        writer.close()
+    return tally, interrupted
+
+
+def _print_tally(tally: Mapping[_Tally, int], out: Path | None) -> None:
+    skipped = f", {tally['skipped']:,} skipped" if tally["skipped"] else ""
+    written = f"; see {out}" if out is not None and tally["read"] else ""
+    print(f"{tally['read']:,} pictures, {tally['found']:,} objects{skipped}{written}", file=sys.stderr)

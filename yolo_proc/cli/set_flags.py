@@ -1,0 +1,75 @@
+"""What the commands about data sets share: the flags that describe one, and a progress bar of pictures."""
+
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Literal, Protocol
+
+from yolo_proc.annotations.records import BinaryLayout
+from yolo_proc.cli.flags import FlagParser, Parsed
+from yolo_proc.config.values import Given, parse_anchors
+from yolo_proc.errors import ConfigError
+
+FORMAT_NAMES = ("scredit", "yolo", "coco", "voc", "binary")
+BINARY = "binary"
+
+
+class SetParser(FlagParser):
+    """Spells what describes a binary set as a section: `--binary.stride`, of the field `binary_stride`."""
+
+    def _fill(self) -> None:
+        self.own = {re.sub(f"^{BINARY}-", f"{BINARY}.", flat): declared for flat, declared in self.own.items()}
+        super()._fill()
+
+
+def by_field(own: Mapping[str, Given]) -> dict[str, Given]:
+    """What a `SetParser` read, by the names that `build_own` takes."""
+    return {flat.replace(f"{BINARY}.", f"{BINARY}-"): one for flat, one in own.items()}
+
+
+def binary_flags(parsed: Parsed) -> list[str]:
+    """The flags given that describe a binary set."""
+    return [one.where for flat, one in parsed.own.items() if flat.startswith(f"{BINARY}.")]
+
+
+def binary_layout(size: tuple[int, int], stride: int, anchors: str, value_type: str) -> BinaryLayout:
+    """What the flags say of a binary set.
+
+    Raises:
+        ConfigError: `anchors` are no sizes.
+    """
+    kind: Literal["unsigned_byte", "float32"] = "float32" if value_type == "float32" else "unsigned_byte"
+    try:
+        sizes = parse_anchors(anchors)
+    except ConfigError:
+        sizes = None
+    if sizes is None:
+        raise ConfigError(f"--binary.anchors: expected sizes in pixels such as 60x60,120x90, found {anchors!r}")
+    return BinaryLayout(*size, stride, sizes, kind)
+
+
+class ShowProgress(Protocol):
+    """Sets a progress bar."""
+
+    def __call__(self, done: int, of: int | None = None, /) -> None:
+        """`done` pictures of so many; None: as many as before."""
+
+
+@contextmanager
+def picture_progress(total: int | None = None) -> Iterator[ShowProgress]:
+    """A progress bar of pictures on stderr, if that is a terminal; yields what sets it."""
+    from tqdm import tqdm
+
+    class Bar(tqdm):  # type: ignore[type-arg]  # it cannot be subscripted when it runs
+        """Without tqdm's thread, which would be one more to fork beside."""
+
+        monitor_interval = 0
+
+    with Bar(total=total, unit="img", leave=False, dynamic_ncols=True, disable=not sys.stderr.isatty()) as bar:
+
+        def show(done: int, of: int | None = None, /) -> None:
+            bar.total = bar.total if of is None else of
+            bar.update(done - bar.n)
+
+        yield show

@@ -1,0 +1,279 @@
+"""How scenes vary: a plan of geometry and pixel changes, every draw of which has an address of its own.
+
+Geometry is planned before drawing: one matrix goes to `Canvas.render`, so pixels are resampled once and boxes come
+from the moved outlines. Pixel changes (brightness, contrast, hue, blur, noise, JPEG) act on the rendered picture and
+never move a box. A share of the scenes is drawn at another size and aspect ratio; the stream letterboxes them after
+the pixel changes, because an application's camera works before its letterbox too.
+
+Whether a part acts has a place of its own in one draw, and what it does has an op of its own: so switching one part
+off leaves all others as they were.
+"""
+
+import math
+import os
+import random
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from yolo_proc.boxes import FloatArray
+from yolo_proc.config.schema import AugmentConfig
+from yolo_proc.rng import Addresses
+
+Image = NDArray[np.uint8]  # (H, W, 3) RGB
+
+GEOMETRY = ("flip_x", "flip_y", "translate", "scale", "rotate", "shear", "letterbox")
+PIXELS = ("colour", "hue", "blur", "noise", "compression")  # in the order in which they act
+_PARTS = (*GEOMETRY, *PIXELS)  # a new part goes to the end
+FROM_ALBUMENTATIONS = frozenset(PIXELS) - {"noise"}
+
+BEST_QUALITY = 90  # of JPEG; pictures are seldom stored with more
+LEAST_SIGMA = 0.3  # of a blur that can be seen
+LEAST_DEVIATION = 2.0  # of noise that can be seen, grey levels
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be done to one scene.
+
+    Attributes:
+        width, height: size of the picture that is drawn, pixels.
+        letterboxed: whether that picture is then letterboxed into the network's frame.
+        flip_x, flip_y: whether the scene is mirrored.
+        translate: shift (x, y) in units of the shorter side.
+        scale: factor about the centre.
+        rotate: degrees, clockwise on the screen.
+        shear: (x per y, y per x).
+        pixels: (part, seed) for each pixel change, in order.
+    """
+
+    width: int
+    height: int
+    letterboxed: bool = False
+    flip_x: bool = False
+    flip_y: bool = False
+    translate: tuple[float, float] = (0.0, 0.0)
+    scale: float = 1.0
+    rotate: float = 0.0
+    shear: tuple[float, float] = (0.0, 0.0)
+    pixels: tuple[tuple[str, int], ...] = ()
+
+    def parts(self, loose: bool = False) -> frozenset[str]:
+        """The names of the parts that act; `loose` as in `matrix`."""
+        acts = {
+            "flip_x": self.flip_x,
+            "flip_y": self.flip_y,
+            "translate": self.translate != (0.0, 0.0),
+            "scale": self.scale != 1.0,
+            "rotate": self.rotate != 0.0 and not loose,
+            "shear": self.shear != (0.0, 0.0) and not loose,
+            "letterbox": self.letterboxed,
+        }
+        return frozenset([part for part, does in acts.items() if does] + [part for part, _ in self.pixels])
+
+    def matrix(self, loose: bool = False) -> FloatArray | None:
+        """The geometry as one matrix (3, 3) in units of the shorter side; None where it is the identity.
+
+        Mirror, then scale, shear, rotate about the frame's centre, then translate.
+
+        Args:
+            loose: leave rotation and shear out, because a labelled object has a box but no outline: the box of
+                a turned box is not the box of the turned object.
+        """
+        if not self.parts(loose) - {"letterbox", *PIXELS}:
+            return None
+        scale_x = -self.scale if self.flip_x else self.scale
+        scale_y = -self.scale if self.flip_y else self.scale
+        shear_x, shear_y = (0.0, 0.0) if loose else self.shear
+        turn = 0.0 if loose else math.radians(self.rotate)
+        cos, sin = math.cos(turn), math.sin(turn)
+        # rotation @ [[1, shear_x], [shear_y, 1]] @ diag(scale_x, scale_y), written out: it runs for every scene
+        a, b = (cos - sin * shear_y) * scale_x, (cos * shear_x - sin) * scale_y
+        c, d = (sin + cos * shear_y) * scale_x, (sin * shear_x + cos) * scale_y
+        shorter = min(self.width, self.height)
+        x, y = self.width / shorter / 2, self.height / shorter / 2
+        e, f = x + self.translate[0] - a * x - b * y, y + self.translate[1] - c * x - d * y
+        return np.array([[a, b, e], [c, d, f], [0.0, 0.0, 1.0]])
+
+
+class Augmenter:
+    """Plans scenes and changes pixels, as an `AugmentConfig` says.
+
+    Args:
+        flip_x, flip_y: the generator's shares, where the configuration has none.
+    """
+
+    def __init__(
+        self, config: AugmentConfig, seed: int, stream: str, *, flip_x: float = 0.0, flip_y: float = 0.0
+    ) -> None:
+        self.config = config
+        self._addresses = Addresses(seed, stream)
+        shares = {part: getattr(config, f"{part}_p") for part in (*GEOMETRY[2:], *PIXELS)}
+        shares["flip_x"] = flip_x if config.flip_x is None else config.flip_x
+        shares["flip_y"] = flip_y if config.flip_y is None else config.flip_y
+        self._shares = {part: share if config.enabled else 0.0 for part, share in shares.items()}
+        self._transforms: dict[str, Any] = {}
+        self._python = random.Random()
+        self._transform_draws = Addresses(seed, stream)
+
+    @property
+    def acts(self) -> bool:
+        """Whether any part may act on a scene."""
+        return any(self._shares.values())
+
+    def plan(
+        self,
+        index: int,
+        side: int,
+        picture_size: tuple[int, int] | None = None,
+        flips: tuple[float, float] | None = None,
+    ) -> Plan:
+        """The plan of scene `index` for a network of `side` x `side` pixels.
+
+        Args:
+            picture_size: (w, h): draw at this size and do not letterbox.
+            flips: this scene's shares across and upside down, where they are not the generator's; those of the
+                configuration come first all the same.
+        """
+        config = self.config
+        width, height = picture_size or (side, side)
+        acting = self._acting(index, flips)
+        values: dict[str, Any] = {"flip_x": "flip_x" in acting, "flip_y": "flip_y" in acting}
+        if "translate" in acting:
+            x, y = self._addresses.at(index, "translate").uniform(-config.translate, config.translate, 2).tolist()
+            values["translate"] = (x, y)
+        if "scale" in acting:
+            values["scale"] = config.scale ** self._addresses.at(index, "scale").uniform(-1, 1)
+        if "rotate" in acting:
+            values["rotate"] = self._addresses.at(index, "rotate").uniform(-config.rotate, config.rotate)
+        if "shear" in acting:
+            x, y = self._addresses.at(index, "shear").uniform(-config.shear, config.shear, 2).tolist()
+            values["shear"] = (x, y)
+        if picture_size is None and "letterbox" in acting:
+            width, height = _other_size(config, side, self._addresses.at(index, "letterbox"))
+            values["letterboxed"] = True
+        pixels = tuple(
+            (part, int(self._addresses.at(index, part).integers(2**63))) for part in PIXELS if part in acting
+        )
+        return Plan(width, height, pixels=pixels, **values)
+
+    def _acting(self, index: int, flips: tuple[float, float] | None) -> frozenset[str]:
+        """The parts that act on a scene. One draw for all, in which each part has a place of its own."""
+        shares = self._shares
+        if flips is not None and self.config.enabled:
+            across = flips[0] if self.config.flip_x is None else shares["flip_x"]
+            below = flips[1] if self.config.flip_y is None else shares["flip_y"]
+            shares = {**shares, "flip_x": across, "flip_y": below}
+        if not any(shares.values()):
+            return frozenset()
+        chances = self._addresses.at(index, "acting").random(len(_PARTS)).tolist()
+        return frozenset(part for part, chance in zip(_PARTS, chances, strict=True) if chance < shares[part])
+
+    def change_pixels(self, image: Image, plan: Plan) -> Image:
+        """The picture (H, W, 3) uint8 RGB with the plan's pixel changes; a new array if there are any."""
+        for part, seed in plan.pixels:
+            image = self._noise(image, seed) if part == "noise" else self._albumentations(part, image, seed)
+        return image
+
+    def _albumentations(self, part: str, image: Image, seed: int) -> Image:
+        if not self._transforms:
+            self._transforms = _build_transforms(self.config)
+        transform = self._transforms[part]
+        # Its own random state is shared by every process that was forked, so each scene brings one. These two are
+        # made once and set anew: making them costs more than some of the transforms.
+        self._python.seed(seed)
+        transform.set_random_state(self._transform_draws.at(seed, part), self._python)
+        if part != "compression":
+            return np.asarray(transform(image=image)["image"])
+        # JPEG weighs red and blue differently, and albumentations hands its picture to an encoder that expects BGR.
+        swapped = transform(image=cv2.cvtColor(image, cv2.COLOR_RGB2BGR))["image"]
+        return np.asarray(cv2.cvtColor(swapped, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+    def _noise(self, image: Image, seed: int) -> Image:
+        bits = np.random.SFC64(seed)
+        deviation = np.random.Generator(bits).uniform(min(LEAST_DEVIATION, self.config.noise), self.config.noise)
+        return add_noise(image, float(deviation), bits)
+
+
+def _other_size(config: AugmentConfig, side: int, draws: np.random.Generator) -> tuple[int, int]:
+    """A picture's (w, h): the longer side in eighths of the network's, the ratio of the sides log-uniform.
+
+    Eighths, and a shorter side that fits them, because the letterbox then enlarges with exact weights: that takes
+    a third of the time. A network whose side is no multiple of 8 gets the same, rounded.
+    """
+    size, ratio, upright = draws.random(3).tolist()
+    low, high = (max(1, math.floor(8 * factor + 0.5)) for factor in config.letterbox_size)
+    eighths = low + int(size * (max(low, high) + 1 - low))
+    shorter = max(1, math.floor(side / config.letterbox_aspect**ratio / 8 + 0.5))  # of the network, in 8 pixels
+    width, height = math.floor(side * eighths / 8 + 0.5), shorter * eighths
+    return (height, width) if upright < 0.5 else (width, height)
+
+
+# The middle of each of 256 equal shares of the standard normal distribution, by bisection of its integral;
+# scaled so that the deviation is exactly 1.
+def _normal_table() -> FloatArray:
+    shares = (np.arange(256) + 0.5) / 256
+    low, high = np.full(256, -4.0), np.full(256, 4.0)
+    for _ in range(60):
+        middle = (low + high) / 2
+        below = np.array([0.5 * (1 + math.erf(value / math.sqrt(2))) for value in middle]) < shares
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    table = (low + high) / 2
+    return np.asarray(table / table.std())
+
+
+_NORMAL = _normal_table()
+
+
+def add_noise(image: Image, deviation: float, bits: np.random.BitGenerator) -> Image:
+    """Gaussian noise on a picture (H, W, 3) uint8 RGB, independent in each pixel and channel, saturating.
+
+    A random byte picks one of 256 equally likely values of the normal distribution. Drawing them as floats costs
+    several times a JPEG decode.
+
+    Args:
+        deviation: standard deviation in grey levels, up to 44; beyond that the table's ends saturate.
+    """
+    words = bits.random_raw((image.size + 7) // 8)  # (ceil(H * W * 3 / 8),) uint64
+    picks = words.view(np.uint8)[: image.size].reshape(image.shape)
+    table = np.clip(np.rint(128 + deviation * _NORMAL), 0, 255).astype(np.uint8)
+    noise = cv2.LUT(picks, table)
+    return np.asarray(cv2.addWeighted(image, 1.0, noise, 1.0, -128.0), dtype=np.uint8)
+
+
+def needs_albumentations(config: AugmentConfig) -> bool:
+    """Whether drawing with this configuration imports albumentations (5 s, 580 MiB, torch with it)."""
+    return config.enabled and any(getattr(config, f"{part}_p") > 0 for part in FROM_ALBUMENTATIONS)
+
+
+def forbid_update_check() -> None:
+    """Keeps albumentations, in this process and those it starts, from asking PyPI for a newer version of itself."""
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+
+def import_albumentations() -> Any:
+    """The module."""
+    forbid_update_check()
+    import albumentations
+
+    return albumentations
+
+
+def _build_transforms(config: AugmentConfig) -> dict[str, Any]:
+    """One transform a part, built once: each always acts, the plan decides where.
+
+    The cheapest of those that do the job: ColorJitter takes 4 times as long as RandomBrightnessContrast.
+    """
+    module = import_albumentations()
+    best = max(BEST_QUALITY, config.compression)
+    return {
+        "colour": module.RandomBrightnessContrast(config.colour, config.colour, p=1),
+        "hue": module.HueSaturationValue(config.hue / 2, config.saturation * 255, 0, p=1),  # OpenCV's hue has 180 steps
+        "blur": module.GaussianBlur(
+            blur_limit=0, sigma_limit=(min(LEAST_SIGMA, config.blur), config.blur), p=1
+        ),  # 0: the kernel follows sigma
+        "compression": module.ImageCompression("jpeg", (config.compression, best), p=1),
+    }

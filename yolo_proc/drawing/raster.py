@@ -1,0 +1,302 @@
+"""Pixels: antialiased masks of outlines, blending, backgrounds. Used by `canvas.py` only.
+
+Lengths are pixels; (0, 0) is the corner of the frame, and the centre of the first pixel is (0.5, 0.5).
+A region is (left, top, right, bottom), whole pixels, half-open.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from yolo_proc.boxes import FloatArray
+from yolo_proc.drawing.outlines import apply_affine
+from yolo_proc.errors import GeneratorError
+
+Bytes = NDArray[np.uint8]
+Region = tuple[int, int, int, int]
+Colour = tuple[int, int, int]
+
+_SUB = 4  # sub-pixels a pixel, each way
+_OPAQUE = 128  # from this coverage on a pixel counts as covered
+
+
+@dataclass(frozen=True, eq=False)
+class Texture:
+    """A background made of a few coloured cells with smooth passages between: `cells` (h, w, 3) uint8."""
+
+    cells: Bytes
+
+    def __post_init__(self) -> None:
+        cells = self.cells
+        if not isinstance(cells, np.ndarray) or cells.dtype != np.uint8 or cells.ndim != 3 or cells.shape[2] != 3:
+            raise GeneratorError(f"a texture: expected cells (h, w, 3) of uint8, found {_describe(cells)}")
+        if min(cells.shape) == 0 or max(cells.shape) > 256:
+            raise GeneratorError(f"a texture: expected 1 to 256 cells each way, found {cells.shape[:2]}")
+
+
+def gradient(start: Sequence[float], end: Sequence[float], angle: float = 0.0) -> Texture:
+    """A background that passes from one colour to another in a straight line.
+
+    Args:
+        start, end: colours (r, g, b), 0 to 255.
+        angle: where it goes: 0 to the right, 90 down.
+    """
+    colours = np.array([start, end], dtype=np.float64)
+    if colours.shape != (2, 3) or not (colours.min() >= 0 and colours.max() <= 255) or not math.isfinite(angle):
+        raise GeneratorError(
+            "a gradient: expected two colours of three values 0 to 255 and an angle in degrees, "
+            f"found {start!r}, {end!r} and {angle!r}"
+        )
+    cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    along = _RAMP * (cos / (abs(cos) + abs(sin))) + _RAMP.T * (sin / (abs(cos) + abs(sin)))  # (8, 8), -0.5 to 0.5
+    middle, span = (colours[0] + colours[1]) / 2, colours[1] - colours[0]
+    return Texture((along[..., None] * span + (middle + 0.5)).astype(np.uint8))
+
+
+_RAMP = np.repeat(np.linspace(-0.5, 0.5, 8)[None], 8, axis=0)  # (8, 8), from left to right
+
+
+def _describe(value: object) -> str:
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} of shape {value.shape}"
+    return repr(value)
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Backgrounds: a new (H, W, 3) picture each
+
+
+def plain_background(colour: Colour, width: int, height: int) -> Bytes:
+    """One colour everywhere."""
+    image = np.empty((height, width, 3), np.uint8)
+    image[0] = colour
+    image[1:] = image[0]  # copying rows is much quicker than copying triples
+    return image
+
+
+def texture_background(texture: Texture, width: int, height: int) -> Bytes:
+    """The cells stretched over the frame, in two steps: smooth at a sixteenth of the size, then linear."""
+    rows, columns = texture.cells.shape[:2]
+    coarse = (max(width // 16, columns), max(height // 16, rows))
+    cells = cv2.resize(texture.cells, coarse, interpolation=cv2.INTER_CUBIC)
+    return np.asarray(cv2.resize(cells, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+
+
+def picture_background(picture: Bytes, to_px: FloatArray, units: tuple[float, float], size: tuple[int, int]) -> Bytes:
+    """A picture that covers the canvas, moved by the matrix; beyond its edges it is mirrored.
+
+    Args:
+        picture: (h, w, 3) uint8 RGB.
+        to_px: (2, 3) units -> pixels of the frame.
+        units: width, height of the canvas.
+        size: width, height of the frame, pixels.
+    """
+    height, width = picture.shape[:2]
+    zoom = max(units[0] / width, units[1] / height)  # units a picture pixel
+    # cv2 counts pixel centres as whole numbers, on both sides.
+    place = np.array(
+        [
+            [zoom, 0, (units[0] - zoom * width) / 2 + 0.5 * zoom],
+            [0, zoom, (units[1] - zoom * height) / 2 + 0.5 * zoom],
+        ]
+    )
+    whole = compose(to_px, place)
+    shrink = np.sqrt(abs(np.linalg.det(whole[:, :2])))
+    if shrink < 0.5:  # a linear warp looks at four pixels only, so make it smaller first
+        smaller = (max(round(width * shrink), 1), max(round(height * shrink), 1))
+        resized = cv2.resize(picture, smaller, interpolation=cv2.INTER_AREA)
+        return picture_background(np.asarray(resized, dtype=np.uint8), to_px, units, size)
+    whole[:, 2] -= 0.5
+    return np.asarray(
+        cv2.warpAffine(picture, whole, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT), dtype=np.uint8
+    )
+
+
+def framed_background(picture: Bytes, to_px: FloatArray, size: tuple[int, int], beyond: Colour) -> Bytes:
+    """A picture moved by a matrix, with one colour beyond its edges; unmoved, exactly its pixels.
+
+    Args:
+        picture: (h, w, 3) uint8 RGB.
+        to_px: (2, 3) the picture's pixel corners -> pixels of the frame.
+        size: width, height of the frame, pixels.
+    """
+    if picture.shape[1::-1] == size and np.allclose(to_px, np.eye(2, 3), rtol=0, atol=1e-9):
+        return picture.copy()
+    return _warp(picture, to_px, (0, 0, *size), beyond)
+
+
+def compose(second: FloatArray, first: FloatArray) -> FloatArray:
+    """(2, 3): `first`, then `second`."""
+    out = second[:, :2] @ first
+    out[:, 2] += second[:, 2]
+    return out
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Masks: (h, w) uint8 over a region, 255 times the share of each pixel that is covered
+
+
+def region_of(box_xyxy: tuple[float, float, float, float]) -> Region:
+    """The whole pixels that hold what fills a box, and an eighth more: vertices are rounded to sub-pixels."""
+    x0, y0, x1, y1 = box_xyxy
+    return math.floor(x0 - 0.125), math.floor(y0 - 0.125), math.ceil(x1 + 0.125), math.ceil(y1 + 0.125)
+
+
+def intersect(a: Region, b: Region) -> Region | None:
+    """What two regions share; None if nothing."""
+    left, top, right, bottom = max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
+    return (left, top, right, bottom) if left < right and top < bottom else None
+
+
+def crop(mask: Bytes, region: Region, part: Region) -> Bytes:
+    """The view of `mask`, which covers `region`, on `part` of it."""
+    left, top = region[:2]
+    return mask[part[1] - top : part[3] - top, part[0] - left : part[2] - left]
+
+
+def view(image: Bytes, region: Region) -> Bytes:
+    """The part of an (H, W, 3) picture in a region, to be painted in place."""
+    return image[region[1] : region[3], region[0] : region[2]]
+
+
+def coverage(points: FloatArray, splits: Sequence[int], region: Region) -> Bytes:
+    """The mask of even-odd filled contours; parts outside the region are cut off.
+
+    Filled on a grid of 4 x 4 sub-pixels. cv2 fills the pixels under the border line too, which makes every
+    stroke one sub-pixel too thick; painted over at half weight, the area comes out right.
+    """
+    left, top, right, bottom = region
+    # The centre of sub-pixel 0 is at 0.5.
+    grid = np.array([[_SUB, 0, -_SUB * left - 0.5], [0, _SUB, -_SUB * top - 0.5]], dtype=np.float64)
+    corners = np.rint(apply_affine(grid, points)).astype(np.int32)
+    contours = [corners[a:b] for a, b in pairwise(splits)]
+    height, width = bottom - top, right - left
+    fine = np.zeros((height * _SUB, width * _SUB), np.uint8)
+    cv2.fillPoly(fine, contours, 255)
+    cv2.polylines(fine, contours, True, 128)
+    # Halving twice takes a fifth of the time of one step to a quarter.
+    half = cv2.resize(fine, (width * 2, height * 2), interpolation=cv2.INTER_AREA)
+    return _as_bytes(cv2.resize(half, (width, height), interpolation=cv2.INTER_AREA))
+
+
+def _as_bytes(array: Any) -> Bytes:
+    """For the type checker: cv2 gives no types."""
+    assert array.dtype == np.uint8
+    return array  # type: ignore[no-any-return]
+
+
+def solid(mask: Bytes) -> Bytes:
+    """255 where the mask covers at least half of a pixel, else 0."""
+    return _as_bytes(cv2.threshold(mask, _OPAQUE - 1, 255, cv2.THRESH_BINARY)[1])
+
+
+def share_inside(points: FloatArray, splits: Sequence[int], frame: Region) -> float:
+    """The share of the contours' area that lies inside the frame, for shapes too large to be drawn whole."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    scale = 512 / float((high - low).max())
+    region = (0, 0, *(np.ceil((high - low) * scale).astype(int) + 1).tolist())
+    mask = coverage((points - low) * scale, splits, region)
+    bounds = np.array(frame, dtype=np.float64).reshape(2, 2)
+    (x0, y0), (x1, y1) = np.clip(np.rint((bounds - low) * scale), 0, 513).astype(int).tolist()
+    total = int(mask.sum())
+    return int(mask[y0:y1, x0:x1].sum()) / total if total else 0.0
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Blending, in place
+
+
+def blend_colour(view: Bytes, mask: Bytes, colour: Colour, opacity: float) -> None:
+    """Paints one colour over an (h, w, 3) view through an (h, w) mask."""
+    if opacity < 1:
+        mask = _as_bytes(cv2.convertScaleAbs(mask, alpha=opacity))
+    alpha = cv2.cvtColor(mask, cv2.COLOR_GRAY2RGB)
+    paint = cv2.merge([cv2.convertScaleAbs(mask, alpha=value / 255) for value in colour])
+    kept = cv2.multiply(view, cv2.bitwise_not(alpha), scale=1 / 255)
+    cv2.add(kept, paint, dst=view)
+
+
+def blend_premultiplied(view: Bytes, rgba: Bytes) -> None:
+    """Paints an (h, w, 4) picture, its colours multiplied by its alpha, over an (h, w, 3) view."""
+    alpha = cv2.bitwise_not(np.ascontiguousarray(rgba[..., 3]))
+    kept = cv2.multiply(view, cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB), scale=1 / 255)
+    cv2.add(kept, np.ascontiguousarray(rgba[..., :3]), dst=view)
+
+
+def premultiply(rgba: Bytes) -> Bytes:
+    """(h, w, 4) with its colours multiplied by its alpha, so that it can be interpolated."""
+    alpha = np.ascontiguousarray(rgba[..., 3])
+    colours = cv2.multiply(np.ascontiguousarray(rgba[..., :3]), cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB), scale=1 / 255)
+    return np.dstack([colours, alpha]).astype(np.uint8, copy=False)
+
+
+def warp_rgba(rgba: Bytes, to_px: FloatArray, region: Region) -> Bytes:
+    """A premultiplied picture moved into a region; (2, 3) maps its pixel corners to the frame's. Nothing around it."""
+    return _warp(rgba, to_px, region, (0, 0, 0, 0))
+
+
+def _warp(picture: Bytes, to_px: FloatArray, region: Region, beyond: Sequence[int]) -> Bytes:
+    """A picture moved into a region of the frame, one colour beyond its edges."""
+    height, width = picture.shape[:2]
+    shrink = np.hypot(to_px[0, :2], to_px[1, :2])  # frame pixels a picture pixel, along x and y
+    if shrink.min() < 0.5:
+        small = (max(round(width * min(shrink[0], 1)), 1), max(round(height * min(shrink[1], 1)), 1))
+        if small != (width, height):
+            resized = cv2.resize(picture, small, interpolation=cv2.INTER_AREA)
+            stretch = np.array([[width / small[0], 0, 0], [0, height / small[1], 0]])
+            return _warp(np.asarray(resized, dtype=np.uint8), compose(to_px, stretch), region, beyond)
+    matrix = compose(to_px, np.array([[1, 0, 0.5], [0, 1, 0.5]]))
+    matrix[:, 2] -= np.array(region[:2]) + 0.5
+    size = (region[2] - region[0], region[3] - region[1])
+    moved = cv2.warpAffine(
+        picture, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=tuple(beyond)
+    )
+    return np.asarray(moved, dtype=np.uint8)
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Strokes: many straight lines in one pass, drawn by cv2 directly
+
+
+# cv2 paints the rim of a polygon outside of it; so much narrower, a stroke covers what it should.
+_RIM_SMOOTH, _RIM_HARD = 1.4, 1.0
+_THIN = 2.0  # up to this width a stroke is an antialiased hairline, 1.7 px wide, which takes half the time
+
+Stroke = tuple[float, float, float, float, float, Sequence[int]]  # x0, y0, x1, y1, width in units, and the colour
+
+
+def paint_strokes(image: Bytes, strokes: Sequence[Stroke], to_px: FloatArray, mask: Bytes | None) -> None:
+    """Draws straight lines, antialiased and in order; sets an (H, W) mask, if there is one, to 255 where they cover.
+
+    In plain Python: for a few lines that is quicker than numpy. Lengths are sixteenths of a pixel, as cv2 takes them.
+    """
+    (a, b, c), (d, e, f) = (to_px * 16).tolist()
+    zoom = math.sqrt(abs(a * e - b * d))
+    for x0, y0, x1, y1, width, colour in strokes:
+        # cv2 counts pixel centres as whole numbers: half a pixel is 8 sixteenths.
+        px0, py0 = a * x0 + b * y0 + c - 8, d * x0 + e * y0 + f - 8
+        px1, py1 = a * x1 + b * y1 + c - 8, d * x1 + e * y1 + f - 8
+        length = math.hypot(px1 - px0, py1 - py0)
+        if width * zoom <= _THIN * 16 or length == 0:
+            start, stop = (round(px0), round(py0)), (round(px1), round(py1))
+            cv2.line(image, start, stop, colour, 1, cv2.LINE_AA, 4)
+            if mask is not None:
+                cv2.line(mask, start, stop, 255, 1, cv2.LINE_8, 4)
+            continue
+        nx, ny = -(py1 - py0) / length, (px1 - px0) / length
+        smooth, hard = (width * zoom - _RIM_SMOOTH * 16) / 2, (width * zoom - _RIM_HARD * 16) / 2
+        cv2.fillConvexPoly(image, _quad(px0, py0, px1, py1, nx * smooth, ny * smooth), colour, cv2.LINE_AA, 4)
+        if mask is not None:
+            cv2.fillConvexPoly(mask, _quad(px0, py0, px1, py1, nx * hard, ny * hard), 255, cv2.LINE_8, 4)
+
+
+def _quad(x0: float, y0: float, x1: float, y1: float, ax: float, ay: float) -> NDArray[np.int32]:
+    """(4, 2) the corners of a stroke; (ax, ay) leads from its centre line to its border."""
+    corners = ((x0 + ax, y0 + ay), (x1 + ax, y1 + ay), (x1 - ax, y1 - ay), (x0 - ax, y0 - ay))
+    return np.array([(round(x), round(y)) for x, y in corners], dtype=np.int32)

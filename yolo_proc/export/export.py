@@ -1,0 +1,233 @@
+"""Writes a trained network for use outside of Python: whole and verified, or not at all.
+
+out/model.onnx  model.json  vectors/  README.md
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yolo_proc.config.schema import Config
+from yolo_proc.data.generator import file_stem, load_generator
+from yolo_proc.data.run_config import saved_config
+from yolo_proc.errors import CheckpointError, DataError
+from yolo_proc.evaluation.predict import Detector
+from yolo_proc.export.digest import sealed_text
+from yolo_proc.export.onnx_graph import IR_VERSION, to_onnx
+from yolo_proc.export.place import MODEL, PRECISIONS, README, SPEC, VECTORS, check_place, replacing
+from yolo_proc.export.quantize import to_int8
+from yolo_proc.export.readme import readme_text
+from yolo_proc.export.session import OnnxDetector, Settings
+from yolo_proc.export.spec import ModelSpec
+from yolo_proc.export.stages import DEFAULT_TOLERANCES
+from yolo_proc.export.vectors import write_vectors
+from yolo_proc.export.verify import Comparison, VerificationError, compare, fresh_batches, measure, table
+from yolo_proc.imaging.letterbox import Letterbox
+from yolo_proc.models import checkpoint
+from yolo_proc.models.fields import check_state, saved_values
+from yolo_proc.models.yolo import Yolo
+
+INPUTS = ("uint8-nhwc", "float-nchw")
+OUTPUTS = ("logits", "predictions")
+ALL = "all"
+QUANTISATION_IMAGES = 200  # whose values give the ranges of int8
+VECTOR_IMAGES = 3
+LITTLE = 0.1  # mAP50-95 of a network that has hardly learnt: it has none to lose
+# What another version of the runtime, on another processor, may give for the same picture.
+_VECTOR_LOGITS = {"fp32": 1e-3, "fp16": 0.05, "int8": 0.25}
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be exported.
+
+    Attributes:
+        place: a checkpoint, or a run's folder.
+        out: the folder to write; one of an earlier export is replaced.
+        input: of `INPUTS`; outputs: of `OUTPUTS`.
+        precision: of `PRECISIONS`, or "all".
+        input_size: (width, height) of the model's pictures; None: as in training.
+        ir_version: of the file's form, of `OPSETS`; older runtimes read only older ones.
+        images: fresh ones for the verification.
+        threads: of ONNX Runtime; 0: one a processor.
+        trust: run the code of the generator that the checkpoint names, whatever it is; see `trust.py`.
+    """
+
+    place: Path
+    out: Path
+    input: str = INPUTS[0]
+    outputs: str = OUTPUTS[0]
+    precision: str = PRECISIONS[0]
+    input_size: tuple[int, int] | None = None
+    ir_version: int = IR_VERSION
+    images: int = 500
+    threads: int = 0
+    trust: bool = False
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """Those that are written."""
+        return PRECISIONS if self.precision == ALL else (self.precision,)
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """Those that the table shows: who asks for a smaller one wants to know what it buys, and what it costs."""
+        return PRECISIONS[:1] if self.precision == PRECISIONS[0] else PRECISIONS
+
+    def file_of(self, precision: str) -> str:
+        """The name of a precision's model; the first one is the folder's."""
+        return MODEL if precision == self.precisions[0] else f"model-{precision}.onnx"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written: from which checkpoint, the spec, and how far each precision is from the network."""
+
+    checkpoint: Path
+    spec: ModelSpec
+    results: dict[str, Comparison]
+
+
+def export(
+    order: Order,
+    *,
+    say: Callable[[str], None] = lambda _: None,
+    on_images: Callable[[int], None] = lambda _: None,
+) -> Exported:
+    """Writes the folder.
+
+    Args:
+        say: takes lines for the user: notes, and the table of what was compared.
+        on_images: called with the number of pictures verified.
+
+    Raises:
+        VerificationError: a model differs from the network by more than its gate; nothing is written.
+        CheckpointError, ConfigError, GeneratorError, DataError: what cannot be read, drawn or written.
+    """
+    check_place(order.out)
+    path, state, notes = checkpoint.shipped(order.place, check_state)
+    detector = Detector.load(path, input_size=order.input_size, device="cpu")
+    for note in notes:
+        say(note)
+    config = saved_config(saved_values(state, path), path, trust=order.trust)
+    drawn = load_generator(config.generator.name, config.generator.parameters).classes
+    if len(drawn) != len(detector.classes):
+        raise CheckpointError(
+            f"{path}: expected its generator {config.generator.name} to draw {len(detector.classes)} classes, as it "
+            f"did in training, found {len(drawn)}; the export is compared on what it draws"
+        )
+    spec = spec_of(order, detector, _training_of(path, state, config))
+    out = order.out.resolve()  # of a link, the folder that it leads to
+    try:
+        with replacing(out) as part:
+            results = _written(order, part, detector, spec, config, say, on_images)
+            check_place(order.out)  # it took a while
+    except OSError as error:
+        raise DataError(f"{order.out}: cannot be written: {error.strerror or error}") from error
+    return Exported(path, spec, results)
+
+
+def _written(
+    order: Order,
+    part: Path,
+    detector: Detector,
+    spec: ModelSpec,
+    config: Config,
+    say: Callable[[str], None],
+    on_images: Callable[[int], None],
+) -> dict[str, Comparison]:
+    """Writes everything to a folder that nobody knows yet, and compares it with the network."""
+    contents = _contents(order, detector.model, spec, config)
+    for name in order.precisions:
+        (part / order.file_of(name)).write_bytes(contents[name])
+    exported = _loaded(order, part, contents)
+    results = compare(detector.model, exported, config, order.images, on_images=on_images)
+    measure(exported, {name: len(content) for name, content in contents.items()}, results)
+    compared = table(results)
+    say(compared)
+    reached = results[order.compared[0]].reference_map50_95
+    if not reached >= LITTLE:
+        say(f"note: the network itself reaches mAP50-95 {reached:.3f} here; a gate on it says little then")
+    _check_gates(order, results)
+    files = {name: order.file_of(name) for name in order.precisions}
+    (part / README).write_text(readme_text(spec, files, order.images, compared), encoding="utf-8")
+    first = order.precisions[0]
+    _write_rest(part, spec, exported[first], first, config)
+    return results
+
+
+def spec_of(order: Order, detector: Detector, training: dict[str, object]) -> ModelSpec:
+    """What the exported model will say of itself."""
+    width, height = detector.picture_size
+    as_bytes = order.input == INPUTS[0]
+    return ModelSpec(
+        classes=detector.classes,
+        width=width,
+        height=height,
+        grids=detector.model.codec.grids,
+        layout="nhwc" if as_bytes else "nchw",
+        value_type="uint8" if as_bytes else "float32",
+        output_name=order.outputs,
+        activated=order.outputs == OUTPUTS[1],
+        training=training,
+    )
+
+
+def _training_of(path: Path, state: dict[str, object], config: Config) -> dict[str, object]:
+    """Where the weights come from, without the paths of this machine."""
+    figures: dict[str, object] = {key: state[key] for key in ("epoch", "images") if key in state}
+    return {"generator": file_stem(config.generator.name), "checkpoint": path.name, **figures}
+
+
+def _contents(order: Order, model: Yolo, spec: ModelSpec, config: Config) -> dict[str, bytes]:
+    """The file of each precision that is compared."""
+    version = order.ir_version
+    contents = {
+        precision: to_onnx(model, spec, half=precision == "fp16", ir_version=version) for precision in order.compared
+    }
+    if "int8" in contents:
+        contents["int8"] = to_int8(contents["int8"], spec, _letterboxed(config, spec), version)
+    return contents
+
+
+def _loaded(order: Order, part: Path, contents: dict[str, bytes]) -> dict[str, OnnxDetector]:
+    """Detectors of them; of those that are written, of what lies in the file."""
+    exported = {}
+    for precision, content in contents.items():
+        file = part / order.file_of(precision)
+        stored = file.read_bytes() if precision in order.precisions else content
+        exported[precision] = OnnxDetector(stored, str(order.out / file.name), Settings(threads=order.threads))
+    return exported
+
+
+def _letterboxed(config: Config, spec: ModelSpec) -> Iterator[NDArray[np.uint8]]:
+    """Fresh pictures as the network gets them."""
+    for batch in fresh_batches(config, (spec.width, spec.height), QUANTISATION_IMAGES, stream="quantisation"):
+        height, width = batch.images.shape[1:3]
+        box = Letterbox.of(width, height, spec.width, spec.height)
+        yield np.stack([box.apply(image) for image in batch.images.numpy()])
+
+
+def _check_gates(order: Order, results: dict[str, Comparison]) -> None:
+    for precision in order.precisions:
+        result = results[precision]
+        problems = result.problems(precision)
+        if problems:
+            raise VerificationError(
+                f"{order.out}: the {precision} model is not good enough on {result.images} fresh images: "
+                f"{'; '.join(problems)}; nothing was written"
+            )
+
+
+def _write_rest(part: Path, spec: ModelSpec, detector: OnnxDetector, precision: str, config: Config) -> None:
+    (part / SPEC).write_text(sealed_text(spec.to_json()), encoding="ascii")
+    pictures = [
+        image
+        for batch in fresh_batches(config, (spec.width, spec.height), VECTOR_IMAGES, stream="vectors")
+        for image in batch.images.numpy()
+    ]
+    tolerances = {**DEFAULT_TOLERANCES, "logits": _VECTOR_LOGITS[precision]}
+    write_vectors(part / VECTORS, spec.to_dict(), detector.run, pictures, tolerances=tolerances)

@@ -1,0 +1,202 @@
+"""Contact sheets: scenes with what is in them, and with what was found.
+
+A labelled object has a thin box in its class's colour and its name, an object below a limit a grey dashed one, an
+ignore region is hatched in grey; a detection has a bold box with its confidence.
+"""
+
+import colorsys
+import io
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from yolo_proc.boxes import FloatArray
+from yolo_proc.config.schema import LabelConfig
+from yolo_proc.detection.nms import Detections
+from yolo_proc.drawing.typefaces import find_face
+from yolo_proc.errors import UserError
+from yolo_proc.scene import LABELLED, Scene, label_verdicts
+from yolo_proc.system.files import replace_whole
+
+Rgb = tuple[int, int, int]
+
+TILE = 320  # longest side of a scene on a sheet, pixels
+GAP = 4
+THIN, BOLD = 1, 3
+FONT_SIZE = 13
+_GREY: Rgb = (150, 150, 150)
+_PAPER: Rgb = (32, 32, 32)
+_DASH = 5  # pixels of a dash, and of the gap after it
+_HATCH = 10
+
+
+def preview_sheet(
+    scenes: Sequence[Scene],
+    classes: Sequence[str],
+    *,
+    columns: int | None = None,
+    limits: LabelConfig | None = None,
+    tile: int = TILE,
+) -> NDArray[np.uint8]:
+    """Scenes side by side with their objects, as a uint8 RGB picture (H, W, 3).
+
+    Args:
+        classes: names by class index.
+        columns: scenes a row; none: a sheet about as wide as high.
+        limits: what is a label; the rest is drawn as ignored.
+        tile: longest side of a scene on the sheet, pixels.
+    """
+    limits = limits or LabelConfig()
+    return _sheet([_scene_tile(scene, classes, limits, tile, THIN) for scene in scenes], columns, tile)
+
+
+def predictions_sheet(
+    scenes: Sequence[Scene],
+    detections: Sequence[Detections],
+    classes: Sequence[str],
+    *,
+    columns: int | None = None,
+    limits: LabelConfig | None = None,
+    tile: int = TILE,
+) -> NDArray[np.uint8]:
+    """Scenes side by side, their objects thin and unnamed, detections bold with confidence; see `preview_sheet`.
+
+    Args:
+        detections: of each scene, in its pixels.
+    """
+    assert len(scenes) == len(detections), (len(scenes), len(detections))
+    limits = limits or LabelConfig()
+    tiles = []
+    for scene, found in zip(scenes, detections, strict=True):
+        picture = _scene_tile(scene, None, limits, tile, THIN)
+        draw = ImageDraw.Draw(picture)
+        boxes = _scaled(found.box_xyxy, scene, tile)
+        for box, class_id, confidence in zip(boxes, found.class_ids.tolist(), found.confidence.tolist(), strict=True):
+            colour = class_colour(class_id)
+            _outline(draw, box, colour, BOLD)
+            _write(draw, box, f"{classes[class_id]} {confidence:.2f}", colour)
+        tiles.append(picture)
+    return _sheet(tiles, columns, tile)
+
+
+def write_png(path: str | Path, picture: NDArray[np.uint8]) -> None:
+    """Writes a uint8 RGB picture (H, W, 3) as PNG: whole, or not at all.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    path = Path(path)
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, format="PNG")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_whole(path, buffer.getbuffer())
+    except OSError as error:
+        raise UserError(f"{path}: the picture cannot be written: {error.strerror or error}") from error
+
+
+def class_colour(class_id: int) -> Rgb:
+    """A bright colour; those of neighbouring classes are far apart (steps of the golden ratio around the hues)."""
+    red, green, blue = colorsys.hsv_to_rgb(class_id * 0.618034 % 1.0, 0.75, 1.0)
+    return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def _scene_tile(scene: Scene, classes: Sequence[str] | None, limits: LabelConfig, tile: int, width: int) -> Image.Image:
+    """A scene scaled to the tile with its objects' boxes; their names too if `classes` are given."""
+    rows, columns = scene.image.shape[:2]
+    scale = _scale(scene, tile)
+    size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
+    picture = Image.fromarray(scene.image).resize(size, Image.Resampling.BILINEAR)
+    draw = ImageDraw.Draw(picture)
+    for box in _scaled(scene.ignore, scene, tile):
+        _hatch(draw, box)
+    verdicts = label_verdicts(scene.objects, limits)
+    boxes = _scaled(scene.boxes, scene, tile)
+    for box, class_id, verdict in zip(boxes, scene.class_ids.tolist(), verdicts, strict=True):
+        if verdict != LABELLED:
+            _dashed(draw, box)
+            continue
+        colour = class_colour(class_id)
+        _outline(draw, box, colour, width)
+        if classes is not None:
+            # A generator that is wrong is looked at too.
+            known = 0 <= class_id < len(classes)
+            _write(draw, box, classes[class_id] if known else f"class {class_id}?", colour)
+    return picture
+
+
+def _sheet(tiles: Sequence[Image.Image], columns: int | None, tile: int) -> NDArray[np.uint8]:
+    """The tiles row by row on dark paper; empty paper of one tile if there are none."""
+    across = max(1, columns or int(np.ceil(np.sqrt(len(tiles)))))
+    across = min(across, max(1, len(tiles)))
+    down = max(1, -(-len(tiles) // across))
+    high = max((picture.height for picture in tiles), default=tile)
+    wide = max((picture.width for picture in tiles), default=tile)
+    sheet = Image.new("RGB", (across * (wide + GAP) + GAP, down * (high + GAP) + GAP), _PAPER)
+    for number, picture in enumerate(tiles):
+        row, column = divmod(number, across)
+        sheet.paste(picture, (GAP + column * (wide + GAP), GAP + row * (high + GAP)))
+    return np.array(sheet)
+
+
+def _scale(scene: Scene, tile: int) -> float:
+    height, width = scene.image.shape[:2]
+    return float(tile / max(height, width))
+
+
+def _scaled(box_xyxy: FloatArray, scene: Scene, tile: int) -> list[list[float]]:
+    boxes: list[list[float]] = (box_xyxy * _scale(scene, tile)).tolist()
+    return boxes
+
+
+def _corners(box: list[float]) -> tuple[int, int, int, int]:
+    """First and last pixel of a half-open box, ordered even where the box is thinner than a pixel."""
+    x0, y0 = int(np.floor(box[0])), int(np.floor(box[1]))
+    return x0, y0, max(x0, int(np.ceil(box[2])) - 1), max(y0, int(np.ceil(box[3])) - 1)
+
+
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(find_face("DejaVu Sans").path, size)
+
+
+def _write(draw: ImageDraw.ImageDraw, box: list[float], words: str, colour: Rgb) -> None:
+    """Black words on the colour: above the box, or inside where there is no room above."""
+    left, top, right, bottom = _font(FONT_SIZE).getbbox(words)
+    width, height = right - left + 4, bottom - top + 4
+    sheet = draw.im.size
+    x = min(max(0.0, np.floor(box[0])), max(0.0, sheet[0] - width))
+    y = np.floor(box[1]) - height
+    if y < 0:
+        y = min(np.floor(box[1]), max(0.0, sheet[1] - height))
+    draw.rectangle((x, y, x + width - 1, y + height - 1), fill=colour)
+    draw.text((x + 2 - left, y + 2 - top), words, fill=(0, 0, 0), font=_font(FONT_SIZE))
+
+
+def _outline(draw: ImageDraw.ImageDraw, box: list[float], colour: Rgb, width: int) -> None:
+    """The box in its colour, with a dark line around it: a class's colour may be that of what is behind."""
+    x0, y0, x1, y1 = _corners(box)
+    draw.rectangle((x0 - 1, y0 - 1, x1 + 1, y1 + 1), outline=(0, 0, 0))
+    draw.rectangle((x0, y0, x1, y1), outline=colour, width=width)
+
+
+def _dashed(draw: ImageDraw.ImageDraw, box: list[float]) -> None:
+    x0, y0, x1, y1 = _corners(box)
+    for x in range(x0, x1 + 1, 2 * _DASH):
+        for y in (y0, y1):
+            draw.line((x, y, min(x + _DASH - 1, x1), y), fill=_GREY)
+    for y in range(y0, y1 + 1, 2 * _DASH):
+        for x in (x0, x1):
+            draw.line((x, y, x, min(y + _DASH - 1, y1)), fill=_GREY)
+
+
+def _hatch(draw: ImageDraw.ImageDraw, box: list[float]) -> None:
+    """Diagonals x + y = k inside the box, and its outline."""
+    x0, y0, x1, y1 = _corners(box)
+    for k in range(x0 + y0 + _HATCH, x1 + y1, _HATCH):
+        draw.line((max(x0, k - y1), min(y1, k - x0), min(x1, k - y0), max(y0, k - x1)), fill=_GREY)
+    draw.rectangle((x0, y0, x1, y1), outline=_GREY)

@@ -1,0 +1,149 @@
+"""A batch's forward and backward pass in parts, one thread each: how a processor trains quickest.
+
+Threads that share every single operation meet at its end, some hundred times a step, and wait there for the slowest; a
+thread that has a part of the batch to itself meets the others twice. On two cores that is 1.1 to 2 x as quick, most
+where other processes (the workers that draw) want some of the time (docs/log.md).
+
+In training a part normalises its own images ("ghost batch normalisation", Hoffer et al., "Train longer, generalize
+better", 2017, section 4), so a part has at least `LEAST_IMAGES`; the running statistics are the mean over the parts.
+
+    B images, P parts, S slots, C classes
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from yolo_proc.models.yolo import Yolo
+
+R = TypeVar("R")
+# Fewer images make the statistics of a normalisation too rough.
+LEAST_IMAGES = 8
+
+
+def part_count(device: torch.device, threads: int, batch_size: int) -> int:
+    """How many parts a batch is trained in: on a processor one a thread, as long as each has `LEAST_IMAGES`."""
+    return max(1, min(threads, batch_size // LEAST_IMAGES)) if device.type == "cpu" else 1
+
+
+def in_parts(model: Yolo, parts: int) -> "Yolo | InParts":
+    """The network as it is used in so many parts: split, or itself where one is all."""
+    return InParts(model, parts) if parts > 1 else model
+
+
+class InParts(nn.Module):
+    """A network that takes its batch in parts; as a function of images it is the network.
+
+    Its parameters and buffers are the network's own. Each part computes with as many threads as torch has been given
+    when this is made.
+
+    Args:
+        model: the network; on the CPU.
+        parts: 2 or more.
+    """
+
+    def __init__(self, model: Yolo, parts: int) -> None:
+        super().__init__()
+        assert parts > 1, f"expected 2 parts or more, found {parts}"
+        self.model = model
+        self.parts = parts
+        self._twins: tuple[Yolo, ...] = ()  # a tuple, so that they are no modules of this one
+        threads = torch.get_num_threads()
+        self._pool = ThreadPoolExecutor(parts, "part", torch.set_num_threads, (threads,))
+        list(self._pool.map(lambda barrier: barrier.wait(), [Barrier(parts)] * parts))  # all of them start now ...
+        torch.set_num_threads(threads)  # ... because MKL has one number for all, and the last word is this thread's
+        self.train(model.training)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """uint8 RGB (B, H, W, 3) -> raw logits (B, S, 5 + C), differentiable in the parameters."""
+        if self.training and torch.is_grad_enabled():
+            return self.with_auxiliary(images)[0]
+        parts = min(self.parts, max(1, len(images)))
+        return torch.cat(self.each(lambda part: self.model(part), images.tensor_split(parts)))
+
+    def with_auxiliary(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """As that of the network."""
+        if self.parts_of(images) > 1:
+            logits, values = _Training.apply(self, images, *self.model.parameters())
+        else:
+            logits, values = self.model.with_auxiliary(images)
+            self.gather_statistics(1)
+        return logits, values
+
+    def parts_of(self, images: Tensor) -> int:
+        """In how many parts a batch is trained: fewer where it is smaller than what this was made for."""
+        return max(1, min(self.parts, len(images) // LEAST_IMAGES))
+
+    @property
+    def networks(self) -> tuple[Yolo, ...]:
+        """The network of each part: the same parameters, but running statistics of its own."""
+        if not self._twins:
+            self._twins = tuple(_twin(self.model) for _ in range(self.parts - 1))
+        return (self.model, *self._twins)
+
+    def each(self, action: Callable[..., R], *arguments: Sequence[Any]) -> list[R]:
+        """What the action gives for each part, in order, computed at once; torch's modes are those of this thread."""
+        gradients, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+        enabled, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
+
+        def run(*of_a_part: Any) -> R:
+            modes = torch.inference_mode(inference), torch.set_grad_enabled(gradients)
+            with modes[0], modes[1], torch.autocast("cpu", dtype=dtype, enabled=enabled):
+                return action(*of_a_part)
+
+        return list(self._pool.map(run, *arguments))
+
+    def gather_statistics(self, parts: int) -> None:
+        """Gives all networks the mean of the running statistics of the first ones, those that have just trained."""
+        # `.data`, because the backward pass has yet to come; a normalisation in training does not read them there.
+        every = [[b.data for b in network.buffers() if b.is_floating_point()] for network in self.networks]
+        mean = every[0]
+        for others in every[1:parts]:
+            torch._foreach_add_(mean, others)
+        torch._foreach_mul_(mean, 1 / parts)
+        for others in every[1:]:
+            torch._foreach_copy_(others, mean)
+
+
+class _Training(torch.autograd.Function):
+    """The parts' passes as one differentiable operation; gradients are summed in the order of the parts."""
+
+    @staticmethod
+    def forward(ctx: Any, split: InParts, images: Tensor, *parameters: Tensor) -> tuple[Tensor, Tensor | None]:
+        ctx.split, ctx.parameters, parts = split, parameters, split.parts_of(images)
+        with torch.enable_grad():
+            ctx.outputs = split.each(_train, split.networks[:parts], images.tensor_split(parts))
+        split.gather_statistics(parts)
+        joined = [torch.cat([one.detach() for one in output]) for output in zip(*ctx.outputs, strict=True)]
+        return joined[0], joined[1] if len(joined) > 1 else None  # (B, S, 5 + C), (B, M, 4)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> Any:
+        def run(outputs: list[Tensor], *of_outputs: Tensor) -> tuple[Tensor, ...]:
+            return torch.autograd.grad(outputs, ctx.parameters, of_outputs)  # type: ignore[no-any-return]
+
+        split_gradients = [one.tensor_split(len(ctx.outputs)) for one in gradients if one is not None]
+        first, *others = ctx.split.each(run, ctx.outputs, *split_gradients)
+        for found in others:
+            torch._foreach_add_(first, found)
+        del ctx.outputs
+        return None, None, *first
+
+
+def _train(network: Yolo, images: Tensor) -> list[Tensor]:
+    logits, values = network.train().with_auxiliary(images)
+    return [logits] if values is None else [logits, values]
+
+
+def _twin(model: Yolo) -> Yolo:
+    """A network with the same parameters (not copies of them) and buffers of its own."""
+    twin = copy.deepcopy(model)
+    for ours, theirs in zip(model.modules(), twin.modules(), strict=True):
+        for name, parameter in ours._parameters.items():
+            theirs._parameters[name] = parameter
+    return twin

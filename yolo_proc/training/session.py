@@ -1,0 +1,337 @@
+"""Builds a training session: device, scenes, network, and the state of a new or a resumed run."""
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from yolo_proc.batch import Batch
+from yolo_proc.config.schema import Config
+from yolo_proc.config.validation import validate
+from yolo_proc.config.values import config_options, parse_anchors, value_text
+from yolo_proc.data.fingerprint import changed_parts, fingerprint
+from yolo_proc.data.generator import Source
+from yolo_proc.data.run_config import compare_on_resume, saved_config
+from yolo_proc.data.stream import Stream, batches
+from yolo_proc.data.trust import remember
+from yolo_proc.detection.codec import LabelCodec
+from yolo_proc.detection.grids import Grid, grids_for, kmeans_anchors
+from yolo_proc.detection.task import DetectionTask
+from yolo_proc.errors import CheckpointError, ConfigError, GeneratorError
+from yolo_proc.models import checkpoint
+from yolo_proc.models.fields import check_training
+from yolo_proc.models.weights import require_weights_of
+from yolo_proc.models.yolo import Yolo, constant_object_logit
+from yolo_proc.rng import rng_for
+from yolo_proc.scene import label_verdict_codes
+from yolo_proc.system.cpu import processors
+from yolo_proc.system.device import differences, environment, pick_device
+from yolo_proc.training.events import StopReason
+from yolo_proc.training.judge import JUDGE_BATCH
+from yolo_proc.training.optim import Ema, Schedule, build_optimizer
+from yolo_proc.training.precision import pick_precision
+from yolo_proc.training.replicas import part_count
+from yolo_proc.training.runs import locked_run, new_run_folder, put_right, write_config
+from yolo_proc.training.state import TrainingState
+from yolo_proc.training.stopping import LossWindow, Patience, TargetRule
+
+ANCHOR_SCENES = 2000
+VALIDATION_IMAGES = 500
+TIMED_IMAGES = 8
+# The file that holds a run's state before its learning rate decayed; a run that ended goes on from there.
+BEFORE_DECAY = "before_decay.pt"
+
+
+@dataclass
+class Session:
+    """A run that can be trained.
+
+    Attributes:
+        config: of this session; a resumed run's may differ from the one it was begun with.
+        folder: of the run.
+        workers: processes that draw; 0 for none.
+        notes: lines for the user.
+        resumed_from: the checkpoint, None for a new run.
+        nothing_left: why a resumed run is over before it goes on, None where it is not.
+    """
+
+    config: Config
+    folder: Path
+    device: torch.device
+    task: DetectionTask
+    state: TrainingState
+    workers: int
+    notes: list[str] = field(default_factory=list)
+    resumed_from: Path | None = None
+    nothing_left: tuple[StopReason, str] | None = None
+
+    def batches(self, stream: str, first_image: int, count: int, group: int = JUDGE_BATCH) -> Iterator[Batch]:
+        """Images `first_image` to `first_image + count` of a stream, in batches of `group`, drawn by the workers."""
+        assert first_image % group == 0, "a try begins at a whole batch"
+        source = Stream.from_config(self.config, stream)
+        yield from batches(source, first_image // group, group, count=-(-count // group), workers=self.workers)
+
+    @cached_property
+    def validation(self) -> list[Batch]:
+        """The validation images, the same at each epoch, so they are drawn once: 100 MB at 256 x 256."""
+        return list(self.batches("validation", 0, VALIDATION_IMAGES))
+
+
+@contextmanager
+def open_session(config: Config, resume_from: Path | None, accept_changed_data: bool) -> Iterator[Session]:
+    """A session for `config`: new, or going on from a run's folder or checkpoint; it alone trains the run meanwhile.
+
+    Raises:
+        UserError: options that do not fit each other, the machine or the checkpoint; another process trains the run.
+    """
+    config = validate(config)
+    device = pick_device(config.device)
+    with ExitStack() as held:
+        if resume_from is None:
+            yield _new_session(config, device, held)
+            return
+        folder = resume_from if resume_from.is_dir() else resume_from.parent
+        if folder.is_dir():  # before the newest checkpoint is looked for: whoever has the lock may be writing it
+            held.enter_context(locked_run(folder))
+        yield _resumed_session(config, device, resume_from, accept_changed_data)
+
+
+def worker_count(config: Config) -> int:
+    """How many processes draw scenes: as asked, or one a processor."""
+    return processors() if config.workers < 0 else config.workers
+
+
+def _new_session(config: Config, device: torch.device, held: ExitStack) -> Session:
+    workers = worker_count(config)
+    threads = use_threads(config.threads, device, config.batch_size)
+    stream, notes = checked_generator(config)
+    folder = new_run_folder(config)  # what can fail at once comes before what takes seconds
+    held.enter_context(locked_run(folder))
+    put_right(folder)
+    checkpoint.take_turn(folder)
+    config = replace(config, run=folder.name)
+    codec = build_codec(config, Stream.from_config(config, "anchors"), workers)
+    task = DetectionTask(codec, config.labels, config.loss)
+    model = build_model(config, codec, device)
+    probes = Stream.from_config(config, "probe")
+    parts = part_count(device, threads, config.batch_size)
+    precision, why = pick_precision(config.precision, model, task, lambda: timing_batch(probes, task, device), parts)
+    state = _state(config, model, stream, precision, threads, device)
+    write_config(folder, config)
+    lines = [*notes, why, *filter(None, [remember(config.generator.name)])]
+    return Session(config, folder, device, task, state, workers, lines)
+
+
+def checked_generator(config: Config) -> tuple[Stream, tuple[str, ...]]:
+    """The stream of a new run's scenes, and the lines of a source for the user.
+
+    Raises:
+        UserError: the generator does not load, or has nothing in a stream that the run will need later.
+    """
+    stream = Stream.from_config(config, "train")
+    if not isinstance(stream.generator, Source):
+        return stream, ()
+    for name in ("validation", "calibration", *(["target"] if config.target_loss is not None else [])):
+        stream.generator.check(name, augmented=False)
+    return stream, stream.notes
+
+
+def _resumed_session(config: Config, device: torch.device, resume_from: Path, accept_changed_data: bool) -> Session:
+    path, saved, notes = checkpoint.to_resume(resume_from, check_training)
+    old = _old_config(path, saved["config"], config)
+    folder = path.parent
+    config = replace(config, run=folder.name, runs_dir=str(folder.parent))
+    refusals, inexact = compare_on_resume(old, config, accept_changed_data=accept_changed_data)
+    if refusals:
+        raise ConfigError("; ".join(refusals))
+    threads = use_threads(config.threads or saved["threads"], device, config.batch_size)
+    precision = saved["precision"] if config.precision == "auto" else config.precision
+    stream = Stream.from_config(config, "train")
+    _check_classes(path, saved["classes"], stream.classes)
+    _check_data(saved["fingerprint"], fingerprint(config), accept_changed_data)
+    nothing_left = _nothing_left(saved, config)
+    lines = [*notes, *inexact]
+    if saved["finished"] and nothing_left is None:
+        saved, line = _before_decay(folder, saved)
+        lines.append(line)
+    try:
+        codec = _saved_codec(saved, config)
+        task = DetectionTask(codec, config.labels, config.loss)
+        model = Yolo(config.model, codec).to(device)
+        state = _state(config, model, stream, precision, threads, device)
+        state.load_state_dict(saved)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    put_right(folder)
+    checkpoint.take_turn(folder)
+    changed = differences(saved["environment"], state.environment)
+    if changed:
+        lines.append(f"not bit for bit the uninterrupted run, the environment differs: {'; '.join(changed)}")
+    write_config(folder, config)
+    lines += filter(None, [remember(config.generator.name)])
+    return Session(config, folder, device, task, state, worker_count(config), lines, path, nothing_left)
+
+
+def _old_config(path: Path, values: Mapping[str, Any], config: Config) -> Config:
+    """The configuration of the checkpoint, for comparing. Of another generator than the session's nothing is run."""
+    if values.get("generator.name") != config.generator.name:
+        values = {flat: value for flat, value in values.items() if flat in config_options()}
+    return saved_config(values, path, trust=True)  # the session's own generator was named, or allowed, by its caller
+
+
+def _saved_codec(saved: Mapping[str, Any], config: Config) -> LabelCodec:
+    """The codec of a checkpoint, compared with the run's options, and its weights with the network that these make.
+
+    Raises:
+        CheckpointError: they do not fit each other.
+    """
+    grids = tuple(Grid.from_dict(grid) for grid in saved["grids"])
+    side, strides = config.image_size, config.model.strides
+    sizes = {(grid.columns * grid.stride, grid.rows * grid.stride) for grid in grids}
+    if sizes != {(side, side)} or tuple(grid.stride for grid in grids) != strides:
+        raise CheckpointError(
+            f"grids: expected strides {value_text(strides)} over {side} x {side} pixels, found others; use a "
+            "checkpoint that yolo_proc wrote"
+        )
+    codec = LabelCodec(grids, len(saved["classes"]))
+    # A few bytes can describe a network of many gigabytes, so the weights are compared before it is built.
+    with torch.device("meta"):
+        require_weights_of(Yolo(config.model, codec), saved["weights"])
+    return codec
+
+
+def _nothing_left(saved: Mapping[str, Any], config: Config) -> tuple[StopReason, str] | None:
+    """Why a resumed run has nothing to do, or None."""
+    old_target, target = saved["config"].get("target-loss"), config.target_loss
+    if saved["finished"] == "target" and target is not None and old_target is not None and target >= old_target:
+        return "target", f"the target loss {target:g} was reached already; go on to a lower --target-loss"
+    if config.epochs is not None and saved["epoch"] >= config.epochs:
+        # The verdict is the one that the last epoch would have given.
+        reason: StopReason = "done" if target is None else "budget"
+        return reason, f"{saved['epoch']} epochs were trained already; go on with a larger --epochs, or --epochs none"
+    return None
+
+
+def _before_decay(folder: Path, saved: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """The state that a run which ended goes on from: before its learning rate decayed, if it did; and a line.
+
+    What was learned of the outside stays: the best loss, so that `best.pt` is only replaced by a better one, and the
+    tries at the target, so that no image is judged twice.
+    """
+    path = folder / BEFORE_DECAY
+    if saved["schedule"]["decay"] is None or not path.exists():
+        return {**saved, "finished": ""}, f"the run had ended ({saved['finished']})"
+    _, earlier, _ = checkpoint.to_resume(path, check_training)
+    earlier |= {"best_loss": saved["best_loss"], "tries": saved["tries"]}
+    return earlier, (
+        f"the run had ended ({saved['finished']}); it goes on from epoch {earlier['epoch']}, before its learning rate "
+        "decayed"
+    )
+
+
+def _check_classes(path: Path, then: Sequence[str], now: Sequence[str]) -> None:
+    """Nobody can accept other classes: the network would go on under wrong names, or has too few outputs."""
+    if list(then) != list(now):
+        raise CheckpointError(
+            f"{path}: its classes are {', '.join(then)}, those of the scenes are {', '.join(now)}; give the scenes the "
+            "same names in the same order, or start a new run"
+        )
+
+
+def _check_data(then: Mapping[str, str], now: Mapping[str, str], accepted: bool) -> None:
+    changed = changed_parts(then, now)
+    if changed and not accepted:
+        shown = "; ".join(part if len(part) < 100 else part.partition(":")[0] for part in changed)
+        raise CheckpointError(
+            f"the scenes are not those the run was trained on: {shown}; restore them, start a new run, "
+            "or go on all the same with --accept-changed-data"
+        )
+
+
+def _state(
+    config: Config, model: Yolo, stream: Stream, precision: str, threads: int, device: torch.device
+) -> TrainingState:
+    state = build_state(config, model, stream.classes, precision=precision, threads=threads)
+    state.environment = environment(device, precision, threads)
+    state.fingerprint = fingerprint(config)
+    state.own_shape = not (isinstance(stream.generator, Source) and stream.generator.letterboxed)
+    return state
+
+
+def build_codec(config: Config, source: Stream, workers: int) -> LabelCodec:
+    """Grids and anchors of a new run; anchors that are to be found are found among the labels of `source`.
+
+    Raises:
+        GeneratorError: scenes without a label.
+    """
+    anchors = _anchors(config, source, workers)
+    grids = grids_for(config.image_size, config.image_size, config.model.strides, anchors)
+    return LabelCodec(grids, len(source.classes))
+
+
+def build_model(config: Config, codec: LabelCodec, device: torch.device) -> Yolo:
+    """The network of a new run. It seeds torch: the weights depend on the configuration alone."""
+    torch.manual_seed(config.seed)
+    return Yolo(config.model, codec, object_bias=constant_object_logit(config.loss)).to(device)
+
+
+def build_state(
+    config: Config, model: Yolo, classes: tuple[str, ...], *, precision: str, threads: int
+) -> TrainingState:
+    """The state of a run before its first step; what identifies machine and scenes is left empty."""
+    return TrainingState(
+        config=config,
+        classes=classes,
+        model=model,
+        ema=Ema(model, config.optim.ema, copy.deepcopy(model)),
+        optimizer=build_optimizer(model, config.optim),
+        schedule=Schedule(config.optim),
+        rule=TargetRule(config.target_loss),
+        patience=Patience(config.patience),
+        window=LossWindow(-(-config.epoch_images // config.batch_size), len(DetectionTask.terms)),
+        precision=precision,
+        threads=threads,
+        parts=part_count(next(model.parameters()).device, threads, config.batch_size),
+        environment={},
+        fingerprint={},
+    )
+
+
+def use_threads(asked: int, device: torch.device, batch_size: int) -> int:
+    """The threads that were asked for or are at hand; each operation gets the share of one part of a batch."""
+    threads = asked or processors()
+    torch.set_num_threads(threads // part_count(device, threads, batch_size))
+    return threads
+
+
+def _anchors(config: Config, source: Stream, workers: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """(A, 2) anchor sizes in pixels: as given, or found among the labels of 2,000 scenes of `source`."""
+    given = parse_anchors(config.model.anchors)
+    if given is not None:
+        return np.asarray(given, dtype=np.float64)
+    wanted = config.model.anchors_per_grid * len(config.model.strides)
+    group = 50
+    sizes = []
+    for batch in batches(source, 0, group, count=ANCHOR_SCENES // group, workers=workers):
+        labelled = label_verdict_codes(batch.box_xyxy, batch.visible, batch.in_frame, config.labels) == 0
+        sizes.append(batch.box_xyxy[labelled, 2:] - batch.box_xyxy[labelled, :2])
+    found = np.concatenate(sizes)
+    if not len(found):
+        raise GeneratorError(
+            f"generator {config.generator.name}: {ANCHOR_SCENES} scenes have no label; expected labelled objects "
+            "inside the frame, whose coordinates are in units of its shorter side (canvas.draw(shape, colour, label))"
+        )
+    return kmeans_anchors(found, wanted, rng_for(config.seed, "anchors", 0, "kmeans"))
+
+
+def timing_batch(source: Stream, task: DetectionTask, device: torch.device) -> tuple[torch.Tensor, Any]:
+    """Images and targets on the device, for `pick_precision`."""
+    batch = Batch.of([source[index] for index in range(TIMED_IMAGES)], range(TIMED_IMAGES))
+    targets, _ = task.targets(batch, device)
+    return batch.images.to(device), targets

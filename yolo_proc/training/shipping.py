@@ -1,0 +1,55 @@
+"""The weights that evaluate, predict and export take: kept in `best.pt`, and calibrated when the run ends."""
+
+from collections.abc import Iterator
+
+from yolo_proc.errors import CheckpointError
+from yolo_proc.evaluation.calibrate import fit_calibration
+from yolo_proc.models import checkpoint
+from yolo_proc.models.fields import check_state
+from yolo_proc.models.weights import model_from_checkpoint
+from yolo_proc.training.events import Event, Note, Stopped
+from yolo_proc.training.session import Session
+from yolo_proc.training.sheets import write_predictions
+from yolo_proc.training.stopping import Estimate
+
+CALIBRATION_IMAGES = 1000
+
+
+def ship(session: Session, validation: Estimate, stop: Stopped | None) -> Iterator[Event]:
+    """Keeps the weights with the lowest loss on the validation stream, or those that were judged to meet the target.
+
+    Args:
+        validation: loss of the averaged weights.
+        stop: how the run ends; None: it goes on.
+    """
+    state, best = session.state, session.folder / checkpoint.BEST
+    judged = stop is not None and stop.reason == "target"
+    better = judged or validation.mean < state.best_loss or not best.exists()
+    if better:
+        state.best_loss = validation.mean
+    if stop is not None:
+        yield Note(f"calibrating the confidence on {CALIBRATION_IMAGES} fresh images")
+        if not better:
+            try:
+                _, shipped, _ = checkpoint.to_resume(best, check_state)
+            except CheckpointError as error:
+                yield Note(f"{error}; the newest weights are shipped instead")
+                better = True
+        if better:
+            shipped = state.state_dict()
+        shipped["calibration"] = None
+        model = model_from_checkpoint(shipped).to(session.device)
+        calibration = fit_calibration(
+            model,
+            session.batches("calibration", 0, CALIBRATION_IMAGES),
+            session.config.labels,
+            device=session.device,
+        )
+        shipped["calibration"] = calibration
+        if better:
+            state.calibration = calibration
+        checkpoint.save(best, shipped)
+        model.calibrate(*calibration)
+        write_predictions(session, model)
+    elif better:
+        checkpoint.save(best, state.state_dict())

@@ -1,0 +1,421 @@
+"""The training loop: an iterator of events that obeys a queue of commands.
+
+    for event in Trainer(config).run():
+        print(event)
+
+An epoch's end makes every decision (decay, target, patience, budgets) from recorded figures, then saves them, so that
+a resumed run never decides twice. What the loop is made of: `step.py` changes weights, `state.py` is what is saved,
+`stopping.py` and `pacing.py` judge, `shipping.py` keeps the best weights, `setup.py` builds it all.
+"""
+
+import queue
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from enum import Enum
+from pathlib import Path
+from typing import Any, NoReturn
+
+from yolo_proc.batch import Batch
+from yolo_proc.config.schema import Config
+from yolo_proc.data.stream import Stream, batches
+from yolo_proc.detection.label_checks import LabelError
+from yolo_proc.errors import CheckpointError, TrainingError, UserError, YoloProcError
+from yolo_proc.models import checkpoint
+from yolo_proc.system.agreement import agree
+from yolo_proc.system.workers import portable_class
+from yolo_proc.training.events import (
+    EXIT_CODES,
+    Checked,
+    CheckpointSaved,
+    EpochEnd,
+    Event,
+    Note,
+    RunStarted,
+    SaveReason,
+    Step,
+    Stopped,
+    StopReason,
+    TargetTried,
+)
+from yolo_proc.training.judge import measure_loss
+from yolo_proc.training.learn import learn
+from yolo_proc.training.outcomes import Outcome, failure_line
+from yolo_proc.training.pacing import Pace, decay_to_begin, rise_again
+from yolo_proc.training.report import Drops, dominant_term, metrics_row, not_finite_line, weighted_terms
+from yolo_proc.training.runs import write_metrics
+from yolo_proc.training.session import BEFORE_DECAY, Session, open_session
+from yolo_proc.training.sheets import write_preview
+from yolo_proc.training.shipping import ship
+from yolo_proc.training.step import NotFiniteError, StepResult
+from yolo_proc.training.stopping import Estimate
+
+Checks = Callable[[Session], Iterator[Outcome]]
+TARGET_IMAGES = 1000
+
+
+class Command(Enum):
+    """What may be asked of a running trainer; it obeys after the step at hand."""
+
+    STOP = "stop"
+    SAVE = "save"
+
+
+class Trainer:
+    """One process's share of a run.
+
+    Args:
+        config: of the run; of a resumed one, with the options that the user changed.
+        resume_from: the run's folder or one of its checkpoints, None for a new run.
+        accept_changed_data: go on although the scenes are not the same any more.
+        checks: of a new run, before its first step; `config.no_check` leaves them out. None: there are none.
+
+    Attributes:
+        commands: put a `Command` there, from any thread or signal handler.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        resume_from: Path | None = None,
+        accept_changed_data: bool = False,
+        *,
+        checks: Checks | None = None,
+    ) -> None:
+        self.commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        self._config = config
+        self._resume_from = resume_from
+        self._accept_changed_data = accept_changed_data
+        self._checks = checks
+
+    def run(self) -> Iterator[Event]:
+        """Yields what happens; see `events.py`. The last event is `Stopped`.
+
+        Raises:
+            UserError: a configuration that cannot be run.
+            TrainingError: a loss or gradient that is not finite.
+        """
+        self._start = self._saved_at = time.monotonic()
+        with open_session(self._config, self._resume_from, self._accept_changed_data) as session:
+            self.session = session
+            self.state = session.state
+            self._config = session.config
+            self._first_step = self.state.step
+            # Where a resumed run goes on from, until its first checkpoint says that it has another future.
+            self._position = (self.state.epoch, self.state.step_in_epoch) if session.resumed_from is not None else None
+            self._written: Path | None = None  # the last checkpoint of this process
+            self._speeds: deque[float] = deque(maxlen=20)
+            self._drops = Drops()
+            yield RunStarted(
+                session.folder,
+                self._config,
+                str(session.device),
+                self.state.precision,
+                sum(parameter.numel() for parameter in self.state.model.shipped_parameters()),
+                session.task.codec.slots,
+                tuple(session.notes),
+                self.state.epoch,
+                self.state.images,
+                session.resumed_from,
+            )
+            stopped = yield from self._before(session)
+            yield from self._loop(session) if stopped is None else [stopped]
+
+    def _before(self, session: Session) -> Generator[Event, None, Stopped | None]:
+        """Runs a new run's quick checks, until a command waits; returns `Stopped` where there is nothing to train."""
+        if session.nothing_left is not None:
+            return self._stopped(*session.nothing_left)
+        if session.resumed_from is not None or self._config.no_check or self._checks is None:
+            return None
+        yield Note("Checking scenes, labels, loss and step; --no-check leaves this out")
+        outcomes = []
+        for outcome in self._checks(session):
+            outcomes.append(outcome)
+            if not self.commands.empty():
+                break
+        yield Checked(tuple(outcomes))
+        line = agree(failure_line(outcomes))
+        return self._stopped("failed", line) if line else None
+
+    def _loop(self, session: Session) -> Iterator[Event]:
+        config, state = self._config, self.state
+        if state.step_in_epoch >= state.steps_per_epoch:  # the process before was stopped while it judged the epoch
+            stop = yield from self._end_epoch(session)
+            if stop is not None:
+                yield stop
+                return
+        source = Stream.from_config(config, "train")
+        stream = batches(source, state.step, config.batch_size, workers=session.workers)
+        try:
+            began = time.perf_counter()
+            while True:
+                batch = self._drawn(stream)
+                result = self._step(session, batch)
+                if state.step == 1:  # after the step, which says better what is wrong with labels that cannot be drawn
+                    write_preview(session, batch)
+                self._speeds.append(time.perf_counter() - began)  # with the wait for the batch
+                yield self._step_event(result)
+                stop = None
+                if state.step_in_epoch >= state.steps_per_epoch:
+                    stop = yield from self._end_epoch(session)
+                stop = stop or (yield from self._obey(session))
+                if stop is not None:
+                    yield stop
+                    return
+                began = time.perf_counter()
+        finally:
+            stream.close()
+
+    def _drawn(self, stream: Iterator[Batch]) -> Batch:
+        """The next batch. Where there is none, because a process that draws was killed or a scene fails, the state is
+        saved: nothing is wrong with it."""
+        try:
+            return next(stream)
+        except Exception as error:  # noqa: BLE001 it is raised again
+            self._save_and_raise(error, self.state.state_dict(), self._path_now())
+
+    def _save_and_raise(self, error: Exception, state: dict[str, Any], path: Path) -> NoReturn:
+        """Saves the state before a failure that left it sound, and says so with the failure."""
+        if self.state.step == self._first_step or isinstance(error, CheckpointError):
+            raise error  # nothing was learned since, or it is the saving that fails
+        told = f"the state is saved in {path}, and {self._resume_hint()}"
+        try:
+            if path != self._written:
+                self._write(path, state)
+        except UserError as failed:
+            told = f"the state could not be saved either: {failed}"
+        if isinstance(error, YoloProcError):
+            raise portable_class(error)(f"{error}; {told}") from error
+        error.add_note(told)
+        raise error
+
+    def _resume_hint(self) -> str:
+        place = "" if self._config.runs_dir == Config().runs_dir else f" --runs-dir {self._config.runs_dir}"
+        return f"the run goes on with: python -m yolo_proc train --resume {self.session.folder.name}{place}"
+
+    def _step(self, session: Session, batch: Batch) -> StepResult:
+        state = self.state
+        try:
+            result, dropped = learn(state, session.task, batch, session.device)
+        except NotFiniteError as error:
+            kept = checkpoint.list_checkpoints(session.folder)
+            line = not_finite_line(error, batch, state.step + 1, kept[0] if kept else None, self._config.optim)
+            raise TrainingError(line) from error
+        except LabelError as error:
+            raise TrainingError(f"step {state.step + 1}, stream train, {error}; no weight was changed") from error
+        self._drops.add(len(batch.class_ids), dropped)
+        state.window.add(result.sums, result.counts)
+        state.clipped += result.clipped
+        state.norms += result.grad_norm
+        for reason, count in dropped.items():
+            state.dropped[reason] = state.dropped.get(reason, 0) + count
+        return result
+
+    def _step_event(self, result: StepResult) -> Step:
+        state = self.state
+        terms = {
+            name: self.session.task.weights[name] * total / max(count, 1.0)
+            for name, total, count in zip(self.session.task.terms, result.sums, result.counts, strict=True)
+        }
+        return Step(
+            state.epoch + 1,
+            state.step,
+            state.images,
+            result.loss,
+            terms,
+            state.schedule.lr(state.step - 1),
+            result.grad_norm,
+            result.clipped,
+            self._config.batch_size * len(self._speeds) / sum(self._speeds),
+        )
+
+    # What happens between steps.
+
+    def _obey(self, session: Session) -> Generator[Event, None, Stopped | None]:
+        """Obeys waiting commands and the clock."""
+        state = self.state
+        stop = False
+        save: SaveReason | None = None
+        while not self.commands.empty():
+            command = self.commands.get()
+            stop = stop or command is Command.STOP
+            save = "signal" if command is Command.STOP else save or "asked"
+        if agree(time.monotonic() - self._saved_at >= 60 * self._config.save_minutes > 0):
+            save = save or "minutes"
+        if save is not None and state.step_in_epoch > 0:
+            yield self._save(self._path_now(), save)
+        if agree(stop):
+            return self._stopped("signal", f"stopped by a signal; {self._resume_hint()}")
+        over_time = self._config.max_time is not None and self._seconds() >= 60 * self._config.max_time
+        if agree(over_time) and state.step_in_epoch > 0:
+            return (yield from self._end_inside_epoch(session))
+        return None
+
+    def _end_inside_epoch(self, session: Session) -> Generator[Event, None, Stopped]:
+        """Ends the run because its time is over."""
+        before, path = self.state.state_dict(), self._path_now()
+        try:
+            return (yield from self._judge_the_end(session))
+        except Exception as error:  # noqa: BLE001 it is raised again
+            self._save_and_raise(error, before, path)
+
+    def _judge_the_end(self, session: Session) -> Generator[Event, None, Stopped]:
+        validation = measure_loss(session.state.averaged, session.task, session.validation, session.device)
+        stop = self._budget_ended("max-time")
+        self.state.finished = stop.reason
+        yield from ship(session, validation, stop)
+        yield self._save(self._path_now(), "epoch")
+        return stop
+
+    def _end_epoch(self, session: Session) -> Generator[Event, None, Stopped | None]:
+        """Judges the epoch, decides, saves; returns `Stopped` where the run ends by itself.
+
+        Where images that it is judged on cannot be drawn, the state before the first decision is saved, and a resumed
+        run judges the epoch anew.
+        """
+        before, path = self.state.state_dict(), self._path_now()
+        try:
+            return (yield from self._judge_epoch(session))
+        except Exception as error:
+            if self._written == self._path_now():
+                raise  # the epoch's own checkpoint is there already
+            self._save_and_raise(error, before, path)
+
+    def _judge_epoch(self, session: Session) -> Generator[Event, None, Stopped | None]:
+        state = self.state
+        training = state.window.estimate([session.task.weights[term] for term in session.task.terms])
+        validation = measure_loss(session.state.averaged, session.task, session.validation, session.device)
+        state.epoch += 1
+        event = self._epoch_event(session, training, validation)
+        state.history.append(metrics_row(event))
+        state.clipped, state.norms, state.dropped = 0, 0.0, {}
+        yield event
+        yield from map(Note, self._drops.lines())
+        impatient = state.patience.add(training.upper())
+        tried = self._try_target(session, training)
+        if tried is not None:
+            yield tried
+        stop = self._verdict(tried, impatient)
+        if stop is None:
+            yield from self._pace(session, training, validation)
+        else:
+            state.finished = stop.reason
+        yield from ship(session, validation, stop)
+        yield self._save(self._path_now(), "epoch")
+        write_metrics(session.folder, state.history)
+        return stop
+
+    def _epoch_event(self, session: Session, training: Estimate, validation: Estimate) -> EpochEnd:
+        state = self.state
+        return EpochEnd(
+            epoch=state.epoch,
+            step=state.step,
+            images=state.images,
+            seconds=self._seconds(),
+            loss=training.mean,
+            terms=weighted_terms(session.task, state.window.means()),
+            loss_upper=training.upper(),
+            lr=state.schedule.lr(state.step - 1),
+            val_loss=validation.mean,
+            grad_norm=state.norms / state.steps_per_epoch,
+            clipped_share=state.clipped / state.steps_per_epoch,
+            images_per_second=(state.step - self._first_step) * self._config.batch_size / self._seconds(),
+            dropped=dict(state.dropped),
+        )
+
+    def _try_target(self, session: Session, training: Estimate) -> TargetTried | None:
+        """Judges the weights that would be shipped, on images that no try had before."""
+        rule, target = self.state.rule, self._config.target_loss
+        if target is None or not agree(rule.worth_a_try(training)):
+            return None
+        rule.tries += 1
+        fresh = session.batches("target", (rule.tries - 1) * TARGET_IMAGES, TARGET_IMAGES)
+        shipped = measure_loss(session.state.averaged, session.task, fresh, session.device)
+        return TargetTried(
+            k=rule.tries,
+            level=rule.level,
+            train_upper=training.upper(),
+            ema_mean=shipped.mean,
+            ema_upper=shipped.upper(rule.level),
+            target=target,
+            reached=agree(rule.judge(shipped)),
+        )
+
+    def _verdict(self, tried: TargetTried | None, impatient: bool) -> Stopped | None:
+        """Whether the run ends with this epoch, and why."""
+        config, state = self._config, self.state
+        if tried is not None and tried.reached:
+            return self._stopped("target", "Target loss reached, stopping training")
+        budgets = {
+            "epochs": config.epochs is not None and state.epoch >= config.epochs,
+            "max-time": config.max_time is not None and self._seconds() >= 60 * config.max_time,
+        }
+        ended = [name for name, over in budgets.items() if agree(over)]
+        if ended:
+            return self._budget_ended(ended[0])
+        if agree(impatient):
+            term, hint = dominant_term(weighted_terms(self.session.task, state.window.means()))
+            return self._stopped(
+                "plateau",
+                f"the loss has not fallen by 1 % in {config.patience} epochs; its largest term is {term}: {hint}",
+            )
+        return None
+
+    def _budget_ended(self, name: str) -> Stopped:
+        target = self._config.target_loss
+        if target is None:
+            return self._stopped("done", f"the budget {name} ended")
+        return self._stopped("budget", f"the budget {name} ended before the target loss {target:g}")
+
+    def _pace(self, session: Session, training: Estimate, validation: Estimate) -> Iterator[Event]:
+        """Begins or ends the learning rate's decay where it is time to; the state before a decay is kept."""
+        config, state = self._config, self.state
+        decay = state.schedule.decay
+        if decay is not None:
+            if agree(rise_again(decay, state.step, state.steps_per_epoch, training.mean, config.target_loss)):
+                state.schedule.restart(state.step)
+                yield Note("the decay has ended: the learning rate rises again")
+            return
+        pace = Pace(
+            step=state.step,
+            since=state.schedule.since,
+            steps_per_epoch=state.steps_per_epoch,
+            val_loss=validation.mean,
+            target=config.target_loss,
+            epochs=config.epochs,
+            seconds=self._seconds(),
+            steps=state.step - self._first_step,
+            max_seconds=None if config.max_time is None else 60 * config.max_time,
+            waited=state.patience.waited,
+            patience=config.patience,
+        )
+        decay = agree(decay_to_begin(pace, max(config.optim.decay_steps, state.schedule.longest)))
+        if decay is not None:
+            checkpoint.save(session.folder / BEFORE_DECAY, state.state_dict())
+            yield CheckpointSaved(session.folder / BEFORE_DECAY, "decay")
+            state.schedule.begin_decay(decay)
+            yield Note(f"{decay.reason}: the learning rate decays over {decay.steps} steps")
+
+    def _path_now(self) -> Path:
+        return checkpoint.checkpoint_path(self.session.folder, self.state.epoch, self.state.step_in_epoch)
+
+    def _save(self, path: Path, reason: SaveReason) -> CheckpointSaved:
+        """Writes a numbered checkpoint; removes the old ones, and moves away what a run begun earlier left."""
+        self._write(path, self.state.state_dict())
+        return CheckpointSaved(path, reason)
+
+    def _write(self, path: Path, state: dict[str, Any]) -> None:
+        checkpoint.save(path, state)
+        self._written = path
+        if self._position is not None:
+            checkpoint.set_aside(self.session.folder, self._position, path)
+            self._position = None
+        checkpoint.prune(self.session.folder, self._config.keep)
+        self._saved_at = time.monotonic()
+
+    def _stopped(self, reason: StopReason, message: str) -> Stopped:
+        state = self.state
+        return Stopped(reason, EXIT_CODES[reason], message, self._seconds(), state.epoch, state.images)
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self._start

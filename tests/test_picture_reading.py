@@ -234,14 +234,14 @@ def test_inspect_tells_it_and_takes_it(camera: Path, capsys: pytest.CaptureFixtu
     found = inspected(capsys, "--bit-depth", "12")
     assert [note for note in found["notes"] if "16 bits" in note] == []
     assert found["statistics"]["brightness"]["least"] > 64
-    assert main(["inspect", "set", "--bit-depth", "10", "--out", "sheets"]) == 0
+    assert main(["inspect", "set", "--bit-depth", "10", "--out", "sheets"]) == 2  # nothing is left
     assert "samples of at most 1,023, as a bit depth of 10 has them" in capsys.readouterr().out
 
 
 def test_convert_copies_files_and_scales_pixels(camera: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["convert", "set", "--to", "coco", "--out", "coco"]) == 0
     assert (camera.parent / "coco/train/0.png").read_bytes() == (camera / "images/train/0.png").read_bytes()
-    assert "16 bits" not in capsys.readouterr().err
+    assert "say so: where the copies are read, with --bit-depth 12" in capsys.readouterr().err
     size = ("--binary.size", "64x48", "--binary.stride", "16")
     assert main(["convert", "set", "--to", "binary", "--out", "dark", *size]) == 0
     assert "4 of 4 pictures of 16 bits a sample use 11 of them or fewer" in capsys.readouterr().err

@@ -339,7 +339,8 @@ def test_a_disk_that_takes_no_more_bytes(tmp_path: Path) -> None:
     save(path, {"a": 1})
     script = """
         import resource, sys, torch
-        from yolo_proc import checkpoint, errors
+        from yolo_proc import errors
+        from yolo_proc.models import checkpoint
         resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
         try:
             checkpoint.save(sys.argv[1], {"a": torch.zeros(100_000)})

@@ -504,7 +504,7 @@ def test_a_training_goes_on_or_saves_without_its_console(tmp_path: Path, kind: s
     words = "train --generator shapes --run a --epochs 2 --epoch-images 16 --batch-size 4 --image-size 64 --no-check"
     code = (
         "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)  # even if the tests run under nohup\n"
-        "from tiny_run import small_numbers\nwith small_numbers(): from yolo_proc import cli; cli.entry()"
+        "from tiny_run import small_numbers\nwith small_numbers(): from yolo_proc.cli.main import entry; entry()"
     )
     command = [sys.executable, "-c", code, *words.split(), "--model.width", "0.25", "--workers", "1"]
     root = Path(__file__).parents[1]

@@ -45,11 +45,11 @@ def small_numbers() -> ExitStack:
     """Fewer images for what is judged on hundreds; enter it around a trainer's run."""
     stack = ExitStack()
     for name, value in [
-        ("setup.ANCHOR_SCENES", 50),
-        ("setup.VALIDATION_IMAGES", 20),
-        ("trainer.TARGET_IMAGES", 40),
-        ("shipping.CALIBRATION_IMAGES", 20),
-        ("sheets.SHOWN", 4),
+        ("training.session.ANCHOR_SCENES", 50),
+        ("training.session.VALIDATION_IMAGES", 20),
+        ("training.trainer.TARGET_IMAGES", 40),
+        ("training.shipping.CALIBRATION_IMAGES", 20),
+        ("training.sheets.SHOWN", 4),
     ]:
         stack.enter_context(mock.patch(f"yolo_proc.{name}", value))
     return stack

@@ -54,7 +54,11 @@ class WorkerTraceback(Exception):  # noqa: N818 it is not raised, it is the caus
 
 def portable_class(error: YoloProcError) -> type[YoloProcError]:
     """The class of errors.py that an error is of: it is known in every process and takes one message."""
-    known = {cls for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, YoloProcError)}
+    known = {
+        cls
+        for cls in vars(errors).values()
+        if isinstance(cls, type) and issubclass(cls, YoloProcError) and "__init__" not in vars(cls)
+    }
     return next(cls for cls in type(error).__mro__ if cls in known)
 
 

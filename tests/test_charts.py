@@ -105,3 +105,4 @@ def test_long_names_keep_both_ends() -> None:
     assert "…" in short
     assert fitted("short", 150, 13) == "short"
     assert fitted("anything", 1, 13) == "…"
+    assert fitted("a\nb\x1b.jpg", 150, 13) == "a\\nb\\x1b.jpg"  # no font can set a line end

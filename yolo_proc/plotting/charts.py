@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from yolo_proc.drawing.typefaces import find_face
+from yolo_proc.errors import one_line
 
 Rgb = tuple[int, int, int]
 
@@ -41,7 +42,11 @@ def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
 
 
 def fitted(words: str, width: float, size: int, bold: bool = False) -> str:
-    """The words, with an ellipsis in their middle where they are wider than `width`: both ends of a name tell it."""
+    """The words, with an ellipsis in their middle where they are wider than `width`: both ends of a name tell it.
+
+    What is not printable, as a line end in a file's name, is escaped: no font can set it.
+    """
+    words = one_line(words)
     if font(size, bold).getlength(words) <= width:
         return words
     kept = len(words) - 1

@@ -23,6 +23,7 @@ from attack.targets_files import ConfigTarget
 from attack.targets_sets import command
 from attack.trees import Content, Room, Tree, damage_tree
 from yolo_proc.config.schema import ModelConfig
+from yolo_proc.errors import CheckpointError
 from yolo_proc.evaluation.predict import Detector
 from yolo_proc.export.digest import DIGEST_KEY, METADATA_KEY, sealed_text
 from yolo_proc.export.onnx_graph import to_onnx
@@ -129,7 +130,10 @@ class StateTarget(Target):
         path.touch()
 
         def loaded(_path: str | Path) -> Any:
-            return checkpoint.plain(state)  # a copy
+            try:
+                return checkpoint.plain(state)  # a copy
+            except RecursionError:  # no file of ours can be nested so deep
+                raise CheckpointError(f"{path}: expected a state that can be saved, found brackets too deep") from None
 
         with mock.patch.object(checkpoint, "load", loaded):
             yield False
@@ -169,7 +173,7 @@ def damage_state(state: Any, rng: Rng) -> tuple[Any, str]:
 
 
 def _other_tensor(tensor: Any, rng: Rng) -> Any:
-    if not isinstance(tensor, torch.Tensor) or tensor.layout is not torch.strided:
+    if not isinstance(tensor, torch.Tensor) or tensor.layout is not torch.strided or tensor.is_complex():
         return None
     wide = tensor.new_zeros(()).expand(3, 100_000, 5)
     return one_of(

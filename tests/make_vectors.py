@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import vector_cases
 import vector_reference
-from test_letterbox import apply_by_rule
+from letterbox_reference import apply_by_rule
 from vector_model import HEIGHT, MODEL, WIDTH, logits_of, write_onnx
 from vector_pictures import Sample, noise, pattern, samples
 

@@ -16,7 +16,7 @@ from yolo_proc.export import place
 from yolo_proc.export.place import check_place, exchange, recover, replacing
 from yolo_proc.system import locking
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 needs_kills = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 
 

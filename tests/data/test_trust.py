@@ -292,6 +292,6 @@ def test_another_users_records_are_not_believed(tmp_path: Path, monkeypatch: pyt
 
 def test_a_run_made_by_python_is_trusted_by_a_command_of_another_process(tmp_path: Path) -> None:
     run_tiny(tiny_config(Path("mine"), epochs=1, generator=GeneratorConfig("dots:Dots")))
-    environment = {**os.environ, "PYTHONPATH": f"{Path(__file__).parents[1]}{os.pathsep}{tmp_path}"}
+    environment = {**os.environ, "PYTHONPATH": f"{Path(__file__).parents[2]}{os.pathsep}{tmp_path}"}
     command = [sys.executable, "-m", "yolo_proc", "describe", "--config", "mine/tiny/config.toml"]
     assert subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 0

@@ -226,7 +226,7 @@ found = OnnxDetector.load(sys.stdin.buffer.read(), settings=Settings(1)).detect(
 assert "torch" not in sys.modules, "torch was imported"
 print(len(found))
 """
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     run = subprocess.run(
         [sys.executable, "-c", code], input=CONTENT, capture_output=True, cwd=tmp_path / "alone", env=environment
     )

@@ -30,7 +30,7 @@ from yolo_proc.annotations.records import Annotation, BinaryLayout, Item, Proble
 from yolo_proc.config.schema import LabelConfig
 from yolo_proc.errors import AnnotationError, ConfigError, DataError
 
-GOLDEN = Path(__file__).parent / "golden" / "binary"
+GOLDEN = Path(__file__).parents[1] / "golden" / "binary"
 LAYOUT = BinaryLayout(8, 8, 4, ((2.0, 4.0), (4.0, 2.0)))
 FLOATS = replace(LAYOUT, value_type="float32")
 OPTIONS = ReadOptions(binary=LAYOUT)

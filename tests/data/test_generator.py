@@ -12,7 +12,7 @@ from yolo_proc.data.generator import Generator, find_generator_class, generator_
 from yolo_proc.drawing.canvas import Canvas
 from yolo_proc.errors import ConfigError, GeneratorError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 MODULE = '''
 from dataclasses import dataclass

@@ -21,7 +21,7 @@ from yolo_proc.export.session import OnnxDetector
 from yolo_proc.imaging.letterbox import Letterbox
 from yolo_proc.imaging.pictures import read_picture
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 JAR = ROOT / "export/java/target/yolo-proc.jar"
 WIDE = "wide"  # an input that is not square
 MODELS = ("model.onnx", "model-fp16.onnx", "model-int8.onnx", f"../{WIDE}/model.onnx")

@@ -20,7 +20,7 @@ from yolo_proc.annotations.coco.reader import CocoLayout, looks_like, read
 from yolo_proc.annotations.records import Annotation, DataSet, Item, Problems, ReadOptions
 from yolo_proc.errors import AnnotationError, ConfigError, DataError
 
-GOLDEN = Path(__file__).parent / "golden" / "coco"
+GOLDEN = Path(__file__).parents[1] / "golden" / "coco"
 CLASSES = ("A", "Ö", "M")
 PLAIN = ReadOptions()
 

@@ -16,7 +16,7 @@ from yolo_proc.system.locking import locked
 from yolo_proc.training.events import Step, Stopped
 from yolo_proc.training.trainer import Trainer
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(not locking.KEEPS_OUT, reason="the system has no flock")
 
 

@@ -16,7 +16,7 @@ from yolo_proc.config.schema import Config
 from yolo_proc.config.values import config_options
 from yolo_proc.data.run_config import config_from_values
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def run(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:

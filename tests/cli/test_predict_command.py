@@ -28,7 +28,7 @@ from yolo_proc.export.onnx_graph import to_onnx
 from yolo_proc.export.sources import Frame, Source, find_sources
 from yolo_proc.imaging.pictures import picture_size, read_picture
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 MODEL = network()
 CONTENT = to_onnx(MODEL, spec_of(MODEL))
 LOW = ("--confidence", "0.5", "--threads", "1")

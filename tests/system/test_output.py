@@ -17,7 +17,7 @@ from yolo_proc.export.onnx_graph import to_onnx
 from yolo_proc.system import output
 from yolo_proc.system.output import shown
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 MODEL = network()
 full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is always full")
 

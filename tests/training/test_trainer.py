@@ -507,7 +507,7 @@ def test_a_training_goes_on_or_saves_without_its_console(tmp_path: Path, kind: s
         "from tiny_run import small_numbers\nwith small_numbers(): from yolo_proc.cli.main import entry; entry()"
     )
     command = [sys.executable, "-c", code, *words.split(), "--model.width", "0.25", "--workers", "1"]
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{root / 'tests'}", "OMP_NUM_THREADS": "1"}
     with (
         (tmp_path / "errors").open("w+") as errors,

@@ -22,7 +22,7 @@ from yolo_proc.export.spec import ModelSpec
 
 MODEL = network(ModelConfig(width=0.25, depth=1))
 SPEC = spec_of(MODEL)
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
 CONTENT = to_onnx(MODEL, SPEC)
 TEXT = sealed_text(SPEC.to_json())
 ENTRY = len(CONTENT) - 64 - 4 - len(DIGEST_KEY) - 2  # where the last entry of the metadata begins
@@ -274,7 +274,7 @@ def test_files_that_no_export_has(change: object, words: str) -> None:
     assert words in refused(changed(change))
 
 
-FIELDS_BEHIND = Path(__file__).parents[1] / "export/java/detector/src/test/resources/models/fields_behind.txt"
+FIELDS_BEHIND = Path(__file__).parents[2] / "export/java/detector/src/test/resources/models/fields_behind.txt"
 
 
 @pytest.mark.parametrize("line", FIELDS_BEHIND.read_text(encoding="ascii").splitlines())

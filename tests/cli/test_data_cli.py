@@ -14,7 +14,7 @@ from tiny_sets import GENERATOR, tree
 
 from yolo_proc.cli.main import main
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SMALL = ("--generator", "tiny_generator.py:Tiny", "--image-size", "32", "--seed", "3")
 
 

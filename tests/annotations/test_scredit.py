@@ -19,7 +19,7 @@ from yolo_proc.annotations.scredit import project as scredit
 from yolo_proc.annotations.scredit import script_json
 from yolo_proc.errors import AnnotationError, ConfigError, DataError
 
-GOLDEN = Path(__file__).parent / "golden" / "scredit"
+GOLDEN = Path(__file__).parents[1] / "golden" / "scredit"
 INDEX = json.loads((GOLDEN / "index.json").read_text(encoding="utf-8"))
 VALID = [entry for entry in INDEX if entry["valid"]]
 INVALID = [entry for entry in INDEX if not entry["valid"]]

@@ -8,7 +8,7 @@ from yolo_proc.checks.data.mirrors import turned_classes
 from yolo_proc.config.schema import AugmentConfig, Config, GeneratorConfig
 from yolo_proc.data.stream import Stream
 
-ARROWS = f"{Path(__file__).with_name('faults_scenes.py')}:Arrows"
+ARROWS = f"{Path(__file__).parents[1] / 'faults_scenes.py'}:Arrows"
 ACROSS, DOWN = "left and right", "top and bottom"
 
 

@@ -28,10 +28,11 @@ from PIL import Image
 from yolo_proc.config.schema import Config
 from yolo_proc.detection.codec import LabelCodec
 from yolo_proc.detection.grids import grids_for
+from yolo_proc.detection.task import DetectionTask
 from yolo_proc.export.onnx_graph import to_onnx
 from yolo_proc.export.spec import ModelSpec
 from yolo_proc.imaging.letterbox import Letterbox
-from yolo_proc.models.yolo import Yolo, constant_object_logit
+from yolo_proc.models.network import Yolo
 
 JAR = Path(__file__).parents[1] / "export/java/target/yolo-proc.jar"
 ROUND_SECONDS = 0.02
@@ -99,7 +100,7 @@ def untrained_model() -> bytes:
     torch.manual_seed(0)
     grids = grids_for(config.image_size, config.image_size, config.model.strides, [(60.0, 60.0)])
     codec = LabelCodec(grids, 3)
-    model = Yolo(config.model, codec, object_bias=constant_object_logit(config.loss)).eval()
+    model = Yolo(config.model, DetectionTask(codec)).eval()
     return to_onnx(model, ModelSpec(("A", "O", "M"), config.image_size, config.image_size, codec.grids))
 
 

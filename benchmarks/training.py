@@ -31,13 +31,12 @@ from yolo_proc.detection.codec import LabelCodec
 from yolo_proc.detection.grids import grids_for
 from yolo_proc.detection.label_checks import require_sound_labels, require_sound_targets
 from yolo_proc.detection.task import DetectionTask
-from yolo_proc.models.yolo import Yolo, constant_object_logit
+from yolo_proc.models.network import Yolo
 from yolo_proc.system.cpu import processors
 from yolo_proc.system.device import pick_device
 from yolo_proc.training.optim import Ema, build_optimizer
-from yolo_proc.training.precision import autocast_dtype
 from yolo_proc.training.replicas import in_parts, part_count
-from yolo_proc.training.step import train_step
+from yolo_proc.training.step import autocast_dtype, update_weights
 
 ROUNDS = 15
 CONTRACTS = 10
@@ -61,13 +60,13 @@ class Bench:
             len(self.stream.classes),
         )
         self.task = DetectionTask(codec, config.labels, config.loss)
-        self.model = Yolo(config.model, codec, object_bias=constant_object_logit(config.loss)).to(device)
+        self.model = Yolo(config.model, DetectionTask(codec)).to(device)
         self.threads = processors()
         self.parts = part_count(device, self.threads, config.batch_size)
         torch.set_num_threads(self.threads // self.parts)
         self.network = in_parts(self.model, self.parts)
         self.optimizer = build_optimizer(self.model, config.optim)
-        self.ema = Ema(self.model, config.optim.ema, Yolo(config.model, codec).to(device))
+        self.ema = Ema(self.model, config.optim.ema, Yolo(config.model, DetectionTask(codec)).to(device))
         self.batch = Batch.of([self.stream[index] for index in range(config.batch_size)])
         self.assigned = codec.assign(self.batch, config.labels)
         self.autocast = autocast_dtype("float32" if config.precision == "auto" else config.precision)
@@ -97,7 +96,7 @@ class Bench:
         """What `train` does with a batch."""
         batch = batch or self.batch
         targets, _ = self.task.targets(batch, self.device)
-        train_step(
+        update_weights(
             self.network,
             self.optimizer,
             self.task,

@@ -18,12 +18,11 @@ from yolo_proc.data.stream import Stream
 from yolo_proc.detection.codec import LabelCodec
 from yolo_proc.detection.grids import grids_for
 from yolo_proc.detection.task import DetectionTask
-from yolo_proc.models.yolo import Yolo
+from yolo_proc.models.network import Yolo
 from yolo_proc.system.cpu import processors
 from yolo_proc.system.device import pick_device
 from yolo_proc.training.optim import build_optimizer
-from yolo_proc.training.precision import autocast_dtype
-from yolo_proc.training.step import train_step
+from yolo_proc.training.step import autocast_dtype, update_weights
 
 IMAGE_SIZE = 416
 BATCH = 16
@@ -52,7 +51,7 @@ class Candidate:
     def step(self) -> None:
         """One training step, timed; it waits for the device by itself."""
         start = time.perf_counter()
-        train_step(
+        update_weights(
             self.model, self.optimizer, self.task, self.images, self.targets, clip_norm=5.0, autocast=self.autocast
         )
         self.seconds.append(time.perf_counter() - start)

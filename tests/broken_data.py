@@ -18,9 +18,10 @@ from yolo_proc.checks.bench import Bench
 from yolo_proc.config.schema import Config, LabelConfig
 from yolo_proc.data.stream import Stream
 from yolo_proc.detection.codec import CLASSES, LabelCodec, Targets
+from yolo_proc.detection.task import DetectionTask
 from yolo_proc.export.session import OnnxDetector, Settings
 from yolo_proc.imaging.letterbox import Letterbox
-from yolo_proc.models.yolo import Yolo
+from yolo_proc.models.network import Yolo
 from yolo_proc.scene import Scene
 
 
@@ -48,10 +49,13 @@ class LosingCodec(LabelCodec):
 def with_codec(bench: Bench, kind: type[LabelCodec]) -> Bench:
     """The bench with a codec of another class, grids and anchors as they were."""
 
-    def build(config: Config, source: Stream, workers: int) -> LabelCodec:
-        return kind(bench.codec.grids, bench.codec.class_count)
+    return with_the_codec(bench, kind(bench.codec.grids, bench.codec.class_count))
 
-    return bench.with_parts(build_codec=build)
+
+def with_the_codec(bench: Bench, codec: LabelCodec) -> Bench:
+    task = bench.task
+    other = DetectionTask(codec, task.limits, task.loss_config, task.classes)
+    return bench.with_parts(build_task=lambda *_: other)
 
 
 def nan_box(batch: Batch, count: int) -> Batch:
@@ -242,14 +246,11 @@ def with_few_scenes(bench: Bench, count: int) -> Bench:
 def with_anchors(bench: Bench, factor: float) -> Bench:
     """The bench of anchors that are too large by a factor."""
 
-    def build(config: Config, source: Stream, workers: int) -> LabelCodec:
-        grids = [
-            replace(grid, anchors=tuple((factor * width, factor * height) for width, height in grid.anchors))
-            for grid in bench.codec.grids
-        ]
-        return LabelCodec(tuple(grids), bench.codec.class_count)
-
-    return bench.with_parts(build_codec=build)
+    grids = [
+        replace(grid, anchors=tuple((factor * width, factor * height) for width, height in grid.anchors))
+        for grid in bench.codec.grids
+    ]
+    return with_the_codec(bench, LabelCodec(tuple(grids), bench.codec.class_count))
 
 
 def shrunk(boxes: np.ndarray, factor: float) -> np.ndarray:
@@ -311,9 +312,9 @@ def other_anchors(model: Yolo, factor: float) -> None:
     """Other anchors in the file than those that were trained."""
     grids = [
         replace(grid, anchors=tuple((factor * width, factor * height) for width, height in grid.anchors))
-        for grid in model.codec.grids
+        for grid in model.task.codec.grids
     ]
-    model.codec = LabelCodec(tuple(grids), model.codec.class_count)
+    model.task.codec = LabelCodec(tuple(grids), model.task.codec.class_count)
 
 
 def divided_twice(model: Yolo) -> None:

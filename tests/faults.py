@@ -13,6 +13,7 @@ from yolo_proc.batch import Batch
 from yolo_proc.checks.bench import Bench
 from yolo_proc.config.schema import Config
 from yolo_proc.data.stream import Stream
+from yolo_proc.detection.task import DetectionTask
 from yolo_proc.scene import Scene
 
 
@@ -48,6 +49,13 @@ class Fault:
 
 
 # ------------------------------------------------------------------------------------------- injection points
+
+
+def with_task(bench: Bench, kind: type[DetectionTask]) -> Bench:
+    """The bench of another kind of task, grids and weights as they were."""
+    task = bench.task
+    other = kind(task.codec, task.limits, task.loss_config, task.classes)
+    return bench.with_parts(build_task=lambda *_: other)
 
 
 class ChangedStream(Stream):

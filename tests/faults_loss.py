@@ -6,16 +6,15 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from faults import Fault
+from faults import Fault, with_task
 from faults_network import DEPENDENCE_FAULTS, bent, no_output_bias, with_model
 from faults_parameters import MODE_FAULTS, PARAMETER_FAULTS
 from torch import Tensor, nn
 
 from yolo_proc.checks.bench import Bench
-from yolo_proc.config.schema import LabelConfig, LossConfig
-from yolo_proc.detection.codec import LabelCodec
+from yolo_proc.detection.heads import OUTPUT_STD
 from yolo_proc.detection.task import DetectionTask
-from yolo_proc.models.yolo import OUTPUT_STD, Yolo
+from yolo_proc.models.network import Yolo
 
 
 class SigmoidFirst(DetectionTask):
@@ -66,7 +65,7 @@ def with_logits(bench: Bench, change: Callable[[Tensor], Tensor]) -> Bench:
         def loss(self, outputs: Tensor, targets: Any) -> dict[str, tuple[Tensor, Tensor]]:
             return dict(super().loss(change(outputs), targets))
 
-    return bench.with_parts(build_task=Changed)
+    return with_task(bench, Changed)
 
 
 def with_fields(bench: Bench, first: int, last: int | None, change: Callable[[Tensor], Tensor]) -> Bench:
@@ -86,31 +85,31 @@ def with_targets(bench: Bench, change: Callable[[Any], Any]) -> Bench:
         def loss(self, outputs: Tensor, targets: Any) -> dict[str, tuple[Tensor, Tensor]]:
             return dict(super().loss(outputs, change(targets)))
 
-    return bench.with_parts(build_task=Changed)
+    return with_task(bench, Changed)
 
 
-def with_beside(
+def with_auxiliary_loss(
     bench: Bench,
     of_outputs: Callable[[Tensor], Tensor] = lambda outputs: outputs,
     of_values: Callable[[Tensor, Any], Tensor] = lambda values, grids: values,
 ) -> Bench:
-    """The bench of a task that changes logits or auxiliary values before it judges what stands beside the loss."""
+    """The bench of a task that changes logits or auxiliary values before its auxiliary loss."""
 
     class Changed(DetectionTask):
-        def beside(self, outputs: Tensor, values: Tensor | None, targets: Any) -> Tensor:
+        def auxiliary_loss(self, outputs: Tensor, values: Tensor | None, targets: Any) -> Tensor:
             values = None if values is None else of_values(values, self.codec.grids)
-            return super().beside(of_outputs(outputs), values, targets)
+            return super().auxiliary_loss(of_outputs(outputs), values, targets)
 
-    return bench.with_parts(build_task=Changed)
+    return with_task(bench, Changed)
 
 
 def with_weight(bench: Bench, name: str, factor: float) -> Bench:
-    """The bench of a task that gives a part of what stands beside the loss another weight than declared."""
+    """The bench of a task that gives a part of the auxiliary loss another weight than declared."""
 
-    def build(codec: LabelCodec, limits: LabelConfig, loss: LossConfig) -> DetectionTask:
-        return DetectionTask(codec, limits, replace(loss, **{name: factor * getattr(loss, name)}))
-
-    return bench.with_parts(build_task=build)
+    task, loss = bench.task, bench.task.loss_config
+    changed = replace(loss, **{name: factor * getattr(loss, name)})
+    other = DetectionTask(task.codec, task.limits, changed, task.classes)
+    return bench.with_parts(build_task=lambda *_: other)
 
 
 def in_columns(values: Tensor, grids: Any) -> Tensor:
@@ -150,7 +149,7 @@ class SmoothedTask(DetectionTask):
 
 
 def smoothed(bench: Bench, size: float) -> Bench:
-    return bench.with_parts(build_task=type("Smoothed", (SmoothedTask,), {"smoothing": size}))
+    return with_task(bench, type("Smoothed", (SmoothedTask,), {"smoothing": size}))
 
 
 def next_slots(targets: Any) -> Any:
@@ -160,22 +159,19 @@ def next_slots(targets: Any) -> Any:
 def without_weight(bench: Bench, term: str) -> Bench:
     """The weight of one term is zeroed on its way to the loss."""
 
-    def build(*given: object) -> DetectionTask:
-        task = bench.parts.build_task(*given)
-        task.weights = {**task.weights, term: 0.0}
-        return task
-
-    return bench.with_parts(build_task=build)
+    task = DetectionTask(bench.codec, bench.task.limits, bench.task.loss_config, bench.task.classes)
+    task.weights = {**task.weights, term: 0.0}
+    return bench.with_parts(build_task=lambda *_: task)
 
 
 @torch.no_grad()
 def louder_output(model: Yolo, factor: float) -> None:
-    for layer in model.output.layers:
+    for layer in model.head.layers:
         layer.weight *= factor
 
 
 def activated_output(model: Yolo) -> None:
-    model.output = SigmoidOutput(model.output)
+    model.head = SigmoidOutput(model.head)
 
 
 LOSS_FAULTS = (
@@ -192,7 +188,7 @@ LOSS_FAULTS = (
         "sigmoid before the loss",
         "initial-loss",
         "sigmoid before the loss",
-        lambda bench, _: bench.with_parts(build_task=SigmoidFirst),
+        lambda bench, _: with_task(bench, SigmoidFirst),
     ),
     Fault(
         "sigmoid in the network",
@@ -214,19 +210,19 @@ LOSS_FAULTS = (
         "a sum in place of a mean",
         "initial-loss",
         "divides by another number",
-        lambda bench, _: bench.with_parts(build_task=SumsAsMeans),
+        lambda bench, _: with_task(bench, SumsAsMeans),
     ),
     Fault(
         "auxiliary cells in columns",
         "gradients",
         "rows and columns swapped",
-        lambda bench, _: with_beside(bench, of_values=in_columns),
+        lambda bench, _: with_auxiliary_loss(bench, of_values=in_columns),
     ),
     Fault(
         "overlap of activated sizes",
         "gradients",
         "the overlap loss is another function",
-        lambda bench, _: with_beside(
+        lambda bench, _: with_auxiliary_loss(
             bench, lambda outputs: torch.cat([outputs[..., :2], outputs[..., 2:4].exp(), outputs[..., 4:]], dim=-1)
         ),
     ),
@@ -234,14 +230,14 @@ LOSS_FAULTS = (
         "overlap of the slots one further on",
         "gradients",
         "the overlap loss speaks of other slots",
-        lambda bench, _: with_beside(bench, lambda outputs: outputs.roll(1, dims=1)),
+        lambda bench, _: with_auxiliary_loss(bench, lambda outputs: outputs.roll(1, dims=1)),
     ),
     *(
         Fault(
             f"{name} loss detached",
             "gradients",
             f"the {name} loss gives no gradient",
-            lambda bench, _, detached=detached: with_beside(bench, **detached),
+            lambda bench, _, detached=detached: with_auxiliary_loss(bench, **detached),
         )
         for name, detached in (
             ("overlap", {"of_outputs": torch.detach}),
@@ -349,7 +345,7 @@ LOSS_FAULTS = (
         "a loss that wants probabilities",
         "logits",
         "takes probabilities for",
-        lambda bench, _: bench.with_parts(build_task=ProbabilityTask),
+        lambda bench, _: with_task(bench, ProbabilityTask),
     ),
     Fault(
         "smoothed classes",

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from yolo_proc.checks.bench import Bench
 from yolo_proc.config.schema import Config
-from yolo_proc.detection.codec import LabelCodec
-from yolo_proc.models.yolo import Yolo
+from yolo_proc.detection.task import DetectionTask
+from yolo_proc.models.network import Yolo
 
 Change = Callable[[Tensor], Tensor]
 
@@ -18,8 +18,8 @@ Change = Callable[[Tensor], Tensor]
 def with_model(bench: Bench, change: Callable[[Yolo], object]) -> Bench:
     """The bench of networks that `change` has changed in place."""
 
-    def build(config: Config, codec: LabelCodec, device: torch.device) -> Yolo:
-        model = bench.parts.build_model(config, codec, device)
+    def build(config: Config, task: DetectionTask, device: torch.device) -> Yolo:
+        model = bench.parts.build_model(config, task, device)
         change(model)
         return model
 
@@ -59,21 +59,21 @@ class OtherSlots(nn.Module):
 
 def other_slots(bench: Bench, slots: Change) -> Bench:
     def put(model: Yolo) -> None:
-        model.output = OtherSlots(model.output, slots)  # type: ignore[assignment]
+        model.head = OtherSlots(model.head, slots)  # type: ignore[assignment]
 
     return with_model(bench, put)
 
 
 def dilated(model: Yolo, factor: int) -> None:
     """The strided convolutions of the stages."""
-    for stage in model.body.stages.values():  # type: ignore[union-attr]
+    for stage in model.backbone.stages.values():  # type: ignore[union-attr]
         stage[0][0].dilation, stage[0][0].padding = (factor, factor), (factor, factor)
 
 
 @torch.no_grad()
 def pointwise(model: Yolo) -> None:
     """Filters of which the middle alone is left."""
-    for module in model.body.modules():
+    for module in model.backbone.modules():
         if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3):
             middle = module.weight[..., 1, 1].clone()
             module.weight.zero_()
@@ -96,7 +96,7 @@ def stay_in_training(model: Yolo) -> None:
 
 @torch.no_grad()
 def no_output_bias(model: Yolo) -> None:
-    for layer in model.output.layers:
+    for layer in model.head.layers:
         layer.bias = None
 
 
@@ -117,7 +117,7 @@ class Bent(nn.Module):
 
 def bent(bench: Bench, first: int, last: int | None, change: Callable[[Tensor], Tensor]) -> Bench:
     def put(model: Yolo) -> None:
-        model.output = Bent(model.output, first, last, change)  # type: ignore[assignment]
+        model.head = Bent(model.head, first, last, change)  # type: ignore[assignment]
 
     return with_model(bench, put)
 

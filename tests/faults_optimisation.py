@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from faults import Fault, blank_in, with_scenes
+from broken_data import with_the_codec
+from faults import Fault, blank_in, with_scenes, with_task
 from faults_loss import SigmoidFirst, with_model
 from torch import Tensor, nn
 
@@ -14,12 +15,11 @@ from yolo_proc.batch import Batch
 from yolo_proc.checks.bench import Bench
 from yolo_proc.detection.codec import LabelCodec
 from yolo_proc.detection.task import DetectionTask
-from yolo_proc.models.yolo import Yolo
+from yolo_proc.models.network import Yolo
 from yolo_proc.rng import rng_for
 from yolo_proc.training.optim import set_lr
-from yolo_proc.training.precision import autocast_dtype
 from yolo_proc.training.state import TrainingState
-from yolo_proc.training.step import StepResult, forward_objective
+from yolo_proc.training.step import StepResult, autocast_dtype, forward_objective
 
 LossChange = Callable[[Tensor, float], Tensor]
 
@@ -131,7 +131,7 @@ class BlankForward(nn.Module):
 
 
 def without_input(model: Yolo) -> None:
-    model.body = BlankForward(model.body)  # type: ignore[assignment]
+    model.backbone = BlankForward(model.backbone)  # type: ignore[assignment]
 
 
 class ShuffledTargets(DetectionTask):
@@ -174,7 +174,7 @@ class BoundOutput(nn.Module):
 
 
 def bound_output(model: Yolo) -> None:
-    model.output = BoundOutput(model.output)  # type: ignore[assignment]
+    model.head = BoundOutput(model.head)  # type: ignore[assignment]
 
 
 class RandomOutput(BoundOutput):
@@ -185,7 +185,7 @@ class RandomOutput(BoundOutput):
 
 
 def random_output(model: Yolo) -> None:
-    model.output = RandomOutput(model.output)  # type: ignore[assignment]
+    model.head = RandomOutput(model.head)  # type: ignore[assignment]
 
 
 def uphill(state: TrainingState) -> None:
@@ -215,8 +215,7 @@ class SwappingCodec(LabelCodec):
 
 
 def swapping(bench: Bench, _: float) -> Bench:
-    codec = SwappingCodec(bench.codec.grids, bench.codec.class_count)
-    return bench.with_parts(build_codec=lambda *_: codec)
+    return with_the_codec(bench, SwappingCodec(bench.codec.grids, bench.codec.class_count))
 
 
 def learning(**mistake: Any) -> Callable[[Bench, float], Bench]:
@@ -285,7 +284,7 @@ OPTIMISATION_FAULTS = (
         "sigmoid before the loss, and learned from",
         "overfit",
         "an activation before the loss",
-        lambda bench, _: bench.with_parts(build_task=SigmoidFirst),
+        lambda bench, _: with_task(bench, SigmoidFirst),
     ),
     Fault(
         "an output between -1 and 1",
@@ -299,7 +298,7 @@ OPTIMISATION_FAULTS = (
             f"no gradient of {term}",
             "overfit",
             f"a part is learned: no gradient of {term}",
-            lambda bench, _, term=term: bench.with_parts(build_task=detached(term)),
+            lambda bench, _, term=term: with_task(bench, detached(term)),
         )
         for term in ("class", "obj_f", "obj_t")  # `wh` is learned from the overlap too; `gradients` sees its loss
     ),
@@ -307,7 +306,7 @@ OPTIMISATION_FAULTS = (
         "labels of another picture each time",
         "overfit",
         "another loss each time",
-        lambda bench, _: bench.with_parts(build_task=ShuffledTargets),
+        lambda bench, _: with_task(bench, ShuffledTargets),
     ),
     Fault("uphill", "overfit", "goes uphill", lambda bench, _: with_state(bench, uphill)),
     Fault("x for y in decoding", "overfit", "not the inverse of encoding", swapping),
@@ -355,6 +354,6 @@ OPTIMISATION_FAULTS = (
         "labels of other pictures, others each time",
         "baseline",
         "another loss each time",
-        lambda bench, _: bench.with_parts(build_task=ShuffledTargets),
+        lambda bench, _: with_task(bench, ShuffledTargets),
     ),
 )

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from yolo_proc.checks.bench import Bench
-from yolo_proc.models.yolo import Yolo
+from yolo_proc.models.network import Yolo
 
 
 def frozen(model: Yolo, layers: int) -> None:
     """The first convolutions of the body, with their normalisations."""
-    parameters = list(model.body.parameters())
+    parameters = list(model.backbone.parameters())
     for parameter in parameters[: 3 * layers]:
         parameter.requires_grad_(False)
 
@@ -32,16 +32,16 @@ class DetachedBody(nn.Module):
 
 
 def detached_body(model: Yolo) -> None:
-    model.body = DetachedBody(model.body)  # type: ignore[assignment]
+    model.backbone = DetachedBody(model.backbone)  # type: ignore[assignment]
 
 
 def unused_layer(model: Yolo) -> None:
-    model.body.forgotten = nn.Conv2d(8, 8, 3)
+    model.backbone.forgotten = nn.Conv2d(8, 8, 3)
 
 
 def biased(model: Yolo, layers: int) -> None:
     """Biases of the first convolutions, each before a normalisation."""
-    convolutions = [module for module in model.body.modules() if isinstance(module, nn.Conv2d)]
+    convolutions = [module for module in model.backbone.modules() if isinstance(module, nn.Conv2d)]
     for one in convolutions[:layers]:
         one.bias = nn.Parameter(torch.zeros(one.out_channels))
 
@@ -49,18 +49,18 @@ def biased(model: Yolo, layers: int) -> None:
 @torch.no_grad()
 def dead_units(model: Yolo, share: float) -> None:
     """The first of the stem's units are off for any picture."""
-    normalisation = model.body.stem[1]  # type: ignore[union-attr, index]
+    normalisation = model.backbone.stem[1]  # type: ignore[union-attr, index]
     normalisation.bias[: round(share * len(normalisation.bias))] = -1e3
 
 
 @torch.no_grad()
 def nothing_to_begin_with(model: Yolo) -> None:
-    model.body.stages["8"][0][0].weight.zero_()  # type: ignore[union-attr, index]
+    model.backbone.stages["8"][0][0].weight.zero_()  # type: ignore[union-attr, index]
 
 
 @torch.no_grad()
 def constant_start(model: Yolo) -> None:
-    for module in model.body.modules():
+    for module in model.backbone.modules():
         if isinstance(module, nn.Conv2d):
             module.weight.fill_(0.01)
 
@@ -78,7 +78,7 @@ def with_optimizer(bench: Bench, change: Callable[[Any, Yolo], None]) -> Bench:
 
 def forget_body(optimizer: Any, model: Yolo, tensors: int) -> None:
     """The first parameters of the body are not given to the optimizer."""
-    left_out = {id(parameter) for parameter in list(model.body.parameters())[:tensors]}
+    left_out = {id(parameter) for parameter in list(model.backbone.parameters())[:tensors]}
     for group in optimizer.param_groups:
         group["params"] = [parameter for parameter in group["params"] if id(parameter) not in left_out]
 

@@ -14,15 +14,15 @@ from yolo_proc.checks.bench import Bench
 from yolo_proc.detection.codec import LabelCodec
 from yolo_proc.detection.grids import grids_for
 from yolo_proc.detection.task import DetectionTask
-from yolo_proc.models.yolo import SmallBody, Yolo
-from yolo_proc.training.learn import learn
+from yolo_proc.models.backbones.small import Small
+from yolo_proc.models.network import Yolo
 from yolo_proc.training.state import TrainingState
-from yolo_proc.training.step import StepResult, forward_loss
+from yolo_proc.training.step import StepResult, forward_loss, training_step
 
 
 def freeze(model: Yolo, share: float) -> None:
     """The first layers of the body are not trained."""
-    filters = [parameter for parameter in model.body.parameters() if parameter.ndim > 1]
+    filters = [parameter for parameter in model.backbone.parameters() if parameter.ndim > 1]
     for parameter in filters[: max(1, round(share * len(filters)))]:
         parameter.requires_grad_(False)
 
@@ -35,13 +35,13 @@ def forget_filters(state: TrainingState) -> None:
 
 @torch.no_grad()
 def scale_filters(model: Yolo, factor: float) -> None:
-    for parameter in model.body.parameters():
+    for parameter in model.backbone.parameters():
         if parameter.ndim > 1:
             parameter *= factor
 
 
 def _first_activation(model: Yolo) -> nn.Sequential:
-    return model.body.stem if isinstance(model.body, SmallBody) else model.body.layers[0]
+    return model.backbone.stem if isinstance(model.backbone, Small) else model.backbone.layers[0]
 
 
 @torch.no_grad()
@@ -73,7 +73,7 @@ class Keeping:
         if state.step % self.every == 0:
             targets = task.targets(batch, device)[0]
             self.losses.append(forward_loss(state.model, task, batch.images, targets, autocast=None)[0])
-        return learn(state, task, batch, device)
+        return training_step(state, task, batch, device)
 
 
 UPDATE_FAULTS = (

@@ -20,6 +20,7 @@ ROWS = """
     config imaging
     scene
     batch drawing
+    task
     detection
     annotations
     models data
@@ -115,7 +116,7 @@ def test_an_import_that_points_up_is_found(tmp_path: Path) -> None:
     path = tmp_path / "codec.py"
     path.write_text(
         "import yolo_proc.rng\nfrom yolo_proc import cli\nfrom yolo_proc.detection.grids import Grid\n\n\n"
-        "def f():\n    from yolo_proc.annotations import coco\n    from yolo_proc.models.yolo import Yolo\n"
+        "def f():\n    from yolo_proc.annotations import coco\n    from yolo_proc.models.network import Yolo\n"
     )
     assert lines_that_point_up(path, "detection") == [
         "codec.py:2 imports cli, which is not below detection",

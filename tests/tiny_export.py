@@ -13,11 +13,12 @@ from yolo_proc.config.schema import ModelConfig
 from yolo_proc.config.values import config_values
 from yolo_proc.detection.codec import LabelCodec
 from yolo_proc.detection.grids import grids_for
+from yolo_proc.detection.task import DetectionTask
 from yolo_proc.export.onnx_graph import to_onnx
 from yolo_proc.export.session import OnnxDetector, Settings
 from yolo_proc.export.spec import ModelSpec
 from yolo_proc.models.checkpoint import save
-from yolo_proc.models.yolo import Yolo
+from yolo_proc.models.network import Yolo
 
 CLASSES = ("A", "Ö", "😀", "four")
 SIZE = (64, 64)
@@ -34,7 +35,7 @@ def network(
     """Random weights, normalisation and outputs: nothing is 0 or 1 that an exporter could leave out unseen."""
     config = config or ModelConfig(width=0.25, depth=1)
     torch.manual_seed(seed)
-    model = Yolo(config, LabelCodec(grids_for(*size, config.strides, anchors), len(CLASSES)))
+    model = Yolo(config, DetectionTask(LabelCodec(grids_for(*size, config.strides, anchors), len(CLASSES))))
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             assert module.running_mean is not None
@@ -43,7 +44,7 @@ def network(
             nn.init.uniform_(module.running_var, 0.5, 2)
             nn.init.uniform_(module.weight, 0.5, 1)
             nn.init.normal_(module.bias, std=0.3)
-    for layer in model.output.layers:
+    for layer in model.head.layers:
         nn.init.normal_(layer.weight, std=0.1)  # type: ignore[arg-type]
         nn.init.normal_(layer.bias, std=0.5)  # type: ignore[arg-type]
     return model.eval()
@@ -51,8 +52,8 @@ def network(
 
 def spec_of(model: Yolo, **changes: Any) -> ModelSpec:
     """The spec of a network with `CLASSES`."""
-    width, height = model.codec.frame
-    return ModelSpec(CLASSES, width, height, model.codec.grids, **changes)
+    width, height = model.task.codec.frame
+    return ModelSpec(CLASSES, width, height, model.task.codec.grids, **changes)
 
 
 def exported(model: Yolo, *, half: bool = False, **changes: Any) -> OnnxDetector:
@@ -75,9 +76,9 @@ def tiny_checkpoint(path: Path, model: Yolo | None = None, **changes: Any) -> Pa
         "version": 1,
         "task": "detect",
         "classes": list(CLASSES),
-        "image_size": model.codec.frame[0],
+        "image_size": model.task.codec.frame[0],
         "model": asdict(model.config),
-        "grids": [grid.to_dict() for grid in model.codec.grids],
+        "grids": [grid.to_dict() for grid in model.task.codec.grids],
         "weights": model.state_dict(),
         "ema": model.state_dict(),
         "calibration": None,

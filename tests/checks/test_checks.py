@@ -176,7 +176,7 @@ def test_the_bench_is_the_pipeline_that_trains(healthy: Bench) -> None:
     result = healthy.learn(state, healthy.batch())
     assert result.loss == pytest.approx(healthy.forward_loss(first, healthy.batch())[0].item())
     assert state.step == 1
-    assert not torch.equal(state.model.output.layers[0].weight, first.output.layers[0].weight)
+    assert not torch.equal(state.model.head.layers[0].weight, first.head.layers[0].weight)
     assert healthy.measure_loss(state.ema.model, [healthy.batch()]).groups == 1
 
 

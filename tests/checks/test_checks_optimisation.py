@@ -49,7 +49,7 @@ def test_a_trial_warms_up_shortly_and_ends_where_the_loss_is_not_finite(bench: B
     assert state.config.optim.warmup_steps == min(trial.WARMUP, bench.config.optim.warmup_steps)
     batch = bench.batch(0, 2)
     with torch.no_grad():
-        state.model.output.layers[0].weight[0, 0, 0, 0] = float("nan")
+        state.model.head.layers[0].weight[0, 0, 0, 0] = float("nan")
     broken = trial.follow(bench, state, [batch] * 3)
     assert list(broken.losses) == [float("inf")]
     assert broken.diverged

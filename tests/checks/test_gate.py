@@ -16,7 +16,7 @@ from yolo_proc.checks.registry import quick_checks
 from yolo_proc.config.schema import Config, LabelConfig, ModelConfig
 from yolo_proc.errors import TrainingError
 from yolo_proc.models import checkpoint
-from yolo_proc.models.yolo import Yolo
+from yolo_proc.models.network import Yolo
 from yolo_proc.training.events import Checked, Event, Note, RunStarted, Step, Stopped
 from yolo_proc.training.trainer import Command, Trainer
 

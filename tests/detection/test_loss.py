@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from yolo_proc.config.schema import LabelConfig, LossConfig
 from yolo_proc.detection.codec import Grid, J, LabelCodec, deactivate
-from yolo_proc.detection.loss import TERMS, blame, detection_terms, mean_terms, term_weights, total
+from yolo_proc.detection.loss import TERMS, blame, detection_terms, term_weights
+from yolo_proc.task import mean_terms, total
 
 LIMITS = LabelConfig()
 seeds = st.integers(0, 2**32 - 1)

@@ -19,11 +19,11 @@ from yolo_proc.cli.main import main
 from yolo_proc.config.schema import LabelConfig
 from yolo_proc.data.stream import Stream
 from yolo_proc.detection.codec import DecodeConfig, H, J, W
+from yolo_proc.detection.matching import Truth
 from yolo_proc.detection.nms import Detections
 from yolo_proc.evaluation.cocomap import average_precisions, coco_annotations, coco_results
 from yolo_proc.evaluation.evaluate import CALIBRATION_FLOOR, Evaluation, evaluate, expected_calibration_error, judge
-from yolo_proc.evaluation.matching import Truth
-from yolo_proc.models.yolo import Yolo
+from yolo_proc.models.network import Yolo
 from yolo_proc.scene import Scene
 
 LIMITS = LabelConfig(min_visible=0.4, min_in_frame=0.5, min_box_px=4)

@@ -14,10 +14,11 @@ from tiny_run import run_tiny, tiny_config
 from yolo_proc.config.schema import GeneratorConfig, ModelConfig
 from yolo_proc.detection.codec import DecodeConfig, Grid, J, LabelCodec
 from yolo_proc.detection.grids import grids_for
+from yolo_proc.detection.task import DetectionTask
 from yolo_proc.errors import CheckpointError, ConfigError, DataError
 from yolo_proc.evaluation.predict import Detector, detect_pictures
 from yolo_proc.models.checkpoint import checkpoint_path, save
-from yolo_proc.models.yolo import Yolo
+from yolo_proc.models.network import Yolo
 
 MODEL = ModelConfig(width=0.5, depth=0)
 GRID = Grid(16, 4, 4, ((20.0, 20.0),))
@@ -27,7 +28,7 @@ CLASSES = ["A", "Ö"]
 def checkpoint_state(seed: int = 0) -> dict[str, Any]:
     torch.manual_seed(seed)
     codec = LabelCodec((GRID,), len(CLASSES))
-    raw, ema = Yolo(MODEL, codec), Yolo(MODEL, codec)
+    raw, ema = Yolo(MODEL, DetectionTask(codec)), Yolo(MODEL, DetectionTask(codec))
     return {
         "version": 1,
         "task": "detect",
@@ -61,7 +62,7 @@ def test_a_checkpoint_alone_rebuilds_the_network(tmp_path: Path) -> None:
     assert detector.picture_size == (64, 64)
     assert not detector.model.training
     pictures = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
-    own = Yolo(MODEL, LabelCodec((GRID,), 2)).eval()
+    own = Yolo(MODEL, DetectionTask(LabelCodec((GRID,), 2))).eval()
     own.load_state_dict(state["ema"])
     with torch.inference_mode():
         expected = own(torch.from_numpy(pictures)).numpy()
@@ -222,7 +223,7 @@ def test_scenes_that_are_drawn_are_shown_in_their_own_shape_and_pictures_as_they
 def test_a_fully_connected_network_keeps_its_input(tmp_path: Path) -> None:
     model = ModelConfig(name="original", strides=(32,))
     grid = Grid(32, 2, 2, ((20.0, 20.0),))
-    weights = Yolo(model, LabelCodec((grid,), len(CLASSES))).state_dict()
+    weights = Yolo(model, DetectionTask(LabelCodec((grid,), len(CLASSES)))).state_dict()
     changes = {"own_shape": True, "model": asdict(model), "grids": [grid.to_dict()], "weights": weights, "ema": weights}
     path = checkpoint_path(tmp_path, 1)
     save(path, {**checkpoint_state(), **changes})

@@ -18,7 +18,7 @@ from yolo_proc.cli.main import main
 from yolo_proc.config.schema import GeneratorConfig
 from yolo_proc.config.values import config_values
 from yolo_proc.errors import CheckpointError, ConfigError, DataError
-from yolo_proc.evaluation.predict import Detector, network_outputs
+from yolo_proc.evaluation.predict import Detector
 from yolo_proc.export import export as room
 from yolo_proc.export import verify
 from yolo_proc.export.export import Exported, Order, export
@@ -28,7 +28,7 @@ from yolo_proc.export.spec import ModelSpec
 from yolo_proc.export.stages import replay
 from yolo_proc.export.vectors import read_vectors
 from yolo_proc.export.verify import GATES, Comparison, VerificationError, compare, fresh_batches, table
-from yolo_proc.models.yolo import Yolo
+from yolo_proc.models.network import Yolo, network_outputs
 
 
 def graph_of(content: bytes) -> onnx.ModelProto:
@@ -57,16 +57,16 @@ def test_a_right_model_has_no_problem() -> None:
 
 
 def scaled_output(model: Yolo) -> None:
-    model.output.layers[0].weight.data *= 1.05  # type: ignore[operator]
+    model.head.layers[0].weight.data *= 1.05  # type: ignore[operator]
 
 
 def swapped_sides(model: Yolo) -> None:
-    for values in (model.output.layers[0].weight.data, model.output.layers[0].bias.data):  # type: ignore[union-attr]
+    for values in (model.head.layers[0].weight.data, model.head.layers[0].bias.data):  # type: ignore[union-attr]
         values[2:4] = values[[3, 2]]  # type: ignore[index, call-overload, operator]
 
 
 def blue_first(model: Yolo) -> None:
-    stem = model.body.stem[0]  # type: ignore[union-attr, index]
+    stem = model.backbone.stem[0]  # type: ignore[union-attr, index]
     stem.weight.data = stem.weight.data.view(-1, 4, 3, 3, 3).flip(2).reshape(stem.weight.shape)  # type: ignore[union-attr, operator]
 
 
@@ -160,7 +160,7 @@ def test_the_averaged_and_calibrated_weights_are_shipped(place: Path) -> None:
     tiny_checkpoint(place / "runs" / "tiny" / "best.pt", ema=other.state_dict(), calibration=[2.0, -0.5])
     run_export(place)
     detector = OnnxDetector.load(place / "out" / "letters" / "model.onnx", settings=ONE)
-    other.calibrate(2.0, -0.5)
+    other.head.calibrate(2.0, -0.5)
     images = pictures(2)
     expected = network_outputs(other, torch.from_numpy(images), "cpu")
     assert detector.run(images) == pytest.approx(expected, abs=1e-4)
@@ -212,7 +212,7 @@ def test_a_gate_holds_for_what_is_written_alone(place: Path, monkeypatch: pytest
 def wrong_graph(model: Yolo, spec: ModelSpec, **how: Any) -> bytes:
     scaled_output(model)
     content = to_onnx(model, spec, **how)
-    model.output.layers[0].weight.data /= 1.05  # type: ignore[operator]
+    model.head.layers[0].weight.data /= 1.05  # type: ignore[operator]
     return content
 
 

@@ -13,14 +13,13 @@ from torch import nn
 
 from yolo_proc.config.schema import ModelConfig
 from yolo_proc.detection.codec import activate
-from yolo_proc.evaluation.predict import network_outputs
 from yolo_proc.export import onnx_graph
 from yolo_proc.export.digest import DIGEST_KEY, sealed_text
 from yolo_proc.export.onnx_graph import to_onnx
 from yolo_proc.export.quantize import to_int8
 from yolo_proc.export.session import OnnxDetector
 from yolo_proc.export.spec import METADATA_KEY
-from yolo_proc.models.yolo import Yolo
+from yolo_proc.models.network import Yolo, network_outputs
 
 TWO, THREE = ((9.0, 8.0), (30.0, 20.0)), ((9.0, 8.0), (30.0, 20.0), (50.0, 60.0))
 NETWORKS: dict[str, Callable[[], Yolo]] = {
@@ -51,7 +50,7 @@ def kinds(content: bytes) -> set[str]:
 @pytest.mark.parametrize("count", [1, 2, 7])
 def test_the_graph_is_the_network(name: str, count: int) -> None:
     model = NETWORKS[name]()
-    images = pictures(count, model.codec.frame)
+    images = pictures(count, model.task.codec.frame)
     expected = network_outputs(model, torch.from_numpy(images), "cpu")
     assert expected.std() > 0.1
     assert exported(model).run(images) == pytest.approx(expected, abs=2e-4)
@@ -62,13 +61,13 @@ def test_the_graph_is_the_network(name: str, count: int) -> None:
 @pytest.mark.parametrize("name", ["two grids", "original"])
 def test_activations_can_be_in_the_graph(name: str) -> None:
     model = NETWORKS[name]()
-    images = pictures(2, model.codec.frame)
+    images = pictures(2, model.task.codec.frame)
     predictions = {"activated": True, "output_name": "predictions"}
     found = exported(model, **predictions).detect_batch(images)
     for one, other in zip(found, exported(model).detect_batch(images), strict=True):
         assert one.slots.tolist() == other.slots.tolist()
         assert one.box_xyxy == pytest.approx(other.box_xyxy, abs=0.01)
-    for layer in model.output.layers:
+    for layer in model.head.layers:
         assert isinstance(layer.bias, nn.Parameter)
         layer.bias.data[:5] = torch.tensor([60.0, -60.0, 30.0, -30.0, 200.0])  # what sigmoid and exp saturate at
     expected = activate(network_outputs(model, torch.from_numpy(images), "cpu"))
@@ -79,7 +78,7 @@ def test_activations_can_be_in_the_graph(name: str) -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_file_for_an_older_runtime_computes_the_same(name: str) -> None:
     model = NETWORKS[name]()
-    images = pictures(2, model.codec.frame)
+    images = pictures(2, model.task.codec.frame)
     for predictions in ({}, {"activated": True, "output_name": "predictions"}):
         spec = spec_of(model, **predictions)
         newest, oldest = to_onnx(model, spec), to_onnx(model, spec, ir_version=7)
@@ -93,7 +92,7 @@ def test_a_file_for_an_older_runtime_computes_the_same(name: str) -> None:
 @pytest.mark.parametrize("name", ["two grids", "original"])
 def test_half_precision_is_near_and_half_as_large(name: str) -> None:
     model = NETWORKS[name]()
-    images = pictures(2, model.codec.frame)
+    images = pictures(2, model.task.codec.frame)
     whole, half = to_onnx(model, spec_of(model)), to_onnx(model, spec_of(model), half=True)
     assert len(half) < 0.7 * len(whole)
     apart = OnnxDetector(half, settings=ONE).run(images) - OnnxDetector(whole, settings=ONE).run(images)
@@ -108,7 +107,7 @@ def test_int8_is_near_and_leaves_the_last_layer_alone(name: str) -> None:
     model = NETWORKS[name]()
     spec = spec_of(model)
     whole = to_onnx(model, spec)
-    small = to_int8(whole, spec, [pictures(4, model.codec.frame, seed) for seed in range(3)])
+    small = to_int8(whole, spec, [pictures(4, model.task.codec.frame, seed) for seed in range(3)])
     graph = graph_of(small).graph
     made_by = {output: node for node in graph.node for output in node.output}
     kind = "Gemm" if name == "original" else "Conv"
@@ -119,7 +118,7 @@ def test_int8_is_near_and_leaves_the_last_layer_alone(name: str) -> None:
     scales = {tensor.name: tensor for tensor in graph.initializer if tensor.name.endswith("weight_scale")}
     assert scales
     assert all(numpy_helper.to_array(scale).size > 1 for scale in scales.values()), "a scale a channel"
-    images = pictures(4, model.codec.frame, 9)
+    images = pictures(4, model.task.codec.frame, 9)
     expected = OnnxDetector(whole, settings=ONE).run(images)
     apart = np.abs(OnnxDetector(small, settings=ONE).run(images) - expected).mean()
     assert 0 < apart < 0.2 * expected.std()

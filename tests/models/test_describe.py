@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from yolo_proc.config.schema import ModelConfig
 from yolo_proc.detection.codec import LabelCodec
 from yolo_proc.detection.grids import grids_for
+from yolo_proc.detection.task import DetectionTask
+from yolo_proc.models.network import Yolo
 from yolo_proc.models.summary import describe, layers_of, receptive_field
-from yolo_proc.models.yolo import Yolo
 
 
 class Plain(nn.Module):
@@ -92,14 +93,14 @@ def test_a_module_that_runs_twice_has_its_parameters_once() -> None:
     assert layers[0].macs == layers[1].macs == 64 * 3 * 27
 
 
-def yolo(config: ModelConfig, size: int, anchors: int = 1) -> tuple[Yolo, LabelCodec]:
+def yolo(config: ModelConfig, size: int, anchors: int = 1) -> Yolo:
     sizes = [(20.0 + 10 * i, 20.0 + 10 * i) for i in range(anchors * len(config.strides))]
     codec = LabelCodec(grids_for(size, size, config.strides, sizes), 3)
-    return Yolo(config, codec), codec
+    return Yolo(config, DetectionTask(codec))
 
 
 def test_the_original() -> None:
-    found = describe(*yolo(ModelConfig(name="original", strides=(32,)), 416))
+    found = describe(yolo(ModelConfig(name="original", strides=(32,)), 416))
     assert found.parameters == 15_530_088
     assert found.slots == 169
     assert found.grids[0].whole_picture
@@ -108,7 +109,7 @@ def test_the_original() -> None:
 
 def test_the_default_network() -> None:
     model, codec = yolo(ModelConfig(), 256)
-    found = describe(model, codec)
+    found = describe(model)
     # 3 x 3 throughout. Stride 4, folded: 6; stride 8: + 2 * 4; a block: + 4 * 8; stride 16: + 2 * 8; two: + 8 * 16.
     assert found.grids[0].receptive_field == (190, 190)
     assert not found.grids[0].whole_picture
@@ -118,7 +119,7 @@ def test_the_default_network() -> None:
 
 
 def test_several_grids_and_anchors() -> None:
-    found = describe(*yolo(ModelConfig(strides=(8, 16), width=0.5, depth=0), 64, anchors=2))
+    found = describe(yolo(ModelConfig(strides=(8, 16), width=0.5, depth=0), 64, anchors=2))
     assert [grid.slots for grid in found.grids] == [128, 32]
     assert sum(grid.slots for grid in found.grids) == found.slots
     assert json.loads(json.dumps(found.as_dict()))["slots"] == 160
@@ -127,7 +128,7 @@ def test_several_grids_and_anchors() -> None:
 def test_the_network_is_left_as_it_was() -> None:
     model, codec = yolo(ModelConfig(width=0.5, depth=1), 64)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    describe(model.train(), codec)
+    describe(model.train())
     assert model.training
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())

@@ -10,8 +10,9 @@ from torch import nn
 from yolo_proc.config.schema import LossConfig, ModelConfig, OptimConfig
 from yolo_proc.detection.codec import LabelCodec
 from yolo_proc.detection.grids import grids_for
+from yolo_proc.detection.task import DetectionTask, constant_object_logit
 from yolo_proc.errors import ConfigError
-from yolo_proc.models.yolo import Yolo, constant_object_logit
+from yolo_proc.models.network import Yolo
 from yolo_proc.training.optim import Ema
 
 
@@ -22,7 +23,7 @@ def make(
     sizes = [(8.0 * (k + 1), 10.0 * (k + 1)) for k in range(anchors * len(config.strides))]
     codec = LabelCodec(grids_for(size, size, config.strides, sizes), classes)
     torch.manual_seed(0)
-    return Yolo(config, codec, object_bias=bias)
+    return Yolo(config, DetectionTask(codec))
 
 
 def images(count: int, size: int = 64) -> torch.Tensor:
@@ -32,7 +33,7 @@ def images(count: int, size: int = 64) -> torch.Tensor:
 def test_the_original_has_the_parameters_that_its_notes_state() -> None:
     config = ModelConfig(name="original", strides=(32,))
     codec = LabelCodec(grids_for(416, 416, [32], [(100.0, 100.0)]), 3)
-    model = Yolo(config, codec)
+    model = Yolo(config, DetectionTask(codec))
     assert sum(parameter.numel() for parameter in model.parameters()) == 15_530_088
     assert model.eval()(images(1, 416)).shape == (1, 169, 8)
 
@@ -49,7 +50,7 @@ def test_every_choice_of_grids_gives_a_logit_for_each_slot(strides: tuple[int, .
     model = make(ModelConfig(width=0.25, depth=1, strides=strides), anchors=anchors).eval()
     cells = sum((64 // stride) ** 2 for stride in strides)
     assert model(images(2)).shape == (2, cells * anchors, 8)
-    assert model.codec.slots == cells * anchors
+    assert model.task.codec.slots == cells * anchors
 
 
 def test_a_picture_that_is_no_multiple_of_the_coarsest_stage_is_fine() -> None:
@@ -59,20 +60,20 @@ def test_a_picture_that_is_no_multiple_of_the_coarsest_stage_is_fine() -> None:
 @pytest.mark.parametrize("strides", [(8,), (16,), (8, 32)])
 def test_the_same_network_at_another_size(strides: tuple[int, ...]) -> None:
     model = make(ModelConfig(width=0.25, depth=1, strides=strides)).eval()
-    for layer in model.output.layers:
+    for layer in model.head.layers:
         nn.init.normal_(layer.weight)  # type: ignore[arg-type]
     wide = model.at(96, 32)
-    expected = Yolo(model.config, wide.codec).eval()
+    expected = Yolo(model.config, wide.task.codec).eval()
     expected.load_state_dict(model.state_dict())
     pictures = torch.randint(0, 256, (2, 32, 96, 3), dtype=torch.uint8)
-    assert wide.codec.frame == (96, 32)
+    assert wide.task.codec.frame == (96, 32)
     assert torch.equal(wide(pictures), expected(pictures))
-    assert wide(pictures).shape == (2, wide.codec.slots, 8)
+    assert wide(pictures).shape == (2, wide.task.codec.slots, 8)
     # One set of weights, and the first keeps its size.
     assert all(a is b for a, b in zip(model.parameters(), wide.parameters(), strict=True))
-    assert model.codec.frame == (64, 64)
+    assert model.task.codec.frame == (64, 64)
     assert model.at(64, 64) is model
-    assert wide.at(64, 64).codec == model.codec
+    assert wide.at(64, 64).codec == model.task.codec
 
 
 def test_a_slot_is_the_cell_it_is_numbered_for() -> None:
@@ -108,11 +109,11 @@ def test_the_first_answer_is_the_constant_that_costs_least() -> None:
 def test_only_convolutions_without_a_normalisation_have_a_bias(name: str, batch_norm: bool) -> None:
     config = ModelConfig(name=name, strides=(32,), batch_norm=batch_norm)
     model = make(config)
-    body = [layer for layer in model.body.modules() if isinstance(layer, nn.Conv2d)]
+    body = [layer for layer in model.backbone.modules() if isinstance(layer, nn.Conv2d)]
     assert body
     assert all((layer.bias is None) == batch_norm for layer in body)
     assert any(isinstance(layer, nn.BatchNorm2d) for layer in model.modules()) == batch_norm
-    assert all(layer.bias is not None for layer in model.output.layers)
+    assert all(layer.bias is not None for layer in model.head.layers)
 
 
 def test_only_matrices_decay_and_every_parameter_is_in_one_group() -> None:
@@ -128,11 +129,11 @@ def test_calibration_changes_objectness_alone_and_exactly() -> None:
     for config in (ModelConfig(width=0.5, strides=(8, 16)), ModelConfig(name="original", strides=(32,))):
         model = make(config, anchors=1).eval()
         with torch.no_grad():
-            for parameter in model.output.parameters():
+            for parameter in model.head.parameters():
                 parameter.normal_()
         x = images(2)
         before = model(x)
-        model.calibrate(0.7, -1.3)
+        model.head.calibrate(0.7, -1.3)
         after = model(x)
         assert torch.allclose(after[..., 4], 0.7 * before[..., 4] - 1.3, atol=1e-3, rtol=1e-4)
         assert torch.equal(after[..., :4], before[..., :4])

@@ -8,8 +8,8 @@ from test_model import images, make
 
 from yolo_proc.config.schema import ModelConfig
 from yolo_proc.errors import CheckpointError
+from yolo_proc.models.network import Yolo
 from yolo_proc.models.weights import load_weights, model_from_checkpoint
-from yolo_proc.models.yolo import Yolo
 
 
 def checkpoint_of(model: Yolo, **changes: object) -> dict[str, object]:
@@ -18,7 +18,7 @@ def checkpoint_of(model: Yolo, **changes: object) -> dict[str, object]:
         "task": "detect",
         "classes": ["a", "b", "c"],
         "model": asdict(model.config),
-        "grids": [grid.to_dict() for grid in model.codec.grids],
+        "grids": [grid.to_dict() for grid in model.task.codec.grids],
         "weights": model.state_dict(),
         "ema": {name: value * 0.5 for name, value in model.state_dict().items()},
         "calibration": None,

@@ -18,7 +18,7 @@ from yolo_proc.detection.codec import LabelCodec
 from yolo_proc.detection.grids import grids_for
 from yolo_proc.detection.loss import LEAST_REACH, REACH, auxiliary_loss, one_minus_giou, overlap_loss
 from yolo_proc.detection.task import DetectionTask
-from yolo_proc.models.yolo import Yolo
+from yolo_proc.models.network import Yolo
 from yolo_proc.training.optim import build_optimizer
 from yolo_proc.training.replicas import InParts
 from yolo_proc.training.step import forward_objective
@@ -184,13 +184,13 @@ def test_where_it_weighs_nothing_a_scalar_of_the_same_kind_is_added() -> None:
 
 def test_what_it_teaches_is_forgotten_after_training() -> None:
     setup = Setup()
-    assert setup.model.auxiliary is not None
+    assert setup.model.auxiliary_head is not None
     with torch.no_grad():
         logits, values = setup.model.eval().with_auxiliary(setup.batch.images)
         assert values is not None
         assert values.shape == (8, 16, 4)
         assert not values.any()  # it begins at nothing
-        torch.nn.init.ones_(setup.model.auxiliary.layers[0].weight)
+        torch.nn.init.ones_(setup.model.auxiliary_head.layers[0].weight)
         assert torch.equal(setup.model(setup.batch.images), logits)
 
 
@@ -201,8 +201,8 @@ def test_it_learns_and_the_optimizer_takes_it_as_an_output() -> None:
         setup.step()
     after = objective_and_loss(setup, 0.0, 5.0)
     assert (after[0] - after[1]).item() < 0.5 * (before[0] - before[1]).item()
-    assert setup.model.auxiliary is not None
-    weight = setup.model.auxiliary.layers[0].weight
+    assert setup.model.auxiliary_head is not None
+    weight = setup.model.auxiliary_head.layers[0].weight
     groups = build_optimizer(setup.model, OptimConfig()).param_groups
     assert [group["orthogonal"] for group in groups if any(p is weight for p in group["params"])] == [False]
 

@@ -17,7 +17,7 @@ from yolo_proc.data.stream import Stream, batches
 from yolo_proc.detection.codec import LabelCodec, TensorTargets
 from yolo_proc.detection.grids import grids_for
 from yolo_proc.detection.task import DetectionTask
-from yolo_proc.models.yolo import Yolo
+from yolo_proc.models.network import Yolo
 from yolo_proc.training.optim import Ema, build_optimizer
 from yolo_proc.training.step import forward_objective
 
@@ -44,7 +44,7 @@ def test_a_step_mixes_no_devices(optimizer: str) -> None:
     batch = next(iter(batches(Stream("glyphs", 0, "train", image_size=64), 0, 8, count=1, workers=0)))
     here = codec.assign(batch, CONFIG.labels).to("cpu")
     assert len(here.image) > 0
-    model = Yolo(CONFIG.model, codec)
+    model = Yolo(CONFIG.model, DetectionTask(codec))
     average = copy.deepcopy(model).eval()
     with FakeTensorMode(shape_env=ShapeEnv(allow_dynamic_output_shape_ops=True)) as mode:
         on_gpu(model)

@@ -10,7 +10,8 @@ from torch import Tensor
 from yolo_proc.config.schema import ModelConfig, OptimConfig
 from yolo_proc.detection.codec import LabelCodec
 from yolo_proc.detection.grids import grids_for
-from yolo_proc.models.yolo import Yolo
+from yolo_proc.detection.task import DetectionTask
+from yolo_proc.models.network import Yolo
 from yolo_proc.training.muon import Muon, orthogonalised
 from yolo_proc.training.optim import ADAM_SHARE, build_optimizer, set_lr
 
@@ -77,7 +78,7 @@ def test_a_parameter_without_a_gradient_stays() -> None:
 
 def model() -> Yolo:
     torch.manual_seed(0)
-    return Yolo(ModelConfig(), LabelCodec(grids_for(64, 64, (16,), [(20.0, 20.0)]), 3))
+    return Yolo(ModelConfig(), DetectionTask(LabelCodec(grids_for(64, 64, (16,), [(20.0, 20.0)]), 3)))
 
 
 def with_gradients(network: Yolo, seed: int) -> None:
@@ -89,7 +90,7 @@ def test_all_filters_but_the_output_layers_are_orthogonal() -> None:
     network = model()
     optimizer = build_optimizer(network, OptimConfig(name="muon"))
     filters = {id(p) for group in optimizer.param_groups if group["orthogonal"] for p in group["params"]}
-    assert filters == {id(p) for p in network.body.parameters() if p.ndim == 4}
+    assert filters == {id(p) for p in network.backbone.parameters() if p.ndim == 4}
     everything = [p for group in optimizer.param_groups for p in group["params"]]
     assert len(everything) == len({id(p) for p in everything}) == len(list(network.parameters()))
 

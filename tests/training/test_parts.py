@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from yolo_proc.config.schema import ModelConfig
 from yolo_proc.detection.codec import LabelCodec
 from yolo_proc.detection.grids import grids_for
+from yolo_proc.detection.task import DetectionTask
 from yolo_proc.models import checkpoint
-from yolo_proc.models.yolo import Yolo
+from yolo_proc.models.network import Yolo
 from yolo_proc.training import replicas as parts
 from yolo_proc.training.events import Stopped
 from yolo_proc.training.replicas import InParts, in_parts, part_count
@@ -31,10 +32,10 @@ def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 def network(**changes: bool) -> Yolo:
     torch.manual_seed(3)
     codec = LabelCodec(grids_for(64, 64, [16], [(20.0, 20.0)]), 2)
-    model = Yolo(ModelConfig(width=0.5, depth=1, **changes), codec)  # type: ignore[arg-type]
-    assert model.auxiliary is not None
-    nn.init.normal_(model.auxiliary.layers[0].weight)
-    nn.init.normal_(model.output.layers[0].weight)  # so that every layer has a gradient that is worth comparing
+    model = Yolo(ModelConfig(width=0.5, depth=1, **changes), DetectionTask(codec))  # type: ignore[arg-type]
+    assert model.auxiliary_head is not None
+    nn.init.normal_(model.auxiliary_head.layers[0].weight)
+    nn.init.normal_(model.head.layers[0].weight)  # so that every layer has a gradient that is worth comparing
     return model
 
 

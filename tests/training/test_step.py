@@ -12,10 +12,10 @@ from yolo_proc.detection.codec import LabelCodec
 from yolo_proc.detection.grids import grids_for
 from yolo_proc.detection.loss import TERMS
 from yolo_proc.detection.task import DetectionTask
-from yolo_proc.models.yolo import Yolo
+from yolo_proc.models.network import Yolo
 from yolo_proc.scene import Scene, SceneObject
 from yolo_proc.training.optim import build_optimizer, set_lr
-from yolo_proc.training.step import NotFiniteError, StepResult, train_step
+from yolo_proc.training.step import NotFiniteError, StepResult, update_weights
 
 
 def square_batch(count: int = 8, size: int = 64) -> Batch:
@@ -40,12 +40,12 @@ class Setup:
         self.batch = square_batch()
         self.task = DetectionTask(codec, LabelConfig(), replace(LossConfig(), **loss))
         torch.manual_seed(0)
-        self.model = Yolo(ModelConfig(width=0.5, depth=1), codec).train()
+        self.model = Yolo(ModelConfig(width=0.5, depth=1), DetectionTask(codec)).train()
         self.optimizer = build_optimizer(self.model, OptimConfig(weight_decay=0.0))
         self.targets, _ = self.task.targets(self.batch, torch.device("cpu"))
 
     def step(self, clip_norm: float = 5.0) -> StepResult:
-        return train_step(
+        return update_weights(
             self.model, self.optimizer, self.task, self.batch.images, self.targets, clip_norm=clip_norm, autocast=None
         )
 
@@ -104,7 +104,7 @@ def test_a_loss_that_is_not_finite_names_the_term_and_the_picture_and_changes_no
 
 def test_a_gradient_that_is_not_finite_changes_nothing() -> None:
     setup = Setup()
-    setup.model.output.layers[0].weight.register_hook(lambda gradient: gradient * float("inf"))
+    setup.model.head.layers[0].weight.register_hook(lambda gradient: gradient * float("inf"))
     before = setup.weights()
     with pytest.raises(NotFiniteError, match="gradient"):
         setup.step()

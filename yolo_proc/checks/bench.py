@@ -3,7 +3,7 @@
 Every part can be replaced, so that a fault is a small patch of a healthy pipeline:
 
     bench = Bench(config)
-    faulty = bench.with_parts(build_task=TaskWithoutAWeight)
+    faulty = bench.with_parts(build_task=lambda *_: TaskWithoutAWeight(bench.task))
     state = faulty.new_state()
     result = faulty.learn(state, faulty.batch(0))
 """
@@ -21,19 +21,18 @@ from yolo_proc.batch import Batch
 from yolo_proc.config.schema import Config
 from yolo_proc.data.stream import Stream, batches
 from yolo_proc.detection.codec import LabelCodec
-from yolo_proc.detection.loss import mean_terms
 from yolo_proc.detection.task import DetectionTask
-from yolo_proc.models.yolo import Yolo
+from yolo_proc.models.network import Yolo
 from yolo_proc.scene import Scene
 from yolo_proc.system.cpu import processors
 from yolo_proc.system.device import pick_device
-from yolo_proc.training.judge import measure_loss
-from yolo_proc.training.learn import learn
-from yolo_proc.training.precision import autocast_dtype, pick_precision
-from yolo_proc.training.session import Session, build_codec, build_model, build_state, timing_batch, worker_count
+from yolo_proc.task import mean_terms
+from yolo_proc.training.precision import pick_precision
+from yolo_proc.training.session import Session, build_state, build_task, first_model, timing_batch, worker_count
 from yolo_proc.training.state import TrainingState
-from yolo_proc.training.step import StepResult, forward_loss, forward_objective
+from yolo_proc.training.step import StepResult, autocast_dtype, forward_loss, forward_objective, training_step
 from yolo_proc.training.stopping import Estimate
+from yolo_proc.training.validation import measure_loss
 
 if TYPE_CHECKING:
     from yolo_proc.export.session import OnnxDetector
@@ -66,9 +65,8 @@ class Parts:
     Attributes:
         open_stream: (configuration, name of a stream) -> its scenes; from here come all scenes and labels.
         batches: as in `stream.py`: scenes to batches, in worker processes or here.
-        build_codec: (configuration, stream of anchors' scenes, workers) -> grids and anchors; encodes labels.
-        build_task: (codec, limits of labels, weights of the loss) -> targets and loss.
-        build_model: (configuration, codec, device) -> a network in training mode.
+        build_task: (configuration, stream of anchors' scenes, workers) -> targets and loss.
+        build_model: (configuration, task, device) -> a network in training mode.
         build_state: the network with optimizer, schedule and averaged weights.
         learn: (state, task, batch, device) -> one step of training.
         measure_loss: (model in evaluation mode, task, batches, device) -> the loss that the stopping rule reads.
@@ -77,11 +75,10 @@ class Parts:
 
     open_stream: Callable[[Config, str], Stream] = Stream.from_config
     batches: Callable[..., Iterator[Batch]] = batches
-    build_codec: Callable[[Config, Stream, int], LabelCodec] = build_codec
-    build_task: Callable[..., DetectionTask] = DetectionTask
-    build_model: Callable[[Config, LabelCodec, torch.device], Yolo] = build_model
+    build_task: Callable[[Config, Stream, int], Any] = build_task
+    build_model: Callable[[Config, Any, torch.device], Yolo] = first_model
     build_state: Callable[..., TrainingState] = build_state
-    learn: Callable[..., tuple[StepResult, Mapping[str, int]]] = learn
+    learn: Callable[..., tuple[StepResult, Mapping[str, int]]] = training_step
     measure_loss: Callable[..., Estimate] = measure_loss
     export_onnx: Callable[[Yolo, tuple[str, ...]], bytes] = export_onnx
     open_onnx: Callable[[bytes], "OnnxDetector"] = open_onnx
@@ -93,7 +90,7 @@ class Bench:
     Args:
         config: validated.
         parts: other functions in place of the pipeline's.
-        codec, precision: those of a run that has found them already; None: found as a new run does.
+        task, precision: those of a run that has found them already; None: found as a new run does.
 
     Attributes:
         workers, device: those that the run would have.
@@ -104,29 +101,29 @@ class Bench:
         config: Config,
         parts: Parts | None = None,
         *,
-        codec: LabelCodec | None = None,
+        task: Any = None,
         precision: str | None = None,
     ) -> None:
         self.config = config
         self.parts = parts or Parts()
         self.device = pick_device(config.device)
         self.workers = worker_count(config)
-        self._codec = codec
+        self._task = task
         self._precision = precision
         self._batches: dict[tuple[int, int], Batch] = {}
 
     @classmethod
     def of_session(cls, session: Session) -> "Bench":
         """The bench of a run that is about to begin."""
-        return cls(session.config, codec=session.task.codec, precision=session.state.precision)
+        return cls(session.config, task=session.task, precision=session.state.precision)
 
     def with_parts(self, **changes: Any) -> "Bench":
         """A bench of the same run with some of its parts replaced; nothing that they may change is taken over."""
-        scenes_stay = not {"open_stream", "build_codec", "batches"} & set(changes)
+        scenes_stay = not {"open_stream", "build_task", "batches"} & set(changes)
         return Bench(
             self.config,
             replace(self.parts, **changes),
-            codec=self.codec if scenes_stay else None,
+            task=self.task if scenes_stay else None,
             precision=vars(self).get("precision", self._precision),
         )
 
@@ -176,16 +173,17 @@ class Bench:
     # ---- labels, network, learning
 
     @cached_property
-    def codec(self) -> LabelCodec:
-        """Grids and anchors."""
-        if self._codec is not None:
-            return self._codec
-        return self.parts.build_codec(self.config, self.parts.open_stream(self.config, "anchors"), self.workers)
-
-    @cached_property
     def task(self) -> DetectionTask:
         """What makes targets and compares with them."""
-        return self.parts.build_task(self.codec, self.config.labels, self.config.loss)
+        if self._task is not None:
+            return self._task  # type: ignore[no-any-return]
+        source = self.parts.open_stream(self.config, "anchors")
+        return self.parts.build_task(self.config, source, self.workers)  # type: ignore[no-any-return]
+
+    @property
+    def codec(self) -> LabelCodec:
+        """Grids and anchors."""
+        return self.task.codec
 
     @cached_property
     def precision(self) -> str:
@@ -206,7 +204,7 @@ class Bench:
 
     def new_model(self) -> Yolo:
         """A network as a run begins with, in training mode; alike at each call."""
-        return self.parts.build_model(self.config, self.codec, self.device)
+        return self.parts.build_model(self.config, self.task, self.device)
 
     def new_state(self, config: Config | None = None) -> TrainingState:
         """A run's state before its first step; `config`: with other options of the optimizer."""
@@ -233,7 +231,7 @@ class Bench:
         return loss, mean_terms(terms), logits
 
     def objective(self, model: Yolo, batch: Batch) -> Tensor:
-        """What a step minimises: the loss and what stands beside it; a scalar."""
+        """What a step minimises: the loss and the auxiliary loss; a scalar."""
         targets, images = self.targets(batch), batch.images.to(self.device)
         return forward_objective(model, self.task, images, targets, autocast=self.autocast)[0]
 

@@ -29,8 +29,8 @@ from yolo_proc.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
     from yolo_proc.evaluation.evaluate import Evaluation
+    from yolo_proc.models.network import Yolo
     from yolo_proc.models.summary import Description
-    from yolo_proc.models.yolo import Yolo
 
 _RUN_HELP = "name of a run, its folder, or one of its checkpoints; none: the newest run"
 
@@ -209,7 +209,7 @@ def _evaluate(
     stream = Stream.from_config(run, "test", picture_size=size)
     _print_notes(stream.notes)
     models: dict[str, Yolo] = {kind: detector.model_for(*stream.scene_size) for kind, detector in detectors.items()}
-    frame = next(iter(models.values())).codec.frame
+    frame = next(iter(models.values())).frame
     torch.set_num_threads(ours.threads or processors())
     sizes = "{} x {}, shown to the network with {} x {}".format(*stream.scene_size, *frame)
     exported = next(iter(detectors.values())).picture_size  # unless it is told otherwise
@@ -318,7 +318,7 @@ def _describe_run(place: Path) -> "Description":
     path, state, notes = checkpoint.shipped(place, check_state)
     _print_notes(notes)
     model = model_from_checkpoint(state, path=path)
-    return room.describe(model, model.codec)
+    return room.describe(model)
 
 
 def _describe_config(config: Config) -> "Description":
@@ -326,8 +326,9 @@ def _describe_config(config: Config) -> "Description":
     from yolo_proc.data.generator import load_generator
     from yolo_proc.detection.codec import LabelCodec
     from yolo_proc.detection.grids import grids_for
+    from yolo_proc.detection.task import DetectionTask
     from yolo_proc.models import summary as room
-    from yolo_proc.models.yolo import Yolo
+    from yolo_proc.models.network import build_model
 
     classes = load_generator(config.generator.name, config.generator.parameters).classes
     size, strides = config.image_size, config.model.strides
@@ -336,7 +337,7 @@ def _describe_config(config: Config) -> "Description":
         (2.0 * stride, 2.0 * stride) for stride in strides for _ in range(config.model.anchors_per_grid)
     ]
     codec = LabelCodec(grids_for(size, size, strides, sizes), len(classes))
-    return room.describe(Yolo(config.model, codec), codec)
+    return room.describe(build_model(config.model, DetectionTask(codec, classes=classes)))
 
 
 def _print_notes(notes: Sequence[str]) -> None:

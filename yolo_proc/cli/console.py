@@ -126,7 +126,7 @@ class Console:
         done = f", from {event.resumed_from.name} on" if event.resumed_from is not None else ""
         self.line(
             f"Run: {event.run_dir}{done}  Generator: {event.config.generator.name}  Device: {event.device}, "
-            f"{event.precision}  Parameters: {event.parameters:,}  Slots: {event.slots}"
+            f"{event.precision}  Parameters: {event.parameters:,}  {event.output}"
         )
         for note in event.notes:
             self.line(note)

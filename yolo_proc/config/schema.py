@@ -81,9 +81,9 @@ class AugmentConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The network. `original` fixes its own layers; the other options shape `small`."""
+    """The network: its backbone, and the grids of a detector."""
 
-    name: str = option("small", help="small or original", choices=("small", "original"))
+    name: str = option("small", help="the backbone: small, original, or one of torchvision such as resnet18")
     width: float = option(1.0, help="factor on the channels of every layer", low=0.125, high=8)
     depth: int = option(2, help="residual blocks at the grid's stride", low=0, high=32)
     strides: tuple[int, ...] = option((16,), help="strides of the grids, ascending", low=4, high=64)
@@ -137,6 +137,7 @@ class Config:
 
     run: str | None = option(None, help="name of the run; none: generator and a number", on_resume="free")
     runs_dir: str = option("checkpoints", help="folder of the runs", on_resume="free")
+    task: str = option("detection", help="what is learned: detection or classification")
     seed: int = option(0, help="seed of scenes and weights", low=0, high=2**63 - 1)
     device: str = option("auto", help="auto, cpu, cuda or cuda:N", on_resume="inexact")
     precision: str = option("auto", help="auto times both", choices=("auto", "float32", "bf16"), on_resume="inexact")

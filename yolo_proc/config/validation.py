@@ -80,17 +80,3 @@ def _check_model(model: ModelConfig, image_size: int) -> None:
             f"model.anchors: expected at least one size a grid, {len(strides)} grids, found {len(sizes)}: "
             f"{shown(model.anchors)}"
         )
-    if model.name == "original":
-        _check_original(model)
-
-
-def _check_original(model: ModelConfig) -> None:
-    if model.strides != (32,):
-        raise ConfigError(
-            f"model.strides: the original's network has the stride 32, found {value_text(model.strides)}; "
-            "leave model.strides out, or take --model small"
-        )
-    plain = ModelConfig()
-    for name in ("width", "depth"):
-        if getattr(model, name) != getattr(plain, name):
-            raise ConfigError(f"model.{name}: the original's layers are fixed; leave it out, or take --model small")

@@ -12,14 +12,13 @@ Letters: B images, S slots of an image, C classes, N objects with a slot.
 `xy` is the error in units of the object's own side, so it means the same at every stride. No term speaks of an
 ignored slot. The total is exactly the weighted sum of the terms.
 
-Beside the loss, and no part of it, stands what training minimises too so that an image teaches more: `overlap_loss` and
-`auxiliary_loss`. Both judge a box as a whole, by `one_minus_giou`.
+Besides the loss, and no part of it, training minimises an auxiliary loss so that an image teaches more:
+`overlap_loss` and `auxiliary_loss`. Both judge a box as a whole, by `one_minus_giou`.
 
-Terms travel as (sum, count) and `mean_terms` alone divides: several processes then give the same loss as one, and a
-batch without objects counts for nothing.
+Terms travel as (sum, count), see `task.mean_terms`: a batch without objects counts for nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -47,22 +46,9 @@ def detection_terms(logits: Tensor, targets: Targets | TensorTargets) -> dict[st
     return terms
 
 
-def mean_terms(sums_and_counts: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
-    """{term: sum / count}, 0 where the count is 0. The one function that divides."""
-    return {term: total / count.clamp(min=1) for term, (total, count) in sums_and_counts.items()}
-
-
 def term_weights(config: LossConfig) -> dict[str, float]:
     """{term: its weight in the total}."""
     return {term: getattr(config, f"weight_{term}") for term in TERMS}
-
-
-def total(means: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
-    """The scalar loss: exactly the weighted sum of the terms, added in the order of `weights`."""
-    first, *others = (weight * means[term] for term, weight in weights.items())
-    for other in others:
-        first = first + other
-    return first
 
 
 # How far from its centre an object's cells reach, as a share of its sides; and at least, in cells.

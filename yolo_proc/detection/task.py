@@ -1,55 +1,140 @@
-"""What the training loop knows of its task: labels to targets, outputs and targets to terms of a loss.
+"""Detection as a task: objects in slots, and the loss of `loss.py`."""
 
-Detection is one task; another (classification) gives the same four things and trains in the same loop.
-"""
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Self
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
-
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from yolo_proc.batch import Batch
-from yolo_proc.config.schema import LabelConfig, LossConfig
+from yolo_proc.boxes import FloatArray
+from yolo_proc.config.schema import Config, LabelConfig, LossConfig
+from yolo_proc.config.values import parse_anchors, value_text
+from yolo_proc.detection.calibration import fit_calibration
 from yolo_proc.detection.codec import LabelCodec
+from yolo_proc.detection.grids import Grid, grids_for, grids_over, kmeans_anchors
+from yolo_proc.detection.heads import AuxiliaryHead, DenseDetectionHead, DetectionHead, SlotHead
 from yolo_proc.detection.label_checks import require_sound_labels, require_sound_targets
 from yolo_proc.detection.loss import TERMS, auxiliary_loss, blame, detection_terms, overlap_loss, term_weights
+from yolo_proc.errors import CheckpointError, GeneratorError
+from yolo_proc.rng import rng_for
+from yolo_proc.scene import label_verdict_codes
+from yolo_proc.task import Calibration, Sample, Sums
 
-
-class Task(Protocol):
-    """The border between the loop and what is learned."""
-
-    terms: Sequence[str]
-    weights: Mapping[str, float]
-
-    def targets(self, batch: Batch, device: torch.device) -> tuple[Any, Mapping[str, int]]:
-        """A batch's targets on the device, and how many objects are no label, by reason.
-
-        Raises:
-            LabelError: labels that break their contract.
-        """
-
-    def loss(self, outputs: Tensor, targets: Any) -> Mapping[str, tuple[Tensor, Tensor]]:
-        """For each term its sum and how many values the sum is over, as scalars."""
-
-    def beside(self, outputs: Tensor, values: Tensor | None, targets: Any) -> Tensor:
-        """What training minimises beside the loss, a scalar; `values` are of the network's auxiliary output."""
-
-    def blame(self, outputs: Tensor, targets: Any) -> Sequence[tuple[str, int]]:
-        """For a loss that is not finite: the terms, and the images of the batch that made them so."""
+ANCHOR_SCENES = 2000
+_HINTS = {
+    "class": "are the classes told apart by what is drawn? try a wider or deeper --model, or less augmentation",
+    "obj_f": "boxes are seen where there are none; try a smaller stride (--model.strides 8), or a deeper --model",
+    "obj_t": "objects are missed; look at preview.png for hidden or tiny ones, raise --labels.min-visible or "
+    "--image-size",
+    "wh": "sizes are off; try more anchors (--model.anchors-per-grid 2) or a deeper --model",
+    "xy": "places are off; try a smaller stride (--model.strides 8) or a lower --optim.lr",
+}
 
 
 class DetectionTask:
-    """Objects in slots, and the loss of `loss.py`."""
+    """Objects as boxes. See `task.Task` for what the methods promise.
 
-    terms: Sequence[str] = TERMS
+    Args:
+        codec: grids, anchors and number of classes.
+        limits: what is a label.
+        loss: weights of the terms.
+        classes: names by class index; numbers where none are given.
+    """
 
-    def __init__(self, codec: LabelCodec, limits: LabelConfig, loss: LossConfig) -> None:
+    name: ClassVar[str] = "detection"
+    terms: ClassVar[Sequence[str]] = TERMS
+    options: ClassVar[frozenset[str]] = frozenset(
+        {"model.strides", "model.anchors", "model.anchors-per-grid"}
+        | {f"loss.weight-{term}" for term in ("obj-f", "obj-t", "wh", "xy", "overlap", "auxiliary")}
+    )
+
+    def __init__(
+        self,
+        codec: LabelCodec,
+        limits: LabelConfig | None = None,
+        loss: LossConfig | None = None,
+        classes: Sequence[str] | None = None,
+    ) -> None:
         self.codec = codec
-        self.limits = limits
-        self.weights: Mapping[str, float] = term_weights(loss)
-        self.weight_overlap = loss.weight_overlap
-        self.weight_auxiliary = loss.weight_auxiliary
+        self.limits = limits or LabelConfig()
+        self.loss_config = loss or LossConfig()
+        self.classes = tuple(map(str, range(codec.class_count))) if classes is None else tuple(classes)
+        assert len(self.classes) == codec.class_count, (self.classes, codec.class_count)
+        self.weights: Mapping[str, float] = term_weights(self.loss_config)
+
+    @classmethod
+    def begin(cls, config: Config, classes: tuple[str, ...], sample: Sample) -> Self:
+        """See `Task`. Anchors that are to be found are found among the labels of a few thousand scenes.
+
+        Raises:
+            GeneratorError: scenes without a label.
+        """
+        side, strides = config.image_size, config.model.strides
+        grids = grids_for(side, side, strides, _anchors(config, sample))
+        return cls(LabelCodec(grids, len(classes)), config.labels, config.loss, classes)
+
+    @classmethod
+    def restore(cls, state: Mapping[str, Any], config: Config | None = None) -> Self:
+        """See `Task`.
+
+        Raises:
+            CheckpointError: other grids than the run's options say.
+        """
+        grids = tuple(Grid.from_dict(grid) for grid in state["grids"])
+        codec = LabelCodec(grids, len(state["classes"]))
+        if config is None:
+            return cls(codec, classes=state["classes"])
+        side, strides = config.image_size, config.model.strides
+        if codec.frame != (side, side) or tuple(grid.stride for grid in grids) != strides:
+            raise CheckpointError(
+                f"grids: expected strides {value_text(strides)} over {side} x {side} pixels, found others; use a "
+                "checkpoint that yolo_proc wrote"
+            )
+        return cls(codec, config.labels, config.loss, state["classes"])
+
+    @property
+    def frame(self) -> tuple[int, int]:
+        """See `Task`."""
+        return self.codec.frame
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """See `Task`."""
+        return tuple(grid.stride for grid in self.codec.grids)
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """(S, 5 + C)."""
+        return self.codec.slots, self.codec.fields
+
+    @property
+    def summary(self) -> str:
+        """See `Task`."""
+        return f"Slots: {self.codec.slots}"
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `Task`."""
+        return {"grids": [grid.to_dict() for grid in self.codec.grids]}
+
+    def resized(self, width: int, height: int) -> Self:
+        """See `Task`."""
+        codec = LabelCodec(grids_over(self.codec.grids, width, height), self.codec.class_count)
+        return type(self)(codec, self.limits, self.loss_config, self.classes)
+
+    def head(self, channels: Sequence[int], *, dense: bool = False) -> SlotHead:
+        """See `Task`."""
+        bias = constant_object_logit(self.loss_config)
+        if dense:
+            return DenseDetectionHead(channels[0], self.codec, bias)
+        return DetectionHead(channels, self.codec, bias)
+
+    def auxiliary_head(self, channels: Sequence[int]) -> nn.Module | None:
+        """See `Task`."""
+        return AuxiliaryHead(channels)
 
     def targets(self, batch: Batch, device: torch.device) -> tuple[Any, Mapping[str, int]]:
         """See `Task`."""
@@ -58,19 +143,62 @@ class DetectionTask:
         require_sound_targets(batch, assigned, self.codec.slots, self.codec.class_count)
         return assigned.to(device), assigned.dropped
 
-    def loss(self, outputs: Tensor, targets: Any) -> Mapping[str, tuple[Tensor, Tensor]]:
+    def loss(self, logits: Tensor, targets: Any) -> Sums:
         """See `Task`."""
-        return detection_terms(outputs, targets)
+        return detection_terms(logits, targets)
 
-    def beside(self, outputs: Tensor, values: Tensor | None, targets: Any) -> Tensor:
-        """See `Task`."""
-        whole = outputs.new_zeros(())
-        if self.weight_overlap:
-            whole = whole + self.weight_overlap * overlap_loss(outputs, targets)
-        if self.weight_auxiliary and values is not None:
-            whole = whole + self.weight_auxiliary * auxiliary_loss(values.float(), targets, self.codec.grids)
+    def auxiliary_loss(self, logits: Tensor, values: Tensor | None, targets: Any) -> Tensor:
+        """See `Task`: the overlap of boxes, and what the auxiliary head says."""
+        whole = logits.new_zeros(())
+        if self.loss_config.weight_overlap:
+            whole = whole + self.loss_config.weight_overlap * overlap_loss(logits, targets)
+        if self.loss_config.weight_auxiliary and values is not None:
+            cells = auxiliary_loss(values.float(), targets, self.codec.grids)
+            whole = whole + self.loss_config.weight_auxiliary * cells
         return whole
 
-    def blame(self, outputs: Tensor, targets: Any) -> Sequence[tuple[str, int]]:
+    def figures(self, logits: Tensor, targets: Any) -> Sums:  # noqa: ARG002
+        """See `Task`: mAP needs more than sums, so `evaluate` alone tells it."""
+        return {}
+
+    def blame(self, logits: Tensor, targets: Any) -> Sequence[tuple[str, int]]:
         """See `Task`."""
-        return blame(outputs, targets)
+        return blame(logits, targets)
+
+    def hint(self, term: str) -> str:
+        """See `Task`."""
+        return _HINTS.get(term, "try a lower --optim.lr")
+
+    def fit_calibration(self, outputs: Iterable[tuple[NDArray[np.float32], Batch]]) -> Calibration:
+        """See `Task`."""
+        return fit_calibration(self.codec, outputs, self.limits)
+
+
+def constant_object_logit(loss: LossConfig) -> float:
+    """Return the J at which a constant answer costs least.
+
+    The loss of a constant J is w_t * softplus(-J) + w_f * softplus(J), with separate means over object and empty
+    slots; its minimum is J = ln(w_t / w_f).
+    """
+    if loss.weight_obj_t <= 0 or loss.weight_obj_f <= 0:
+        return 0.0
+    return math.log(loss.weight_obj_t / loss.weight_obj_f)
+
+
+def _anchors(config: Config, sample: Sample) -> FloatArray:
+    """(A, 2) anchor sizes in pixels: as given, or found among the labels of scenes."""
+    given = parse_anchors(config.model.anchors)
+    if given is not None:
+        return np.asarray(given, dtype=np.float64)
+    sizes = []
+    for batch in sample(ANCHOR_SCENES):
+        labelled = label_verdict_codes(batch.box_xyxy, batch.visible, batch.in_frame, config.labels) == 0
+        sizes.append(batch.box_xyxy[labelled, 2:] - batch.box_xyxy[labelled, :2])
+    found = np.concatenate(sizes)
+    if not len(found):
+        raise GeneratorError(
+            f"generator {config.generator.name}: {ANCHOR_SCENES} scenes have no label; expected labelled objects "
+            "inside the frame, whose coordinates are in units of its shorter side (canvas.draw(shape, colour, label))"
+        )
+    wanted = config.model.anchors_per_grid * len(config.model.strides)
+    return kmeans_anchors(found, wanted, rng_for(config.seed, "anchors", 0, "kmeans"))

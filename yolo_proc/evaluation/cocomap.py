@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo_proc.boxes import FloatArray, xyxy_to_xywh
+from yolo_proc.detection.matching import Truth
 from yolo_proc.detection.nms import Detections
-from yolo_proc.evaluation.matching import Truth
 
 # No area is too small or too large, as there is one range.
 _ALL_AREAS = [0.0, 1e12]

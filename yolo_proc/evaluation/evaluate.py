@@ -25,11 +25,11 @@ from yolo_proc.boxes import FloatArray
 from yolo_proc.config.schema import LabelConfig
 from yolo_proc.data.stream import Stream, batches
 from yolo_proc.detection.codec import DecodeConfig, Detections
+from yolo_proc.detection.matching import IGNORED, RIGHT, Truth, ignored_by_reason, match, truths_of
 from yolo_proc.evaluation.cocomap import average_precisions
-from yolo_proc.evaluation.matching import IGNORED, RIGHT, Truth, ignored_by_reason, match, truths_of
 from yolo_proc.evaluation.predict import detect_pictures
 from yolo_proc.imaging.letterbox import Letterbox
-from yolo_proc.models.yolo import Yolo
+from yolo_proc.models.network import Yolo
 
 FLOOR = 0.001  # least confidence that counts for mAP
 CALIBRATION_FLOOR = 0.05
@@ -194,7 +194,7 @@ def evaluate(
         for name, model in models.items():
             found[name] += detect_pictures(model, batch.images, floor, device)[: count - len(truths)]
             height, width = batch.images.shape[1:3]
-            shrink = Letterbox.of(width, height, *model.codec.frame).r
+            shrink = Letterbox.of(width, height, *model.task.codec.frame).r
         truths += truths_of(batch, limits, shrink)[: count - len(truths)]
         on_images(len(truths))
     return {name: judge(truths, one, stream.classes, decoding) for name, one in found.items()}

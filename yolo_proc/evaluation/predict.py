@@ -20,8 +20,8 @@ from yolo_proc.errors import ConfigError, DataError
 from yolo_proc.imaging.letterbox import Letterbox, frame_for
 from yolo_proc.models import checkpoint
 from yolo_proc.models.fields import check_state
+from yolo_proc.models.network import Yolo, network_outputs
 from yolo_proc.models.weights import model_from_checkpoint
-from yolo_proc.models.yolo import Yolo
 from yolo_proc.system.device import pick_device
 
 
@@ -49,7 +49,7 @@ class Detector:
         device: torch.device | str = "cpu",
         notes: tuple[str, ...] = (),
     ) -> None:
-        assert len(classes) == model.codec.class_count, (classes, model.codec.class_count)
+        assert len(classes) == model.task.codec.class_count, (classes, model.task.codec.class_count)
         self.device = torch.device(device)
         self.model = model.to(self.device).eval()
         self.classes = classes
@@ -89,13 +89,13 @@ class Detector:
     @property
     def picture_size(self) -> tuple[int, int]:
         """Width and height that `detect_batch` takes: those of training, or the input size that was given."""
-        return self.model.codec.frame
+        return self.model.task.codec.frame
 
     def model_for(self, width: int, height: int) -> Yolo:
         """The network with the input that a picture of this size is shown with."""
         if not (self.own_shape and self.model.resizable):
             return self.model
-        codec = self.model.codec
+        codec = self.model.task.codec
         return self.model.at(*frame_for(width, height, min(codec.frame), side_multiple(codec.grids)))
 
     def detect(
@@ -147,7 +147,7 @@ class Detector:
                 f"detect_batch: expected uint8 RGB pictures (B, {height}, {width}, 3), found {images.dtype} "
                 f"{tuple(images.shape)}; `detect` takes a picture of any size"
             )
-        return self.model.codec.decode(network_outputs(self.model, images, self.device), decoding)
+        return self.model.task.codec.decode(network_outputs(self.model, images, self.device), decoding)
 
 
 def detect_pictures(
@@ -160,18 +160,9 @@ def detect_pictures(
         pictures: uint8 RGB (B, H, W, 3).
     """
     height, width = pictures.shape[1:3]
-    box = Letterbox.of(width, height, *model.codec.frame)
-    if (width, height) == model.codec.frame:
-        return model.codec.decode(network_outputs(model, pictures, device), decoding)
+    box = Letterbox.of(width, height, *model.task.codec.frame)
+    if (width, height) == model.task.codec.frame:
+        return model.task.codec.decode(network_outputs(model, pictures, device), decoding)
     fitted = np.stack([box.apply(picture) for picture in pictures.numpy()])  # (B, network H, network W, 3)
-    found = model.codec.decode(network_outputs(model, torch.from_numpy(fitted), device), decoding)
+    found = model.task.codec.decode(network_outputs(model, torch.from_numpy(fitted), device), decoding)
     return [replace(one, box_xyxy=box.boxes_to_picture(one.box_xyxy)) for one in found]
-
-
-@torch.inference_mode()
-def network_outputs(model: Yolo, images: torch.Tensor, device: torch.device | str) -> NDArray[np.float32]:
-    """Raw logits float32 (B, S, 5 + C) of uint8 pictures (B, H, W, 3); none for no pictures."""
-    if not len(images):
-        return np.zeros((0, model.codec.slots, model.codec.fields), dtype=np.float32)
-    outputs: NDArray[np.float32] = model(images.to(device)).float().cpu().numpy()
-    return outputs

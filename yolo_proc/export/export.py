@@ -28,7 +28,7 @@ from yolo_proc.export.verify import Comparison, VerificationError, compare, fres
 from yolo_proc.imaging.letterbox import Letterbox
 from yolo_proc.models import checkpoint
 from yolo_proc.models.fields import check_state, saved_values
-from yolo_proc.models.yolo import Yolo
+from yolo_proc.models.network import Yolo
 
 INPUTS = ("uint8-nhwc", "float-nchw")
 OUTPUTS = ("logits", "predictions")
@@ -167,7 +167,7 @@ def spec_of(order: Order, detector: Detector, training: dict[str, object]) -> Mo
         classes=detector.classes,
         width=width,
         height=height,
-        grids=detector.model.codec.grids,
+        grids=detector.model.task.codec.grids,
         layout="nhwc" if as_bytes else "nchw",
         value_type="uint8" if as_bytes else "float32",
         output_name=order.outputs,

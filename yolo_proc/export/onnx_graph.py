@@ -21,9 +21,13 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from yolo_proc.detection.codec import SIZE_LOGIT_HIGH, SIZE_LOGIT_LOW
+from yolo_proc.detection.heads import DenseDetectionHead
 from yolo_proc.export.digest import METADATA_KEY, sealed, sealed_text
 from yolo_proc.export.spec import ModelSpec
-from yolo_proc.models.yolo import ConvNormAct, DenseOutput, OriginalBody, Residual, SmallBody, Yolo
+from yolo_proc.models.backbones.original import Original
+from yolo_proc.models.backbones.small import Small
+from yolo_proc.models.layers import ConvNormAct, Residual
+from yolo_proc.models.network import Yolo
 
 # By the version of the file's form (IR), the set of operators. The graph means the same in all of them. Older forms
 # get the oldest set that has everything (before, a split took no sizes): ONNX Runtime 1.15 takes IR 9 but has no opset
@@ -46,7 +50,7 @@ def to_onnx(model: Yolo, spec: ModelSpec, *, half: bool = False, ir_version: int
         ir_version: of the file, of `OPSETS`; older runtimes read only older ones.
     """
     assert not model.training, "normalisation is folded as it is in evaluation mode"
-    assert spec.codec.grids == model.codec.grids, "the spec is of another network"
+    assert spec.codec.grids == model.task.codec.grids, "the spec is of another network"
     graph = _Graph(half)
     maps = _body(graph, _normalised(graph, model, spec), model)
     logits = _output(graph, maps, model)
@@ -150,10 +154,11 @@ def _normalised(graph: _Graph, model: Yolo, spec: ModelSpec) -> str:
 
 def _body(graph: _Graph, x: str, model: Yolo) -> list[str]:
     """(B, 3, H, W) -> the map of each grid."""
-    body = model.body
-    if isinstance(body, OriginalBody):
+    body, neck = model.backbone, model.neck
+    if isinstance(body, Original):
         return [_chain(graph, x, body.layers, "body")]
-    width, height = model.codec.frame
+    assert isinstance(body, Small), type(body)
+    width, height = model.frame
     features = {4: _stem(graph, x, body)}
     sides = {4: (height // 4, width // 4)}
     stride = 4
@@ -161,21 +166,21 @@ def _body(graph: _Graph, x: str, model: Yolo) -> list[str]:
         features[int(name)] = _chain(graph, features[stride], [stage], f"body.{name}")
         sides[int(name)] = (-(-sides[stride][0] // 2), -(-sides[stride][1] // 2))
         stride = int(name)
-    for name, lateral in body.laterals.items():
+    for name, lateral in neck.laterals.items():
         fine, coarse = int(name), int(name) * 2
         up = _chain(graph, features[coarse], [lateral], f"body.lateral.{name}")
         up = _enlarged(graph, up, sides[coarse], sides[fine], f"body.enlarge.{name}")
         joined = graph.add("Add", [features[fine], up], f"body.join.{name}")
-        features[fine] = _chain(graph, joined, [body.merges[name]], f"body.merge.{name}")
-    return [features[stride] for stride in body.strides]
+        features[fine] = _chain(graph, joined, [neck.merges[name]], f"body.merge.{name}")
+    return [features[stride] for stride in neck.wanted]
 
 
-def _stem(graph: _Graph, x: str, body: SmallBody) -> str:
+def _stem(graph: _Graph, x: str, body: Small) -> str:
     """The first layer, taken apart: n x n over pixels folded F x F into channels is n F x n F over the pixels.
 
     So the graph needs no folding, and runtimes know convolutions of three channels.
     """
-    fold = body.FOLD
+    fold = body.space_to_depth
     conv, *rest = _folded(body.stem)
     assert isinstance(conv, _Conv), type(conv)
     k, _, rows, columns = conv.weight.shape
@@ -288,14 +293,14 @@ def _enlarged(graph: _Graph, x: str, old: tuple[int, int], new: tuple[int, int],
 
 def _output(graph: _Graph, maps: Sequence[str], model: Yolo) -> str:
     """The maps of the grids -> raw logits (B, S, 5 + C) in float32."""
-    fields = model.codec.fields
+    fields = model.task.codec.fields
     flat = []
-    for number, (x, grid, layer) in enumerate(zip(maps, model.codec.grids, model.output.layers, strict=True)):
+    for number, (x, grid, layer) in enumerate(zip(maps, model.task.codec.grids, model.head.layers, strict=True)):
         name = f"{OUTPUT_NODES}{number}"
         if graph.half:
             x = graph.add("Cast", x, f"{name}.cast", to=TensorProto.FLOAT)
         slots = math.prod((grid.rows, grid.columns, len(grid.anchors)))
-        if isinstance(model.output, DenseOutput):
+        if isinstance(model.head, DenseDetectionHead):
             assert isinstance(layer, nn.Linear), type(layer)
             weight = graph.late_weight(_array(layer.weight), f"{name}.weight")
             bias = graph.late_weight(_array(layer.bias), f"{name}.bias")

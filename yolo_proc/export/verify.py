@@ -18,13 +18,12 @@ from yolo_proc.batch import Batch
 from yolo_proc.config.schema import Config
 from yolo_proc.data.stream import Stream
 from yolo_proc.detection.codec import DecodeConfig, Detections, activate
+from yolo_proc.detection.matching import Truth, truths_of
 from yolo_proc.errors import YoloProcError
 from yolo_proc.evaluation.evaluate import FLOOR, judge
-from yolo_proc.evaluation.matching import Truth, truths_of
-from yolo_proc.evaluation.predict import network_outputs
 from yolo_proc.export.session import OnnxDetector
 from yolo_proc.imaging.letterbox import Letterbox
-from yolo_proc.models.yolo import Yolo
+from yolo_proc.models.network import Yolo, network_outputs
 
 STREAM = "test"  # of a folder's pictures it has some that were not trained on
 BATCH = 10
@@ -131,13 +130,13 @@ def compare(
     truths: list[Truth] = []
     reference: list[Detections] = []
     decoding = next(iter(exported.values())).spec.defaults
-    for batch in fresh_batches(config, model.codec.frame, count):
+    for batch in fresh_batches(config, model.task.codec.frame, count):
         height, width = batch.images.shape[1:3]
-        box = Letterbox.of(width, height, *model.codec.frame)
+        box = Letterbox.of(width, height, *model.task.codec.frame)
         letterboxed = np.stack([box.apply(image) for image in batch.images.numpy()])  # (B, H, W, 3)
         logits = network_outputs(model, torch.from_numpy(letterboxed), "cpu")
         truths += truths_of(batch, config.labels, box.r)
-        reference += _in_picture(model.codec.decode(logits, replace(decoding, confidence=FLOOR)), box)
+        reference += _in_picture(model.task.codec.decode(logits, replace(decoding, confidence=FLOOR)), box)
         for name, detector in exported.items():
             _compare_batch(results[name], detector, detector.run(letterboxed), logits, box, decoding)
         on_images(len(truths))

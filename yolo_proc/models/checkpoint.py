@@ -26,6 +26,7 @@ import torch
 
 from yolo_proc.errors import CheckpointError
 from yolo_proc.models.archives import ArchiveError, check_archive
+from yolo_proc.models.versions import upgraded
 from yolo_proc.system.files import GIB, UnreadableFileError, half_written, read_bytes, read_start, replace_whole
 
 BEST = "best.pt"
@@ -98,7 +99,7 @@ def save(path: str | Path, state: Mapping[str, Any]) -> None:
 
 
 def load(path: str | Path) -> dict[str, Any]:
-    """The state that `save` wrote, its tensors on the CPU.
+    """The state that `save` wrote, its tensors on the CPU; that of an earlier release as this one writes it.
 
     Raises:
         CheckpointError: missing, damaged, cut short, of another format, or not a checkpoint at all.
@@ -125,7 +126,7 @@ def load(path: str | Path) -> dict[str, Any]:
         ) from error
     if not isinstance(state, dict):
         raise CheckpointError(f"{path}: expected a mapping, found {type(state).__name__}; yolo_proc did not write it")
-    return state
+    return upgraded(state)
 
 
 def _header(payload: bytes | memoryview) -> bytes:

@@ -1,6 +1,6 @@
 """The fields of a checkpoint, declared once: what is in each, and within which limits.
 
-A checkpoint comes from anybody, so its fields are checked before one of them is used. `MODEL` is what makes a detector,
+A checkpoint comes from anybody, so its fields are checked before one of them is used. `MODEL` is what makes a network,
 `TRAINING` what a resume needs besides. What depends on the network (the shapes of tensors) is compared where the
 network is known: `weights.load_weights`, `optim.checked_state`.
 
@@ -18,11 +18,10 @@ import torch
 
 from yolo_proc.config.options import build, shown
 from yolo_proc.config.schema import ModelConfig
-from yolo_proc.detection.loss import TERMS
 from yolo_proc.errors import CheckpointError, ConfigError
+from yolo_proc.models.tasks import task_class
+from yolo_proc.models.versions import VERSION
 
-VERSION = 1
-TASK = "detect"
 MOST_SLOTS = 2**23  # of an image; 8192 px in cells of 4 px have half as many
 _MOST_STEPS = 2**40
 _MOST = 1_000_000  # of rows, names, tensors
@@ -39,18 +38,24 @@ def _wrong(name: str, expected: str, value: Any) -> FieldError:
 
 
 def check_state(state: Mapping[str, Any]) -> None:
-    """Refuses a checkpoint that makes no detector.
+    """Refuses a checkpoint that makes no network.
 
     Raises:
         CheckpointError: another task or version, or the first field that is missing or wrong.
     """
     version, task = state.get("version"), state.get("task")
-    if type(version) is not int or version != VERSION or task != TASK:
+    if type(version) is not int or version != VERSION:
         raise CheckpointError(
-            f"expected a checkpoint of task {TASK}, version {VERSION}; found task {shown(task)}, version "
-            f"{shown(version)}: use the release that wrote it"
+            f"expected a checkpoint of version 1 to {VERSION}, found version {shown(version)}: use the release that "
+            "wrote it"
         )
-    _check(_record(MODEL, _OPTIONAL), state)
+    if not isinstance(task, str):
+        raise CheckpointError(f"task: expected a name, found {shown(task)}; use a checkpoint that yolo_proc wrote")
+    try:
+        task_class(task)
+    except ConfigError as error:
+        raise CheckpointError(f"{error}; a task of your own is registered before its checkpoint is read") from error
+    _check(_record(MODEL | TASK_FIELDS.get(task, {}), _OPTIONAL), state)
 
 
 def check_training(state: Mapping[str, Any]) -> None:
@@ -60,7 +65,9 @@ def check_training(state: Mapping[str, Any]) -> None:
         CheckpointError: see `check_state`.
     """
     check_state(state)
-    _check(_record(TRAINING), state)
+    terms = len(task_class(state["task"]).terms)
+    window = _list(_list(_list(_number(infinite=True), terms, terms), 2, 2), 0, _MOST)
+    _check(_record(TRAINING | {"window": window}), state)
 
 
 def saved_values(state: Mapping[str, Any], path: str | Path) -> Mapping[str, Any]:
@@ -252,21 +259,22 @@ _STEPS = _whole(0, _MOST_STEPS)
 _GROUP = _record({"params": _list(_whole(0, _MOST), 0, _MOST)})  # of an optimizer; `optim.load_optimizer` knows more
 _DECAY = _record({"start": _STEPS, "steps": _whole(1, _MOST_STEPS), "reason": _text(1000)})
 
-MODEL: Mapping[str, Check] = {
+MODEL: dict[str, Check] = {
     "classes": _classes,
     "image_size": _whole(1, 8192),
     "model": _model,
-    "grids": _grids,
     "weights": _table(_tensor),
     "ema": _none_or(_table(_tensor)),
     "calibration": _none_or(_list(_number(-1e6, 1e6), 2, 2)),
     "own_shape": _switch,
     "config": _table(_scalar, 10_000),
 }
+# What a task stores besides, by its name.
+TASK_FIELDS: dict[str, dict[str, Check]] = {"detection": {"grids": _grids}}
 # Not in every checkpoint that was ever written, or needed by some readers alone, who say so.
 _OPTIONAL = frozenset({"image_size", "ema", "calibration", "own_shape", "config"})
 
-TRAINING: Mapping[str, Check] = {
+TRAINING: dict[str, Check] = {
     "config": _table(_scalar, 10_000),
     "ema": _table(_tensor),
     "calibration": _none_or(_list(_number(-1e6, 1e6), 2, 2)),
@@ -275,7 +283,6 @@ TRAINING: Mapping[str, Check] = {
     "schedule": _record({"since": _STEPS, "longest": _STEPS, "decay": _none_or(_DECAY)}),
     "tries": _whole(0, 1000),  # the k-th is judged at a level of 2^-k
     "patience": _record({"best": _number(infinite=True), "waited": _STEPS}),
-    "window": _list(_list(_list(_number(infinite=True), len(TERMS), len(TERMS)), 2, 2), 0, _MOST),
     "torch_random": _tensor,
     "precision": _one_of("float32", "bf16"),
     "threads": _whole(1, 65536),
@@ -287,6 +294,7 @@ TRAINING: Mapping[str, Check] = {
     "clipped": _STEPS,
     "norms": _number(0),
     "dropped": _table(_STEPS, 1000),
+    "figures": _table(_list(_number(), 2, 2), 100),
     "best_loss": _number(infinite=True),
     "finished": _one_of("", "target", "done", "failed", "plateau", "budget", "signal"),
 }

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from yolo_proc.detection.codec import LabelCodec
+from yolo_proc.models.network import Yolo
 
 
 @dataclass(frozen=True)
@@ -104,15 +104,14 @@ class Description:
         return "\n".join(lines)
 
 
-def describe(model: nn.Module, codec: LabelCodec) -> Description:
+def describe(model: Yolo) -> Description:
     """Runs one grey picture through a copy of the network and notes what happens.
 
     Args:
-        model: uint8 (B, H, W, 3) -> (B, S, 5 + C); it is left as it is.
-        codec: its grids; they say the size of the picture.
+        model: it is left as it is.
     """
-    first = codec.grids[0]
-    width, height = first.columns * first.stride, first.rows * first.stride
+    codec = model.task.codec
+    width, height = model.frame
     model = copy.deepcopy(model).cpu().eval()
     images = torch.full((1, height, width, 3), 128, dtype=torch.uint8)  # (1, H, W, 3)
     layers = layers_of(model, images)

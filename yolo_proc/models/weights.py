@@ -9,13 +9,14 @@ from torch import Tensor
 
 from yolo_proc.config.options import build
 from yolo_proc.config.schema import ModelConfig
-from yolo_proc.detection.codec import Grid, LabelCodec
 from yolo_proc.errors import CheckpointError, ConfigError
 from yolo_proc.models.fields import check_state
-from yolo_proc.models.yolo import Yolo
+from yolo_proc.models.network import Network, build_model
+from yolo_proc.models.tasks import task_class
+from yolo_proc.task import Task
 
 
-def load_weights(model: Yolo, weights: Mapping[str, Tensor] | None) -> None:
+def load_weights(model: Network[Any], weights: Mapping[str, Tensor] | None) -> None:
     """Gives a network saved weights.
 
     Raises:
@@ -26,7 +27,7 @@ def load_weights(model: Yolo, weights: Mapping[str, Tensor] | None) -> None:
     model.load_state_dict(weights)
 
 
-def require_weights_of(model: Yolo, weights: Mapping[str, Tensor] | None) -> None:
+def require_weights_of(model: Network[Any], weights: Mapping[str, Tensor] | None) -> None:
     """Refuses weights that are not those of a network, by names, shapes and types, or not finite.
 
     Raises:
@@ -47,6 +48,17 @@ def require_weights_of(model: Yolo, weights: Mapping[str, Tensor] | None) -> Non
             raise CheckpointError(f"expected finite weights, found {name} with others; use an earlier checkpoint")
 
 
+def require_weights_for(config: ModelConfig, task: Task, weights: Mapping[str, Tensor] | None) -> None:
+    """Refuses weights that are not those of a network, before it is built: a few bytes can describe gigabytes.
+
+    Raises:
+        CheckpointError: see `load_weights`.
+        ConfigError: there is no such network.
+    """
+    with torch.device("meta"):
+        require_weights_of(build_model(config, task), weights)
+
+
 def _shape_of(value: object) -> str:
     if not isinstance(value, Tensor):
         return "none" if value is None else "no tensor"
@@ -58,7 +70,7 @@ def _shape_of(value: object) -> str:
 
 def model_from_checkpoint(
     state: Mapping[str, Any], weights: Literal["ema", "raw"] = "ema", *, path: Path | None = None
-) -> Yolo:
+) -> Network[Any]:
     """The network that a checkpoint holds, in evaluation mode, with its calibration folded in.
 
     Args:
@@ -76,19 +88,16 @@ def model_from_checkpoint(
         raise CheckpointError(f"{path}: {error}" if path is not None else str(error)) from error
     # Calibrated for the weights that ship; the raw ones have other logits.
     if weights == "ema" and state.get("calibration") is not None:
-        scale, bias = state["calibration"]
-        model.calibrate(scale, bias)
+        model.head.calibrate(*state["calibration"])
     return model.eval()
 
 
-def _built(state: Mapping[str, Any], key: str) -> Yolo:
+def _built(state: Mapping[str, Any], key: str) -> Network[Any]:
     try:
         config = build(ModelConfig, state["model"], where="model.")
-        codec = LabelCodec(tuple(Grid.from_dict(grid) for grid in state["grids"]), len(state["classes"]))
-        # A few bytes can describe a network of many gigabytes, so the weights are compared before it is built.
-        with torch.device("meta"):
-            require_weights_of(Yolo(config, codec), state[key])
-        model = Yolo(config, codec)
+        task = task_class(state["task"]).restore(state)
+        require_weights_for(config, task, state[key])
+        model = build_model(config, task)
     except ConfigError as error:
         raise CheckpointError(f"its network cannot be built: {error}") from error
     load_weights(model, state[key])

@@ -28,7 +28,7 @@ class RunStarted:
         device: "cpu", "cuda:0".
         precision: "float32" or "bf16", as chosen.
         parameters: how many the network has.
-        slots: of one image; `obj_f` depends on it.
+        output: what the network's output consists of, in words: `Slots: 256`; `obj_f` depends on it.
         epochs_done, images_done: what a resumed run has behind it.
         resumed_from: the checkpoint, or None for a new run.
         notes: lines for the user (an option that makes the resumed run inexact).
@@ -39,7 +39,7 @@ class RunStarted:
     device: str
     precision: str
     parameters: int
-    slots: int
+    output: str
     notes: tuple[str, ...] = ()
     epochs_done: int = 0
     images_done: int = 0

@@ -15,7 +15,7 @@ from torch import nn
 from yolo_proc.config.options import shown
 from yolo_proc.config.schema import OptimConfig
 from yolo_proc.errors import CheckpointError
-from yolo_proc.models.yolo import Yolo
+from yolo_proc.models.network import Network
 from yolo_proc.training.muon import ADAM_BETAS, Muon
 
 # What is left of the learning rate when a decay has ended.
@@ -24,7 +24,7 @@ FLOOR = 0.01
 ADAM_SHARE = 0.1
 
 
-def build_optimizer(model: Yolo, config: OptimConfig) -> torch.optim.Optimizer:
+def build_optimizer(model: Network[Any], config: OptimConfig) -> torch.optim.Optimizer:
     """The optimizer over the model's own parameter groups."""
     groups = model.parameter_groups(config.weight_decay)
     lr = config.peak_lr
@@ -32,10 +32,10 @@ def build_optimizer(model: Yolo, config: OptimConfig) -> torch.optim.Optimizer:
         return torch.optim.SGD(groups, lr=lr, momentum=0.9, nesterov=True)
     if config.name == "adamw":
         return torch.optim.AdamW(groups, lr=lr, betas=ADAM_BETAS, fused=True)
-    # Rows that mean different things: no rotation of them is natural, so AdamW trains the output layers.
-    output = {id(parameter) for parameter in model.output_parameters()}
-    filters = [p for p in groups[0]["params"] if id(p) not in output]
-    others = [([p for p in groups[0]["params"] if id(p) in output], config.weight_decay), (groups[1]["params"], 0.0)]
+    # Rows that mean different things: no rotation of them is natural, so AdamW trains the heads.
+    head = {id(parameter) for parameter in model.head_parameters()}
+    filters = [p for p in groups[0]["params"] if id(p) not in head]
+    others = [([p for p in groups[0]["params"] if id(p) in head], config.weight_decay), (groups[1]["params"], 0.0)]
     return Muon(filters, others, lr=lr, adam_lr=lr * ADAM_SHARE, weight_decay=config.weight_decay)
 
 
@@ -189,7 +189,7 @@ class Ema:
     decay_t = min(decay, (1 + t) / (10 + t)), so that the first steps are forgotten quickly.
     """
 
-    def __init__(self, model: Yolo, decay: float, average: Yolo) -> None:
+    def __init__(self, model: Network[Any], decay: float, average: Network[Any]) -> None:
         self.decay = decay
         self.updates = 0
         self.model = average

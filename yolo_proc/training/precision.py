@@ -4,13 +4,14 @@ import copy
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
-from yolo_proc.detection.task import Task
-from yolo_proc.models.yolo import Yolo
+from yolo_proc.models.network import Network
+from yolo_proc.task import Task
 from yolo_proc.training.replicas import InParts, in_parts
-from yolo_proc.training.step import train_step
+from yolo_proc.training.step import autocast_dtype, update_weights
 
 # bf16 must win clearly: it is 4 x quicker with matrix units, but a sixth without, and costs accuracy.
 BF16_GAIN = 1.3
@@ -18,7 +19,7 @@ TIMED_STEPS = 5
 
 
 def pick_precision(
-    name: str, model: Yolo, task: Task, make_batch: Callable[[], tuple[torch.Tensor, object]], parts: int = 1
+    name: str, model: Network[Any], task: Task, make_batch: Callable[[], tuple[torch.Tensor, object]], parts: int = 1
 ) -> tuple[str, str]:
     """The precision to train in, and a line that says why.
 
@@ -44,15 +45,10 @@ def pick_precision(
     return chosen, f"precision {chosen}: {why}"
 
 
-def autocast_dtype(precision: str) -> torch.dtype | None:
-    """The dtype for `torch.autocast`, None for float32."""
-    return torch.bfloat16 if precision == "bf16" else None
-
-
 class _TimedStep:
     """Steps that change nothing, timed."""
 
-    def __init__(self, model: Yolo | InParts, precision: str) -> None:
+    def __init__(self, model: Network[Any] | InParts, precision: str) -> None:
         self.model = model
         self.autocast = autocast_dtype(precision)
         self.optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
@@ -61,5 +57,5 @@ class _TimedStep:
     def step(self, task: Task, images: torch.Tensor, targets: object) -> None:
         start = time.perf_counter()
         # It waits for the device by itself.
-        train_step(self.model, self.optimizer, task, images, targets, clip_norm=1.0, autocast=self.autocast)
+        update_weights(self.model, self.optimizer, task, images, targets, clip_norm=1.0, autocast=self.autocast)
         self.taken.append(time.perf_counter() - start)

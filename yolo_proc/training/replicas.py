@@ -7,7 +7,7 @@ where other processes (the workers that draw) want some of the time (docs/log.md
 In training a part normalises its own images ("ghost batch normalisation", Hoffer et al., "Train longer, generalize
 better", 2017, section 4), so a part has at least `LEAST_IMAGES`; the running statistics are the mean over the parts.
 
-    B images, P parts, S slots, C classes
+    B images, P parts, S slots, C classes, M cells of all grids
 """
 
 import copy
@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from yolo_proc.models.yolo import Yolo
+from yolo_proc.models.network import Network
 
 R = TypeVar("R")
 # Fewer images make the statistics of a normalisation too rough.
@@ -31,7 +31,7 @@ def part_count(device: torch.device, threads: int, batch_size: int) -> int:
     return max(1, min(threads, batch_size // LEAST_IMAGES)) if device.type == "cpu" else 1
 
 
-def in_parts(model: Yolo, parts: int) -> "Yolo | InParts":
+def in_parts(model: Network[Any], parts: int) -> "Network[Any] | InParts":
     """The network as it is used in so many parts: split, or itself where one is all."""
     return InParts(model, parts) if parts > 1 else model
 
@@ -47,12 +47,12 @@ class InParts(nn.Module):
         parts: 2 or more.
     """
 
-    def __init__(self, model: Yolo, parts: int) -> None:
+    def __init__(self, model: Network[Any], parts: int) -> None:
         super().__init__()
         assert parts > 1, f"expected 2 parts or more, found {parts}"
         self.model = model
         self.parts = parts
-        self._twins: tuple[Yolo, ...] = ()  # a tuple, so that they are no modules of this one
+        self._twins: tuple[Network[Any], ...] = ()  # a tuple, so that they are no modules of this one
         threads = torch.get_num_threads()
         self._pool = ThreadPoolExecutor(parts, "part", torch.set_num_threads, (threads,))
         list(self._pool.map(lambda barrier: barrier.wait(), [Barrier(parts)] * parts))  # all of them start now ...
@@ -60,7 +60,7 @@ class InParts(nn.Module):
         self.train(model.training)
 
     def forward(self, images: Tensor) -> Tensor:
-        """uint8 RGB (B, H, W, 3) -> raw logits (B, S, 5 + C), differentiable in the parameters."""
+        """uint8 RGB (B, H, W, 3) -> raw logits (B, ...), differentiable in the parameters."""
         if self.training and torch.is_grad_enabled():
             return self.with_auxiliary(images)[0]
         parts = min(self.parts, max(1, len(images)))
@@ -80,7 +80,7 @@ class InParts(nn.Module):
         return max(1, min(self.parts, len(images) // LEAST_IMAGES))
 
     @property
-    def networks(self) -> tuple[Yolo, ...]:
+    def networks(self) -> tuple[Network[Any], ...]:
         """The network of each part: the same parameters, but running statistics of its own."""
         if not self._twins:
             self._twins = tuple(_twin(self.model) for _ in range(self.parts - 1))
@@ -120,7 +120,7 @@ class _Training(torch.autograd.Function):
             ctx.outputs = split.each(_train, split.networks[:parts], images.tensor_split(parts))
         split.gather_statistics(parts)
         joined = [torch.cat([one.detach() for one in output]) for output in zip(*ctx.outputs, strict=True)]
-        return joined[0], joined[1] if len(joined) > 1 else None  # (B, S, 5 + C), (B, M, 4)
+        return joined[0], joined[1] if len(joined) > 1 else None  # of detection (B, S, 5 + C), (B, M, 4)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> Any:
@@ -135,12 +135,12 @@ class _Training(torch.autograd.Function):
         return None, None, *first
 
 
-def _train(network: Yolo, images: Tensor) -> list[Tensor]:
+def _train(network: Network[Any], images: Tensor) -> list[Tensor]:
     logits, values = network.train().with_auxiliary(images)
     return [logits] if values is None else [logits, values]
 
 
-def _twin(model: Yolo) -> Yolo:
+def _twin(model: Network[Any]) -> Network[Any]:
     """A network with the same parameters (not copies of them) and buffers of its own."""
     twin = copy.deepcopy(model)
     for ours, theirs in zip(model.modules(), twin.modules(), strict=True):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from yolo_proc.batch import Batch
 from yolo_proc.config.schema import OptimConfig
 from yolo_proc.detection.label_checks import LARGEST_DROPPED_SHARE
-from yolo_proc.detection.task import Task
+from yolo_proc.task import Task
 from yolo_proc.training.events import EpochEnd
 from yolo_proc.training.step import NotFiniteError
 
@@ -39,20 +39,9 @@ def metrics_row(event: EpochEnd) -> dict[str, float]:
     }
 
 
-_HINTS = {
-    "class": "are the classes told apart by what is drawn? try a wider or deeper --model, or less augmentation",
-    "obj_f": "boxes are seen where there are none; try a smaller stride (--model.strides 8), or a deeper --model",
-    "obj_t": "objects are missed; look at preview.png for hidden or tiny ones, raise --labels.min-visible or "
-    "--image-size",
-    "wh": "sizes are off; try more anchors (--model.anchors-per-grid 2) or a deeper --model",
-    "xy": "places are off; try a smaller stride (--model.strides 8) or a lower --optim.lr",
-}
-
-
-def dominant_term(terms: Mapping[str, float]) -> tuple[str, str]:
-    """The largest term and what to try against it."""
-    term = max(terms, key=lambda name: terms[name])
-    return term, _HINTS.get(term, "try a lower --optim.lr")
+def dominant_term(terms: Mapping[str, float]) -> str:
+    """Return the largest term."""
+    return max(terms, key=lambda name: terms[name])
 
 
 def not_finite_line(error: NotFiniteError, batch: Batch, step: int, kept: Path | None, optim: OptimConfig) -> str:

@@ -8,42 +8,39 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from yolo_proc.batch import Batch
 from yolo_proc.config.schema import Config
 from yolo_proc.config.validation import validate
-from yolo_proc.config.values import config_options, parse_anchors, value_text
+from yolo_proc.config.values import config_options
 from yolo_proc.data.fingerprint import changed_parts, fingerprint
 from yolo_proc.data.generator import Source
 from yolo_proc.data.run_config import compare_on_resume, saved_config
 from yolo_proc.data.stream import Stream, batches
 from yolo_proc.data.trust import remember
-from yolo_proc.detection.codec import LabelCodec
-from yolo_proc.detection.grids import Grid, grids_for, kmeans_anchors
-from yolo_proc.detection.task import DetectionTask
-from yolo_proc.errors import CheckpointError, ConfigError, GeneratorError
+from yolo_proc.errors import CheckpointError, ConfigError
 from yolo_proc.models import checkpoint
 from yolo_proc.models.fields import check_training
-from yolo_proc.models.weights import require_weights_of
-from yolo_proc.models.yolo import Yolo, constant_object_logit
-from yolo_proc.rng import rng_for
-from yolo_proc.scene import label_verdict_codes
+from yolo_proc.models.network import Network, build_model
+from yolo_proc.models.registry import find_backbone
+from yolo_proc.models.tasks import refuse_options_of_other_tasks, task_class
+from yolo_proc.models.weights import require_weights_for
 from yolo_proc.system.cpu import processors
 from yolo_proc.system.device import differences, environment, pick_device
+from yolo_proc.task import Task
 from yolo_proc.training.events import StopReason
-from yolo_proc.training.judge import JUDGE_BATCH
 from yolo_proc.training.optim import Ema, Schedule, build_optimizer
 from yolo_proc.training.precision import pick_precision
 from yolo_proc.training.replicas import part_count
 from yolo_proc.training.runs import locked_run, new_run_folder, put_right, write_config
 from yolo_proc.training.state import TrainingState
 from yolo_proc.training.stopping import LossWindow, Patience, TargetRule
+from yolo_proc.training.validation import VALIDATION_BATCH
 
-ANCHOR_SCENES = 2000
 VALIDATION_IMAGES = 500
 TIMED_IMAGES = 8
+SAMPLE_BATCH = 50  # scenes drawn at once to look at their labels
 # The file that holds a run's state before its learning rate decayed; a run that ended goes on from there.
 BEFORE_DECAY = "before_decay.pt"
 
@@ -64,14 +61,14 @@ class Session:
     config: Config
     folder: Path
     device: torch.device
-    task: DetectionTask
+    task: Task
     state: TrainingState
     workers: int
     notes: list[str] = field(default_factory=list)
     resumed_from: Path | None = None
     nothing_left: tuple[StopReason, str] | None = None
 
-    def batches(self, stream: str, first_image: int, count: int, group: int = JUDGE_BATCH) -> Iterator[Batch]:
+    def batches(self, stream: str, first_image: int, count: int, group: int = VALIDATION_BATCH) -> Iterator[Batch]:
         """Images `first_image` to `first_image + count` of a stream, in batches of `group`, drawn by the workers."""
         assert first_image % group == 0, "a try begins at a whole batch"
         source = Stream.from_config(self.config, stream)
@@ -110,15 +107,15 @@ def worker_count(config: Config) -> int:
 def _new_session(config: Config, device: torch.device, held: ExitStack) -> Session:
     workers = worker_count(config)
     threads = use_threads(config.threads, device, config.batch_size)
+    check_task(config)
     stream, notes = checked_generator(config)
     folder = new_run_folder(config)  # what can fail at once comes before what takes seconds
     held.enter_context(locked_run(folder))
     put_right(folder)
     checkpoint.take_turn(folder)
     config = replace(config, run=folder.name)
-    codec = build_codec(config, Stream.from_config(config, "anchors"), workers)
-    task = DetectionTask(codec, config.labels, config.loss)
-    model = build_model(config, codec, device)
+    task = build_task(config, Stream.from_config(config, "anchors"), workers)
+    model = first_model(config, task, device)
     probes = Stream.from_config(config, "probe")
     parts = part_count(device, threads, config.batch_size)
     precision, why = pick_precision(config.precision, model, task, lambda: timing_batch(probes, task, device), parts)
@@ -126,6 +123,16 @@ def _new_session(config: Config, device: torch.device, held: ExitStack) -> Sessi
     write_config(folder, config)
     lines = [*notes, why, *filter(None, [remember(config.generator.name)])]
     return Session(config, folder, device, task, state, workers, lines)
+
+
+def check_task(config: Config) -> None:
+    """Refuse a task, a network or an option that does not fit the others, before anything is drawn.
+
+    Raises:
+        ConfigError: see above.
+    """
+    find_backbone(config.model)
+    refuse_options_of_other_tasks(config)
 
 
 def checked_generator(config: Config) -> tuple[Stream, tuple[str, ...]]:
@@ -161,9 +168,9 @@ def _resumed_session(config: Config, device: torch.device, resume_from: Path, ac
         saved, line = _before_decay(folder, saved)
         lines.append(line)
     try:
-        codec = _saved_codec(saved, config)
-        task = DetectionTask(codec, config.labels, config.loss)
-        model = Yolo(config.model, codec).to(device)
+        task = task_class(config.task).restore(saved, config)
+        require_weights_for(config.model, task, saved["weights"])
+        model = build_model(config.model, task).to(device)
         state = _state(config, model, stream, precision, threads, device)
         state.load_state_dict(saved)
     except CheckpointError as error:
@@ -183,27 +190,6 @@ def _old_config(path: Path, values: Mapping[str, Any], config: Config) -> Config
     if values.get("generator.name") != config.generator.name:
         values = {flat: value for flat, value in values.items() if flat in config_options()}
     return saved_config(values, path, trust=True)  # the session's own generator was named, or allowed, by its caller
-
-
-def _saved_codec(saved: Mapping[str, Any], config: Config) -> LabelCodec:
-    """The codec of a checkpoint, compared with the run's options, and its weights with the network that these make.
-
-    Raises:
-        CheckpointError: they do not fit each other.
-    """
-    grids = tuple(Grid.from_dict(grid) for grid in saved["grids"])
-    side, strides = config.image_size, config.model.strides
-    sizes = {(grid.columns * grid.stride, grid.rows * grid.stride) for grid in grids}
-    if sizes != {(side, side)} or tuple(grid.stride for grid in grids) != strides:
-        raise CheckpointError(
-            f"grids: expected strides {value_text(strides)} over {side} x {side} pixels, found others; use a "
-            "checkpoint that yolo_proc wrote"
-        )
-    codec = LabelCodec(grids, len(saved["classes"]))
-    # A few bytes can describe a network of many gigabytes, so the weights are compared before it is built.
-    with torch.device("meta"):
-        require_weights_of(Yolo(config.model, codec), saved["weights"])
-    return codec
 
 
 def _nothing_left(saved: Mapping[str, Any], config: Config) -> tuple[StopReason, str] | None:
@@ -255,7 +241,7 @@ def _check_data(then: Mapping[str, str], now: Mapping[str, str], accepted: bool)
 
 
 def _state(
-    config: Config, model: Yolo, stream: Stream, precision: str, threads: int, device: torch.device
+    config: Config, model: Network[Any], stream: Stream, precision: str, threads: int, device: torch.device
 ) -> TrainingState:
     state = build_state(config, model, stream.classes, precision=precision, threads=threads)
     state.environment = environment(device, precision, threads)
@@ -264,25 +250,27 @@ def _state(
     return state
 
 
-def build_codec(config: Config, source: Stream, workers: int) -> LabelCodec:
-    """Grids and anchors of a new run; anchors that are to be found are found among the labels of `source`.
+def build_task(config: Config, source: Stream, workers: int) -> Task:
+    """Build the task of a new run; what it looks for among scenes (anchors), it finds in `source`.
 
     Raises:
-        GeneratorError: scenes without a label.
+        UserError: options or scenes that do not suit the task.
     """
-    anchors = _anchors(config, source, workers)
-    grids = grids_for(config.image_size, config.image_size, config.model.strides, anchors)
-    return LabelCodec(grids, len(source.classes))
+
+    def sample(count: int) -> Iterator[Batch]:
+        return batches(source, 0, SAMPLE_BATCH, count=-(-count // SAMPLE_BATCH), workers=workers)
+
+    return task_class(config.task).begin(config, source.classes, sample)
 
 
-def build_model(config: Config, codec: LabelCodec, device: torch.device) -> Yolo:
-    """The network of a new run. It seeds torch: the weights depend on the configuration alone."""
+def first_model(config: Config, task: Task, device: torch.device) -> Network[Any]:
+    """Build the network of a new run. It seeds torch: the weights depend on the configuration alone."""
     torch.manual_seed(config.seed)
-    return Yolo(config.model, codec, object_bias=constant_object_logit(config.loss)).to(device)
+    return build_model(config.model, task).to(device)
 
 
 def build_state(
-    config: Config, model: Yolo, classes: tuple[str, ...], *, precision: str, threads: int
+    config: Config, model: Network[Any], classes: tuple[str, ...], *, precision: str, threads: int
 ) -> TrainingState:
     """The state of a run before its first step; what identifies machine and scenes is left empty."""
     return TrainingState(
@@ -294,7 +282,7 @@ def build_state(
         schedule=Schedule(config.optim),
         rule=TargetRule(config.target_loss),
         patience=Patience(config.patience),
-        window=LossWindow(-(-config.epoch_images // config.batch_size), len(DetectionTask.terms)),
+        window=LossWindow(-(-config.epoch_images // config.batch_size), len(model.task.terms)),
         precision=precision,
         threads=threads,
         parts=part_count(next(model.parameters()).device, threads, config.batch_size),
@@ -310,27 +298,7 @@ def use_threads(asked: int, device: torch.device, batch_size: int) -> int:
     return threads
 
 
-def _anchors(config: Config, source: Stream, workers: int) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """(A, 2) anchor sizes in pixels: as given, or found among the labels of 2,000 scenes of `source`."""
-    given = parse_anchors(config.model.anchors)
-    if given is not None:
-        return np.asarray(given, dtype=np.float64)
-    wanted = config.model.anchors_per_grid * len(config.model.strides)
-    group = 50
-    sizes = []
-    for batch in batches(source, 0, group, count=ANCHOR_SCENES // group, workers=workers):
-        labelled = label_verdict_codes(batch.box_xyxy, batch.visible, batch.in_frame, config.labels) == 0
-        sizes.append(batch.box_xyxy[labelled, 2:] - batch.box_xyxy[labelled, :2])
-    found = np.concatenate(sizes)
-    if not len(found):
-        raise GeneratorError(
-            f"generator {config.generator.name}: {ANCHOR_SCENES} scenes have no label; expected labelled objects "
-            "inside the frame, whose coordinates are in units of its shorter side (canvas.draw(shape, colour, label))"
-        )
-    return kmeans_anchors(found, wanted, rng_for(config.seed, "anchors", 0, "kmeans"))
-
-
-def timing_batch(source: Stream, task: DetectionTask, device: torch.device) -> tuple[torch.Tensor, Any]:
+def timing_batch(source: Stream, task: Task, device: torch.device) -> tuple[torch.Tensor, Any]:
     """Images and targets on the device, for `pick_precision`."""
     batch = Batch.of([source[index] for index in range(TIMED_IMAGES)], range(TIMED_IMAGES))
     targets, _ = task.targets(batch, device)

@@ -5,7 +5,7 @@ import numpy as np
 from yolo_proc.batch import Batch
 from yolo_proc.data.stream import Stream
 from yolo_proc.evaluation.predict import Detector
-from yolo_proc.models.yolo import Yolo
+from yolo_proc.models.network import Yolo
 from yolo_proc.plotting.preview import predictions_sheet, preview_sheet, write_png
 from yolo_proc.scene import Scene, SceneObject
 from yolo_proc.training.session import Session

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from yolo_proc.errors import CheckpointError
-from yolo_proc.evaluation.calibrate import fit_calibration
 from yolo_proc.models import checkpoint
 from yolo_proc.models.fields import check_state
+from yolo_proc.models.network import network_outputs
 from yolo_proc.models.weights import model_from_checkpoint
 from yolo_proc.training.events import Event, Note, Stopped
 from yolo_proc.training.session import Session
@@ -39,17 +39,14 @@ def ship(session: Session, validation: Estimate, stop: Stopped | None) -> Iterat
             shipped = state.state_dict()
         shipped["calibration"] = None
         model = model_from_checkpoint(shipped).to(session.device)
-        calibration = fit_calibration(
-            model,
-            session.batches("calibration", 0, CALIBRATION_IMAGES),
-            session.config.labels,
-            device=session.device,
-        )
+        fresh = session.batches("calibration", 0, CALIBRATION_IMAGES)
+        outputs = ((network_outputs(model, batch.images, session.device), batch) for batch in fresh)
+        calibration = session.task.fit_calibration(outputs)
         shipped["calibration"] = calibration
         if better:
             state.calibration = calibration
         checkpoint.save(best, shipped)
-        model.calibrate(*calibration)
+        model.head.calibrate(*calibration)
         write_predictions(session, model)
     elif better:
         checkpoint.save(best, state.state_dict())

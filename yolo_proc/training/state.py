@@ -10,9 +10,9 @@ import torch
 from yolo_proc.config.schema import Config
 from yolo_proc.config.values import config_values
 from yolo_proc.errors import CheckpointError
-from yolo_proc.models.fields import TASK, VERSION
+from yolo_proc.models.network import Network
+from yolo_proc.models.versions import VERSION
 from yolo_proc.models.weights import load_weights
-from yolo_proc.models.yolo import Yolo
 from yolo_proc.training.optim import Ema, Schedule, load_optimizer
 from yolo_proc.training.replicas import InParts, in_parts
 from yolo_proc.training.stopping import LossWindow, Patience, TargetRule
@@ -28,19 +28,20 @@ class TrainingState:
         history: a row of `metrics.csv` an epoch.
         clipped: updates of this epoch whose gradients were clipped; norms: the sum of this epoch's norms.
         dropped: this epoch's objects that are no label, by reason.
+        figures: this epoch's sums and counts of what people read besides the loss, by name.
         best_loss: lowest loss of the averaged weights on the validation stream.
         finished: why the run ended by itself ("target", "plateau", ...); empty while it goes on.
-        calibration: scale and bias of J's logit, once fitted.
+        calibration: scale and bias of the confidence's logit, once fitted.
         precision, threads: as chosen at the start, kept for the whole run.
-        parts: in how many parts a batch is trained and judged here, see `parts.py`.
+        parts: in how many parts a batch is trained and judged here, see `replicas.py`.
         environment: what bit-exactness depends on, see `device.environment`.
         fingerprint: what the scenes depend on, see `fingerprint.py`.
-        own_shape: whether the detector shows pictures to the network in their own shape, see `predict.Detector`.
+        own_shape: whether pictures are shown to the network in their own shape, see `predict.Detector`.
     """
 
     config: Config
     classes: tuple[str, ...]
-    model: Yolo
+    model: Network[Any]
     ema: Ema
     optimizer: torch.optim.Optimizer
     schedule: Schedule
@@ -59,17 +60,18 @@ class TrainingState:
     clipped: int = 0
     norms: float = 0.0
     dropped: dict[str, int] = field(default_factory=dict)
+    figures: dict[str, tuple[float, float]] = field(default_factory=dict)
     best_loss: float = float("inf")
     finished: str = ""
     calibration: tuple[float, float] | None = None
 
     @cached_property
-    def network(self) -> Yolo | InParts:
+    def network(self) -> Network[Any] | InParts:
         """The network as it is trained here."""
         return in_parts(self.model, self.parts)
 
     @cached_property
-    def averaged(self) -> Yolo | InParts:
+    def averaged(self) -> Network[Any] | InParts:
         """The network of the averaged weights as it is judged here."""
         return in_parts(self.ema.model, self.parts)
 
@@ -92,12 +94,12 @@ class TrainingState:
         """Plain values and tensors, as `checkpoint.save` takes them."""
         return {
             "version": VERSION,
-            "task": TASK,
+            "task": self.model.task.name,
             # What rebuilds the model alone.
             "classes": list(self.classes),
             "image_size": self.config.image_size,
             "model": asdict(self.config.model),
-            "grids": [grid.to_dict() for grid in self.model.codec.grids],
+            **self.model.task.state_dict(),
             "weights": self.model.state_dict(),
             "ema": self.ema.model.state_dict(),
             "calibration": self.calibration,
@@ -122,6 +124,7 @@ class TrainingState:
             "clipped": self.clipped,
             "norms": self.norms,
             "dropped": dict(self.dropped),
+            "figures": {name: list(pair) for name, pair in self.figures.items()},
             "best_loss": self.best_loss,
             "finished": self.finished,
         }
@@ -153,6 +156,7 @@ class TrainingState:
         self.clipped = state["clipped"]
         self.norms = state["norms"]
         self.dropped = dict(state["dropped"])
+        self.figures = {name: (pair[0], pair[1]) for name, pair in state["figures"].items()}
         self.best_loss = state["best_loss"]
         self.finished = state["finished"]
         calibration = state["calibration"]

@@ -1,24 +1,27 @@
-"""One training step: the only place where weights change."""
+"""One training step: the only place where weights change.
+
+The loop, the timing of precisions and the checks share it.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from yolo_proc.detection.loss import mean_terms, total
-from yolo_proc.detection.task import Task
+from yolo_proc.batch import Batch
 from yolo_proc.errors import TrainingError
-
-Terms = Mapping[str, tuple[Tensor, Tensor]]
+from yolo_proc.task import Sums, Task, mean_terms, total
+from yolo_proc.training.optim import set_lr
+from yolo_proc.training.state import TrainingState
 
 
 class Network(Protocol):
-    """What is trained: `model.Yolo`, whole or in parts."""
+    """What is trained: a `models.network.Network`, whole or in replicas."""
 
     def with_auxiliary(self, images: Tensor, /) -> tuple[Tensor, Tensor | None]:
-        """uint8 RGB (B, H, W, 3) -> raw logits (B, S, 5 + C), and the auxiliary output if there is one."""
+        """uint8 RGB (B, H, W, 3) -> raw logits (B, ...), and what the auxiliary head says if there is one."""
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """All that is trained."""
@@ -31,6 +34,7 @@ class StepResult:
     Attributes:
         loss: the weighted total, before the update.
         sums, counts: of each term of the task, in its order.
+        figures: what people read besides (accuracy), by name as (sum, count).
         grad_norm: global norm of the gradients before clipping.
         clipped: whether the norm was above the limit.
     """
@@ -40,9 +44,42 @@ class StepResult:
     counts: Sequence[float]
     grad_norm: float
     clipped: bool
+    figures: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
-def train_step(
+def training_step(
+    state: TrainingState, task: Task, batch: Batch, device: torch.device
+) -> tuple[StepResult, Mapping[str, int]]:
+    """Set the rate, make targets, update the weights, average them, count the step.
+
+    Returns:
+        What the step measured, and how many objects are no label, by reason.
+
+    Raises:
+        TrainingError: labels that break their contract, a loss or a gradient that is not finite; no weight was changed.
+    """
+    set_lr(state.optimizer, state.schedule.lr(state.step))
+    targets, dropped = task.targets(batch, device)
+    result = update_weights(
+        state.network,
+        state.optimizer,
+        task,
+        batch.images.to(device, non_blocking=True),
+        targets,
+        clip_norm=state.config.optim.clip_norm,
+        autocast=autocast_dtype(state.precision),
+    )
+    state.ema.update()
+    state.step += 1
+    return result, dropped
+
+
+def autocast_dtype(precision: str) -> torch.dtype | None:
+    """The dtype for `torch.autocast`, None for float32."""
+    return torch.bfloat16 if precision == "bf16" else None
+
+
+def update_weights(
     model: Network,
     optimizer: torch.optim.Optimizer,
     task: Task,
@@ -52,7 +89,7 @@ def train_step(
     clip_norm: float,
     autocast: torch.dtype | None,
 ) -> StepResult:
-    """Forward, loss, backward, clipped gradients, update. What stands beside the loss is learned on the way.
+    """Forward, loss, backward, clipped gradients, update. The auxiliary loss is learned on the way.
 
     Args:
         images: (B, H, W, 3) uint8 on the model's device.
@@ -72,17 +109,22 @@ def train_step(
     if not torch.isfinite(norm):
         raise NotFiniteError("gradient", task.blame(logits.detach(), targets))
     optimizer.step()
-    measured = torch.stack([loss.detach(), norm, *(part.detach().float() for pair in terms.values() for part in pair)])
+    figures = task.figures(logits.detach(), targets)
+    pairs = [*terms.values(), *figures.values()]
+    measured = torch.stack([loss.detach(), norm, *(part.detach().float() for pair in pairs for part in pair)])
     value, grad_norm, *values = measured.tolist()  # not one wait for the device a term
-    return StepResult(value, values[0::2], values[1::2], grad_norm, 0 < clip_norm < grad_norm)
+    sums, counts = values[0::2], values[1::2]
+    count = len(terms)
+    told = dict(zip(figures, zip(sums[count:], counts[count:], strict=True), strict=True))
+    return StepResult(value, sums[:count], counts[:count], grad_norm, 0 < clip_norm < grad_norm, told)
 
 
 def forward_loss(
     model: nn.Module, task: Task, images: Tensor, targets: Any, *, autocast: torch.dtype | None
-) -> tuple[Tensor, Terms, Tensor]:
-    """The loss: a scalar, its terms as (sum, count), and the raw logits (B, S, 5 + C) in float32."""
+) -> tuple[Tensor, Sums, Tensor]:
+    """The loss: a scalar, its terms as (sum, count), and the raw logits (B, ...) in float32."""
     with torch.autocast(images.device.type, dtype=autocast, enabled=autocast is not None):
-        logits = model(images)  # (B, S, 5 + C)
+        logits = model(images)  # (B, ...)
     logits = logits.float()
     terms = task.loss(logits, targets)
     return total(mean_terms(terms), task.weights), terms, logits
@@ -90,14 +132,14 @@ def forward_loss(
 
 def forward_objective(
     model: Network, task: Task, images: Tensor, targets: Any, *, autocast: torch.dtype | None
-) -> tuple[Tensor, Tensor, Terms, Tensor]:
-    """What training minimises, the loss and what stands beside it; then what `forward_loss` gives."""
+) -> tuple[Tensor, Tensor, Sums, Tensor]:
+    """What training minimises, the loss and the auxiliary loss; then what `forward_loss` gives."""
     with torch.autocast(images.device.type, dtype=autocast, enabled=autocast is not None):
-        logits, values = model.with_auxiliary(images)  # (B, S, 5 + C), (B, M, 4)
+        logits, values = model.with_auxiliary(images)  # of detection (B, S, 5 + C), (B, M, 4)
     logits = logits.float()
     terms = task.loss(logits, targets)
     loss = total(mean_terms(terms), task.weights)
-    return loss + task.beside(logits, values, targets), loss, terms, logits
+    return loss + task.auxiliary_loss(logits, values, targets), loss, terms, logits
 
 
 class NotFiniteError(TrainingError):

@@ -38,8 +38,6 @@ from yolo_proc.training.events import (
     StopReason,
     TargetTried,
 )
-from yolo_proc.training.judge import measure_loss
-from yolo_proc.training.learn import learn
 from yolo_proc.training.outcomes import Outcome, failure_line
 from yolo_proc.training.pacing import Pace, decay_to_begin, rise_again
 from yolo_proc.training.report import Drops, dominant_term, metrics_row, not_finite_line, weighted_terms
@@ -47,8 +45,9 @@ from yolo_proc.training.runs import write_metrics
 from yolo_proc.training.session import BEFORE_DECAY, Session, open_session
 from yolo_proc.training.sheets import write_preview
 from yolo_proc.training.shipping import ship
-from yolo_proc.training.step import NotFiniteError, StepResult
+from yolo_proc.training.step import NotFiniteError, StepResult, training_step
 from yolo_proc.training.stopping import Estimate
+from yolo_proc.training.validation import measure_loss
 
 Checks = Callable[[Session], Iterator[Outcome]]
 TARGET_IMAGES = 1000
@@ -112,7 +111,7 @@ class Trainer:
                 str(session.device),
                 self.state.precision,
                 sum(parameter.numel() for parameter in self.state.model.shipped_parameters()),
-                session.task.codec.slots,
+                session.task.summary,
                 tuple(session.notes),
                 self.state.epoch,
                 self.state.images,
@@ -196,7 +195,7 @@ class Trainer:
     def _step(self, session: Session, batch: Batch) -> StepResult:
         state = self.state
         try:
-            result, dropped = learn(state, session.task, batch, session.device)
+            result, dropped = training_step(state, session.task, batch, session.device)
         except NotFiniteError as error:
             kept = checkpoint.list_checkpoints(session.folder)
             line = not_finite_line(error, batch, state.step + 1, kept[0] if kept else None, self._config.optim)
@@ -354,10 +353,12 @@ class Trainer:
         if ended:
             return self._budget_ended(ended[0])
         if agree(impatient):
-            term, hint = dominant_term(weighted_terms(self.session.task, state.window.means()))
+            task = self.session.task
+            term = dominant_term(weighted_terms(task, state.window.means()))
             return self._stopped(
                 "plateau",
-                f"the loss has not fallen by 1 % in {config.patience} epochs; its largest term is {term}: {hint}",
+                f"the loss has not fallen by 1 % in {config.patience} epochs; its largest term is {term}: "
+                f"{task.hint(term)}",
             )
         return None
 

@@ -27,7 +27,7 @@ from yolo_proc.boxes import FloatArray
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import Check
 from yolo_proc.data.stream import letterboxed
-from yolo_proc.models.yolo import Yolo
+from yolo_proc.models.network import Yolo
 from yolo_proc.plotting.charts import BLUE, MUTED, Axis, Page
 from yolo_proc.rng import rng_for
 from yolo_proc.scene import Scene
@@ -110,7 +110,7 @@ def _loud(bench: Bench) -> Yolo:
     model = bench.new_model()
     model.train()
     batch = torch.from_numpy(_pictures(bench, 8, *bench.codec.frame, first=100)).to(bench.device)
-    for layer in model.output.layers:
+    for layer in model.head.layers:
         weight = layer.weight
         assert isinstance(weight, Tensor)
         draws = rng_for(bench.config.seed, "checks", 0, "output").standard_normal(tuple(weight.shape))
@@ -123,7 +123,7 @@ def _loud(bench: Bench) -> Yolo:
     # Features without normalisation may be of any size.
     outputs = model(batch).double()
     scale = LOUDNESS / float(outputs.std(dim=(0, 1)).mean().clamp(min=1e-12))
-    for layer in model.output.layers:
+    for layer in model.head.layers:
         assert isinstance(layer.weight, Tensor)
         layer.weight.mul_(scale)
     return model

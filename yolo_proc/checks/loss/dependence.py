@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import Check
 from yolo_proc.checks.loss.reach import Span, coarsest_stride, reached
-from yolo_proc.models.yolo import Yolo
+from yolo_proc.models.network import Yolo
 from yolo_proc.rng import rng_for
 from yolo_proc.training.outcomes import Figure, Finding
 

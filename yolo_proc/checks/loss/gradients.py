@@ -31,10 +31,10 @@ from torch import Tensor
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import Check
 from yolo_proc.checks.loss.loss_by_hand import Aims, Array, activated, auxiliary_by_hand, overlap_by_hand, terms_by_hand
-from yolo_proc.detection.loss import mean_terms, total
 from yolo_proc.detection.task import DetectionTask
 from yolo_proc.plotting.charts import GREEN, RED, Axis, Page
 from yolo_proc.rng import rng_for
+from yolo_proc.task import mean_terms, total
 from yolo_proc.training.outcomes import Figure, Finding
 
 IMAGES = 8
@@ -230,7 +230,7 @@ def _beside(bench: Bench, targets: Any, logits: Array, rng: np.random.Generator)
     values = rng.standard_normal((IMAGES, cells, 4))
     outputs = torch.from_numpy(logits).to(bench.device).requires_grad_(True)
     said = torch.from_numpy(values).float().to(bench.device).requires_grad_(True)
-    whole = bench.task.beside(outputs, said, targets)
+    whole = bench.task.auxiliary_loss(outputs, said, targets)
     aims, weights = Aims.of(targets), bench.config.loss
     overlap, of_overlap = overlap_by_hand(logits, aims)
     auxiliary, of_auxiliary = auxiliary_by_hand(values, aims, bench.codec.grids)

@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import Check
 from yolo_proc.checks.loss.loss_by_hand import Aims, Array, activated, perfect_logits, terms_by_hand
-from yolo_proc.detection.loss import mean_terms
 from yolo_proc.plotting.charts import BLUE, MUTED, RED, Page
+from yolo_proc.task import mean_terms
 from yolo_proc.training.outcomes import Figure, Finding
 
 IMAGES = 8
@@ -178,7 +178,7 @@ def _crooked(bench: Bench) -> dict[str, tuple[float, str]]:
     others = []
     for factor in FACTORS:
         model = bench.new_model()
-        for parameter in model.output.parameters():
+        for parameter in model.head.parameters():
             parameter.mul_(factor)
         others.append(model(images).double().cpu().numpy())
     found = {}

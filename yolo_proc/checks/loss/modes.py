@@ -26,7 +26,7 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import Check
-from yolo_proc.models.yolo import Yolo
+from yolo_proc.models.network import Yolo
 from yolo_proc.plotting.charts import BLUE, RED, Page
 from yolo_proc.training.outcomes import Figure, Finding
 

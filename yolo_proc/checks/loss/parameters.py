@@ -28,7 +28,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import Check
-from yolo_proc.models.yolo import Yolo
+from yolo_proc.models.network import Yolo
 from yolo_proc.plotting.charts import BLUE, RED, Page
 from yolo_proc.training.outcomes import Figure, Finding
 from yolo_proc.training.state import TrainingState
@@ -241,7 +241,7 @@ def _silent_fields(bench: Bench, watched: _Watched) -> Iterator[str]:
 def _biases(bench: Bench, model: Yolo) -> Iterator[str]:
     """Of biases that are missing, or in vain."""
     linear = (nn.Conv2d, nn.Linear)
-    bare = [name for name, one in model.output.named_modules() if isinstance(one, linear) and one.bias is None]
+    bare = [name for name, one in model.head.named_modules() if isinstance(one, linear) and one.bias is None]
     if bare:
         yield f"the output layer has no bias ({', '.join(bare)}): it cannot say how rare objects are"
     spurious = _before_normalisation(bench)

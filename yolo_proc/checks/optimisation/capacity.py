@@ -86,7 +86,7 @@ def variants(config: Config) -> Iterator[tuple[str, Config]]:
 
 
 def _train(bench: Bench, name: str, config: Config) -> _Arm:
-    arm = Bench(config, bench.parts, codec=bench.codec, precision=bench.precision)
+    arm = Bench(config, bench.parts, task=bench.task, precision=bench.precision)
     state = begin(arm)
     state.schedule.begin_decay(Decay(max(0, STEPS - DECAY), DECAY))
     size = min(IMAGES, bench.batch_size)

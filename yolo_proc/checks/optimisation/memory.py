@@ -35,11 +35,11 @@ from yolo_proc.batch import Batch
 from yolo_proc.checks.bench import Bench, Parts
 from yolo_proc.checks.check import Check
 from yolo_proc.config.schema import Config
-from yolo_proc.detection.codec import LabelCodec
 from yolo_proc.errors import YoloProcError
 from yolo_proc.plotting.charts import BLUE, ORANGE, RED, Axis, Page
 from yolo_proc.scene import Scene
 from yolo_proc.system.workers import portable_class
+from yolo_proc.task import Task
 from yolo_proc.training.outcomes import Figure, Finding
 
 STEPS = 2  # of each size: the first makes the optimizer's averages, the second needs room beside them
@@ -64,7 +64,7 @@ class Order:
 
     config: Config
     parts: Parts
-    codec: LabelCodec
+    task: Task
     precision: str
     threads: int
     sizes: Sequence[int]
@@ -113,7 +113,7 @@ def run(bench: Bench) -> Finding:
     most = bench.batch_size
     sizes = sorted({max(1, most // 4), max(1, most // 2), most})
     threads = torch.get_num_threads()
-    order = Order(bench.config, bench.parts, bench.codec, bench.precision, threads, sizes)
+    order = Order(bench.config, bench.parts, bench.task, bench.precision, threads, sizes)
     free = free_bytes(bench.device)
     found = in_process(order)
     if isinstance(found, str):
@@ -250,7 +250,7 @@ def _child(order: Order, answer: Connection) -> None:
 def measure(order: Order) -> Measured:
     """Takes the steps and reads the peaks; in this process."""
     torch.set_num_threads(order.threads)
-    bench = Bench(order.config, order.parts, codec=order.codec, precision=order.precision)
+    bench = Bench(order.config, order.parts, task=order.task, precision=order.precision)
     state = bench.new_state()
     drawn = [bench.scene(index) for index in range(DISTINCT)]
     sizes, peaks = list(order.sizes), []

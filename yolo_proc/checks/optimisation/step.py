@@ -19,7 +19,7 @@ healthy networks: 0.05 % off at most). A forgotten zero_grad gives cosines near 
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -231,8 +231,10 @@ def _louder(task: DetectionTask, factor: float) -> DetectionTask:
     louder: DetectionTask = object.__new__(type(task))
     vars(louder).update(vars(task))
     louder.weights = {term: factor * weight for term, weight in task.weights.items()}
-    louder.weight_overlap = factor * task.weight_overlap
-    louder.weight_auxiliary = factor * task.weight_auxiliary
+    loss = task.loss_config
+    louder.loss_config = replace(
+        loss, weight_overlap=factor * loss.weight_overlap, weight_auxiliary=factor * loss.weight_auxiliary
+    )
     return louder
 
 

@@ -31,7 +31,7 @@ from yolo_proc.batch import Batch
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import Check
 from yolo_proc.checks.optimisation.trial import begin
-from yolo_proc.models.yolo import Yolo
+from yolo_proc.models.network import Yolo
 from yolo_proc.plotting.charts import BLUE, MUTED, RED, Axis, Page
 from yolo_proc.training.outcomes import Figure, Finding
 from yolo_proc.training.step import NotFiniteError

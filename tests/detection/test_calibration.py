@@ -11,9 +11,9 @@ from scipy.optimize import minimize
 
 from yolo_proc.batch import Batch
 from yolo_proc.config.schema import LabelConfig
+from yolo_proc.detection.calibration import MIN_SCALE, fit_calibration, fit_logistic
 from yolo_proc.detection.codec import J
-from yolo_proc.evaluation.calibrate import MIN_SCALE, fit_calibration, fit_logistic
-from yolo_proc.models.yolo import Yolo
+from yolo_proc.models.network import Yolo
 
 LIMITS = LabelConfig()
 

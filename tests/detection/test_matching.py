@@ -12,9 +12,9 @@ from oracle import scene_of
 
 from yolo_proc.batch import Batch
 from yolo_proc.config.schema import LabelConfig
+from yolo_proc.detection.matching import IGNORED, RIGHT, WRONG, Truth, ignored_by_reason, match, truths_of
 from yolo_proc.detection.nms import Detections
 from yolo_proc.evaluation.cocomap import coco_annotations, coco_results
-from yolo_proc.evaluation.matching import IGNORED, RIGHT, WRONG, Truth, ignored_by_reason, match, truths_of
 
 CLASSES = 2
 

@@ -8,16 +8,13 @@ J' = scale * J + bias, fitted by logistic regression on images of a stream used 
 from collections.abc import Iterable
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 
 from yolo_proc.batch import Batch
 from yolo_proc.boxes import FloatArray
 from yolo_proc.config.schema import LabelConfig
-from yolo_proc.detection.codec import DecodeConfig, J
-from yolo_proc.evaluation.matching import IGNORED, RIGHT, match, truths_of
-from yolo_proc.evaluation.predict import network_outputs
-from yolo_proc.models.yolo import Yolo
+from yolo_proc.detection.codec import DecodeConfig, J, LabelCodec
+from yolo_proc.detection.matching import IGNORED, RIGHT, match, truths_of
 
 FLOOR = 0.001  # least uncalibrated confidence of the detections that are looked at
 # A scale of 0 or less would turn the order of the detections round, or make all equal.
@@ -26,24 +23,23 @@ _NEWTON_STEPS = 50
 
 
 def fit_calibration(
-    model: Yolo, groups: Iterable[Batch], limits: LabelConfig, *, device: torch.device | str = "cpu"
+    codec: LabelCodec, outputs: Iterable[tuple[NDArray[np.float32], Batch]], limits: LabelConfig
 ) -> tuple[float, float]:
-    """(scale, bias) for a model that is not calibrated yet, in evaluation mode.
+    """Return (scale, bias) for a network that is not calibrated yet.
 
     Detections that match an ignored object or region are left out.
 
     Args:
-        groups: batches of the stream "calibration".
+        outputs: raw logits (B, S, 5 + C) in evaluation mode, with the batches of the stream "calibration".
         limits: what is a label; objects below are ignored.
     """
     decoding = DecodeConfig(confidence=FLOOR)
     logits: list[FloatArray] = []
     outcomes: list[NDArray[np.int64]] = []
-    for batch in groups:
-        outputs = network_outputs(model, batch.images, device)  # (B, S, 5 + C)
+    for values, batch in outputs:
         truths = truths_of(batch, limits)
-        for image, found in enumerate(model.codec.decode(outputs, decoding)):
-            logits.append(outputs[image, found.slots, J].astype(np.float64))
+        for image, found in enumerate(codec.decode(values, decoding)):
+            logits.append(values[image, found.slots, J].astype(np.float64))
             outcomes.append(match(found, truths[image]))
     if not logits:
         return fit_logistic([], [])

@@ -119,12 +119,12 @@ def configured_rate(bench: Bench, factor: float) -> Bench:
 
 
 class BlankForward(nn.Module):
-    """A body that is given zeros in place of pictures."""
+    """A backbone that is given zeros in place of pictures."""
 
-    def __init__(self, body: nn.Module) -> None:
+    def __init__(self, backbone: nn.Module) -> None:
         super().__init__()
-        self.inner = body
-        self.FOLD = body.FOLD
+        self.inner = backbone
+        self.space_to_depth = backbone.space_to_depth
 
     def forward(self, x: Tensor) -> list[Tensor]:
         return list(self.inner(torch.zeros_like(x)))

@@ -20,19 +20,19 @@ def frozen(model: Yolo, layers: int) -> None:
         parameter.requires_grad_(False)
 
 
-class DetachedBody(nn.Module):
-    """A body whose features are taken as they are."""
+class DetachedBackbone(nn.Module):
+    """A backbone whose features are taken as they are."""
 
-    def __init__(self, body: Any) -> None:
+    def __init__(self, backbone: Any) -> None:
         super().__init__()
-        self.inner, self.FOLD = body, body.FOLD
+        self.inner, self.space_to_depth = backbone, backbone.space_to_depth
 
     def forward(self, x: Tensor) -> list[Tensor]:
         return [feature.detach() for feature in self.inner(x)]
 
 
-def detached_body(model: Yolo) -> None:
-    model.backbone = DetachedBody(model.backbone)  # type: ignore[assignment]
+def cut_off(model: Yolo) -> None:
+    model.backbone = DetachedBackbone(model.backbone)  # type: ignore[assignment]
 
 
 def unused_layer(model: Yolo) -> None:
@@ -97,7 +97,7 @@ PARAMETER_FAULTS = (
         sizes=(1, 2, 100),
         unit="layers",
     ),
-    Fault("features that are detached", "parameters", "detached", lambda bench, _: with_model(bench, detached_body)),
+    Fault("features that are detached", "parameters", "detached", lambda bench, _: with_model(bench, cut_off)),
     Fault(
         "a backbone that the optimizer does not have",
         "parameters",
@@ -124,7 +124,7 @@ PARAMETER_FAULTS = (
     Fault(
         "units that start dead",
         "parameters",
-        "units of body.stem",
+        "units of backbone.stem",
         lambda bench, size: with_model(bench, lambda model: dead_units(model, size)),
         sizes=(0.0625, 0.125, 0.25, 0.5, 1),
         must=0.125,
@@ -133,7 +133,7 @@ PARAMETER_FAULTS = (
     Fault(
         "a layer that starts with zeros",
         "parameters",
-        "all units of body.stages.8.0.0",
+        "all units of backbone.stages.8.0.0",
         lambda bench, _: with_model(bench, nothing_to_begin_with),
     ),
     Fault(

@@ -21,7 +21,7 @@ from yolo_proc.training.step import StepResult, forward_loss, training_step
 
 
 def freeze(model: Yolo, share: float) -> None:
-    """The first layers of the body are not trained."""
+    """The first layers of the backbone are not trained."""
     filters = [parameter for parameter in model.backbone.parameters() if parameter.ndim > 1]
     for parameter in filters[: max(1, round(share * len(filters)))]:
         parameter.requires_grad_(False)
@@ -134,7 +134,7 @@ UPDATE_FAULTS = (
     Fault(
         "frozen backbone",
         "updates",
-        "stand still (body.stem",
+        "stand still (backbone.stem",
         lambda bench, size: with_model(bench, lambda model: freeze(model, size)),
         sizes=(0.01, 0.5, 1),
         must=0.01,

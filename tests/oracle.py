@@ -10,6 +10,7 @@ from yolo_proc.batch import Batch
 from yolo_proc.config.schema import LabelConfig
 from yolo_proc.data.stream import letterboxed
 from yolo_proc.detection.codec import Grid, LabelCodec, deactivate
+from yolo_proc.detection.task import DetectionTask
 from yolo_proc.imaging.letterbox import Letterbox
 from yolo_proc.scene import Scene, SceneObject
 
@@ -48,7 +49,8 @@ class Scenes:
 class Oracle:
     """Looks like a Yolo. `change` may spoil the perfect answers (S, 5 + C) of a scene, logits in, logits out."""
 
-    codec = CODEC
+    task = DetectionTask(CODEC, classes=("A", "B", "C"))
+    frame = task.frame
     training = False
     resizable = False
 

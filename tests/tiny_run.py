@@ -45,7 +45,7 @@ def small_numbers() -> ExitStack:
     """Fewer images for what is judged on hundreds; enter it around a trainer's run."""
     stack = ExitStack()
     for name, value in [
-        ("training.session.ANCHOR_SCENES", 50),
+        ("detection.task.ANCHOR_SCENES", 50),
         ("training.session.VALIDATION_IMAGES", 20),
         ("training.trainer.TARGET_IMAGES", 40),
         ("training.shipping.CALIBRATION_IMAGES", 20),
@@ -55,9 +55,11 @@ def small_numbers() -> ExitStack:
     return stack
 
 
-def run_tiny(config: Config, resume_from: Path | None = None, *, stop_after: int | None = None) -> list[Event]:
+def run_tiny(
+    config: Config, resume_from: Path | None = None, *, stop_after: int | None = None, accept_changed_data: bool = False
+) -> list[Event]:
     """Runs to the end, or asks it to stop after the step `stop_after`; gives all events."""
-    trainer = Trainer(config, resume_from, checks=quick_outcomes)
+    trainer = Trainer(config, resume_from, accept_changed_data, checks=quick_outcomes)
     events: list[Event] = []
     with small_numbers():
         for event in trainer.run():

@@ -143,7 +143,7 @@ def test_the_ratio_is_of_the_weights_at_the_start() -> None:
 
 def test_activations_are_found_and_nothing_else(bench: Bench) -> None:
     names = [name for name, module in bench.new_model().named_modules() if updates._activates(module)]
-    assert "body.stem.2" in names
+    assert "backbone.stem.2" in names
     assert not any(name.startswith("output") or name.endswith("second.2") for name in names)
 
 

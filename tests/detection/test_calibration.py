@@ -1,21 +1,28 @@
 """The two numbers that make a confidence a probability."""
 
 import math
+from collections.abc import Iterator
 from typing import cast
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from oracle import Oracle, scene_of
+from oracle import CODEC, Oracle, scene_of
 from scipy.optimize import minimize
 
 from yolo_proc.batch import Batch
 from yolo_proc.config.schema import LabelConfig
 from yolo_proc.detection.calibration import MIN_SCALE, fit_calibration, fit_logistic
 from yolo_proc.detection.codec import J
-from yolo_proc.models.network import Yolo
+from yolo_proc.models.network import Yolo, network_outputs
 
 LIMITS = LabelConfig()
+
+
+def answers_of(oracle: Oracle, groups: list[Batch]) -> Iterator[tuple[NDArray[np.float32], Batch]]:
+    """What it gives for each batch, with the batch."""
+    model = cast(Yolo, oracle)
+    return ((network_outputs(model, batch.images, "cpu"), batch) for batch in groups)
 
 
 def simulated(scale: float, bias: float, count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -101,7 +108,7 @@ def test_detections_of_a_network_are_matched_before_the_fit() -> None:
         return logits
 
     groups = [Batch.of(scenes[start : start + 50]) for start in range(0, 200, 50)]
-    found = fit_calibration(cast(Yolo, Oracle(shown, say)), groups, LIMITS)
+    found = fit_calibration(CODEC, answers_of(Oracle(shown, say), groups), LIMITS)
     kept = [number for number in range(200) if number % 10]
     expected = fit_logistic(
         np.array([answers[number] for number in kept], dtype=np.float32),
@@ -111,5 +118,5 @@ def test_detections_of_a_network_are_matched_before_the_fit() -> None:
 
 
 def test_no_images_and_nothing_found() -> None:
-    assert fit_calibration(cast(Yolo, Oracle([])), [], LIMITS) == (1.0, 0.0)
-    assert fit_calibration(cast(Yolo, Oracle([])), [Batch.of([scene_of(0, [])])], LIMITS) == (1.0, 0.0)
+    assert fit_calibration(CODEC, [], LIMITS) == (1.0, 0.0)
+    assert fit_calibration(CODEC, answers_of(Oracle([]), [Batch.of([scene_of(0, [])])]), LIMITS) == (1.0, 0.0)

@@ -68,7 +68,8 @@ def test_a_checkpoint_alone_rebuilds_the_network(tmp_path: Path) -> None:
         expected = own(torch.from_numpy(pictures)).numpy()
     expected[..., J] = 2.0 * expected[..., J] - 0.5  # the calibration is folded in
     decoding = DecodeConfig(confidence=0.1)
-    for one, other in zip(detector.detect_batch(pictures, decoding), own.codec.decode(expected, decoding), strict=True):
+    wanted = own.task.codec.decode(expected, decoding)
+    for one, other in zip(detector.detect_batch(pictures, decoding), wanted, strict=True):
         assert len(one) > 0
         assert one.box_xyxy == pytest.approx(other.box_xyxy, abs=1e-3)
         assert one.confidence == pytest.approx(other.confidence, abs=1e-5)
@@ -186,9 +187,9 @@ def test_the_input_takes_the_shape_of_the_picture_unless_it_is_given(tmp_path: P
             assert same == (key == size)
     assert fitted.picture_size == (64, 64)
     save(path, {**checkpoint_state(), "own_shape": False})
-    assert Detector.load(path, device="cpu").model_for(70, 40).codec.frame == (64, 64)
+    assert Detector.load(path, device="cpu").model_for(70, 40).frame == (64, 64)
     save(path, checkpoint_state())  # of an older release
-    assert Detector.load(path, device="cpu").model_for(70, 40).codec.frame == (64, 64)
+    assert Detector.load(path, device="cpu").model_for(70, 40).frame == (64, 64)
     with pytest.raises(ConfigError, match=r"input-size: .* stride 16, found 100x64; the nearest is 96x64"):
         Detector.load(path, input_size=(100, 64))
     for wrong in (64, "64x64", (64,), (64.0, 64.0), (64, 64, 64), ((64, 64),)):
@@ -198,16 +199,16 @@ def test_the_input_takes_the_shape_of_the_picture_unless_it_is_given(tmp_path: P
 
 def test_the_shape_suits_every_stride() -> None:
     codec = LabelCodec(grids_for(64, 64, (8, 32), [(10.0, 10.0), (30.0, 30.0)]), len(CLASSES))
-    model = Yolo(ModelConfig(width=0.25, depth=0, strides=(8, 32)), codec)
+    model = Yolo(ModelConfig(width=0.25, depth=0, strides=(8, 32)), DetectionTask(codec))
     detector = Detector(model, tuple(CLASSES), own_shape=True)
-    assert detector.model_for(70, 40).codec.frame == (128, 64)
+    assert detector.model_for(70, 40).frame == (128, 64)
     assert detector.model_for(64, 64) is detector.model
     assert len(detector.detect(np.zeros((40, 70, 3), np.uint8), 0.9)) == 0
 
 
 def test_scenes_that_are_drawn_are_shown_in_their_own_shape_and_pictures_as_they_were_learnt(tmp_path: Path) -> None:
     run_tiny(tiny_config(tmp_path / "drawn", epochs=1))
-    assert Detector.load(tmp_path / "drawn" / "tiny", device="cpu").model_for(40, 24).codec.frame == (112, 64)
+    assert Detector.load(tmp_path / "drawn" / "tiny", device="cpu").model_for(40, 24).frame == (112, 64)
     picture = np.full((24, 40, 3), 200, dtype=np.uint8)
     picture[6:18, 10:25] = 20
     for number in range(40):
@@ -217,7 +218,7 @@ def test_scenes_that_are_drawn_are_shown_in_their_own_shape_and_pictures_as_they
         script.parent.mkdir(exist_ok=True)
         script.write_text('{"items":[{"bounds":[10,6,15,12]}]}')
     run_tiny(tiny_config(tmp_path / "runs", epochs=1, generator=GeneratorConfig(f"folder:{tmp_path}")))
-    assert Detector.load(tmp_path / "runs" / "tiny", device="cpu").model_for(40, 24).codec.frame == (64, 64)
+    assert Detector.load(tmp_path / "runs" / "tiny", device="cpu").model_for(40, 24).frame == (64, 64)
 
 
 def test_a_fully_connected_network_keeps_its_input(tmp_path: Path) -> None:
@@ -230,5 +231,5 @@ def test_a_fully_connected_network_keeps_its_input(tmp_path: Path) -> None:
     detector = Detector.load(path, device="cpu")
     assert detector.model_for(700, 400) is detector.model
     assert Detector.load(path, device="cpu", input_size=(64, 64)).picture_size == (64, 64)
-    with pytest.raises(ConfigError, match=r"original has a fully connected output layer: expected 64x64, found 128x64"):
+    with pytest.raises(ConfigError, match=r"original has a fully connected head: expected 64x64, found 128x64"):
         Detector.load(path, input_size=(128, 64))

@@ -108,7 +108,7 @@ def test_the_original() -> None:
 
 
 def test_the_default_network() -> None:
-    model, codec = yolo(ModelConfig(), 256)
+    model = yolo(ModelConfig(), 256)
     found = describe(model)
     # 3 x 3 throughout. Stride 4, folded: 6; stride 8: + 2 * 4; a block: + 4 * 8; stride 16: + 2 * 8; two: + 8 * 16.
     assert found.grids[0].receptive_field == (190, 190)
@@ -126,7 +126,7 @@ def test_several_grids_and_anchors() -> None:
 
 
 def test_the_network_is_left_as_it_was() -> None:
-    model, codec = yolo(ModelConfig(width=0.5, depth=1), 64)
+    model = yolo(ModelConfig(width=0.5, depth=1), 64)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     describe(model.train())
     assert model.training

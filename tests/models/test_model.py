@@ -40,8 +40,8 @@ def test_the_original_has_the_parameters_that_its_notes_state() -> None:
 
 def test_the_original_refuses_another_stride() -> None:
     codec = LabelCodec(grids_for(64, 64, [16], [(10.0, 10.0)]), 3)
-    with pytest.raises(ConfigError, match="one grid of stride 32"):
-        Yolo(ModelConfig(name="original", strides=(16,)), codec)
+    with pytest.raises(ConfigError, match="network original has strides 32, found 16"):
+        Yolo(ModelConfig(name="original", strides=(16,)), DetectionTask(codec))
 
 
 @pytest.mark.parametrize("strides", [(4,), (8,), (16,), (32,), (64,), (8, 16), (8, 32), (4, 8, 16, 32, 64)])
@@ -63,7 +63,7 @@ def test_the_same_network_at_another_size(strides: tuple[int, ...]) -> None:
     for layer in model.head.layers:
         nn.init.normal_(layer.weight)  # type: ignore[arg-type]
     wide = model.at(96, 32)
-    expected = Yolo(model.config, wide.task.codec).eval()
+    expected = Yolo(model.config, DetectionTask(wide.task.codec)).eval()
     expected.load_state_dict(model.state_dict())
     pictures = torch.randint(0, 256, (2, 32, 96, 3), dtype=torch.uint8)
     assert wide.task.codec.frame == (96, 32)
@@ -73,7 +73,7 @@ def test_the_same_network_at_another_size(strides: tuple[int, ...]) -> None:
     assert all(a is b for a, b in zip(model.parameters(), wide.parameters(), strict=True))
     assert model.task.codec.frame == (64, 64)
     assert model.at(64, 64) is model
-    assert wide.at(64, 64).codec == model.task.codec
+    assert wide.at(64, 64).task.codec == model.task.codec
 
 
 def test_a_slot_is_the_cell_it_is_numbered_for() -> None:
@@ -143,7 +143,7 @@ def test_calibration_changes_objectness_alone_and_exactly() -> None:
 def test_averaged_weights_follow_the_declared_rule() -> None:
     model = make()
     ema = Ema(model, 0.99, make())
-    name = "output.layers.0.bias"
+    name = "head.layers.0.bias"
     expected = model.state_dict()[name].clone()
     for t in range(12):
         with torch.no_grad():

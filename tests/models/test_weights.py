@@ -9,13 +9,14 @@ from test_model import images, make
 from yolo_proc.config.schema import ModelConfig
 from yolo_proc.errors import CheckpointError
 from yolo_proc.models.network import Yolo
+from yolo_proc.models.versions import VERSION
 from yolo_proc.models.weights import load_weights, model_from_checkpoint
 
 
 def checkpoint_of(model: Yolo, **changes: object) -> dict[str, object]:
     state = {
-        "version": 1,
-        "task": "detect",
+        "version": VERSION,
+        "task": "detection",
         "classes": ["a", "b", "c"],
         "model": asdict(model.config),
         "grids": [grid.to_dict() for grid in model.task.codec.grids],
@@ -35,7 +36,7 @@ def test_a_checkpoint_alone_rebuilds_its_model() -> None:
     assert torch.allclose(rebuilt(x)[..., 4], 2 * model(x)[..., 4] + 1, atol=1e-4)
 
 
-@pytest.mark.parametrize("change", [{"version": 2}, {"task": "classify"}, {"weights": {}, "ema": None}])
+@pytest.mark.parametrize("change", [{"version": VERSION + 1}, {"task": "classify"}, {"weights": {}, "ema": None}])
 def test_a_checkpoint_of_something_else_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(CheckpointError):
         model_from_checkpoint(checkpoint_of(make(), **change))
@@ -43,7 +44,7 @@ def test_a_checkpoint_of_something_else_is_refused(change: dict[str, object]) ->
 
 def test_weights_of_another_network_are_told_by_their_first_difference() -> None:
     own = make().state_dict()
-    stem, bias = "body.stem.0.weight", "output.layers.0.bias"
+    stem, bias = "backbone.stem.0.weight", "head.layers.0.bias"
     changes = {
         f"expected {stem} of .*, found 1x2;": {**own, stem: torch.zeros(1, 2)},
         f"expected {bias} of .*, found none;": {name: value for name, value in own.items() if name != bias},

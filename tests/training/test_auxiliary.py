@@ -178,7 +178,7 @@ def test_where_it_weighs_nothing_a_scalar_of_the_same_kind_is_added() -> None:
     setup = Setup(weight_overlap=0.0, weight_auxiliary=0.0)
     for dtype in (torch.float32, torch.float64):
         outputs = torch.zeros(8, setup.task.codec.slots, setup.task.codec.fields, dtype=dtype)
-        nothing = setup.task.beside(outputs, None, setup.targets)
+        nothing = setup.task.auxiliary_loss(outputs, None, setup.targets)
         assert (nothing.shape, nothing.dtype, nothing.item()) == ((), dtype, 0)
 
 
@@ -209,7 +209,7 @@ def test_it_learns_and_the_optimizer_takes_it_as_an_output() -> None:
 
 def test_the_original_network_has_none() -> None:
     codec = LabelCodec(grids_for(64, 64, [32], [(30.0, 30.0)]), 2)
-    model = Yolo(ModelConfig(name="original", strides=(32,)), codec)
+    model = Yolo(ModelConfig(name="original", strides=(32,)), DetectionTask(codec))
     images = torch.zeros(16, 64, 64, 3, dtype=torch.uint8)
     assert model.with_auxiliary(images)[1] is None
     logits, values = InParts(model, 2).with_auxiliary(images)

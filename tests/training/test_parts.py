@@ -13,7 +13,7 @@ from yolo_proc.detection.codec import LabelCodec
 from yolo_proc.detection.grids import grids_for
 from yolo_proc.detection.task import DetectionTask
 from yolo_proc.models import checkpoint
-from yolo_proc.models.network import Yolo
+from yolo_proc.models.network import Network, Yolo
 from yolo_proc.training import replicas as parts
 from yolo_proc.training.events import Stopped
 from yolo_proc.training.replicas import InParts, in_parts, part_count
@@ -49,7 +49,7 @@ def loss_of(logits: Tensor) -> Tensor:
 
 def gradients(model: nn.Module, images: Tensor) -> list[Tensor]:
     model.zero_grad()
-    assert isinstance(model, Yolo | InParts)
+    assert isinstance(model, Network | InParts)
     logits, values = model.with_auxiliary(images)
     assert values is not None
     (loss_of(logits) + loss_of(values)).backward()

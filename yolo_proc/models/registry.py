@@ -7,8 +7,10 @@ A backbone is a file in `models/backbones/` with a decorated class:
         def __init__(self, config: ModelConfig, strides: tuple[int, ...]) -> None: ...
 """
 
+import pkgutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import ClassVar, TypeVar
 
 from torch import Tensor, nn
@@ -92,8 +94,10 @@ def register_backbone(
 
 def backbone_names() -> tuple[str, ...]:
     """The names that `--model` takes, in the order of registration."""
-    from yolo_proc.models import backbones  # noqa: F401 they register themselves
+    from yolo_proc.models import backbones
 
+    for module in pkgutil.iter_modules(backbones.__path__, f"{backbones.__name__}."):
+        import_module(module.name)  # it registers itself
     return tuple(_BACKBONES)
 
 

@@ -32,8 +32,7 @@ from yolo_proc.detection.grids import grids_for
 from yolo_proc.detection.label_checks import require_sound_labels, require_sound_targets
 from yolo_proc.detection.task import DetectionTask
 from yolo_proc.models.network import Yolo
-from yolo_proc.system.cpu import processors
-from yolo_proc.system.device import pick_device
+from yolo_proc.system.device import pick_device, processors
 from yolo_proc.training.optim import Ema, build_optimizer
 from yolo_proc.training.replicas import in_parts, part_count
 from yolo_proc.training.step import autocast_dtype, update_weights

@@ -19,8 +19,7 @@ from yolo_proc.detection.codec import LabelCodec
 from yolo_proc.detection.grids import grids_for
 from yolo_proc.detection.task import DetectionTask
 from yolo_proc.models.network import Yolo
-from yolo_proc.system.cpu import processors
-from yolo_proc.system.device import pick_device
+from yolo_proc.system.device import pick_device, processors
 from yolo_proc.training.optim import build_optimizer
 from yolo_proc.training.step import autocast_dtype, update_weights
 

@@ -36,7 +36,7 @@ from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import run_checks
 from yolo_proc.checks.registry import CHECKS, checks_named
 from yolo_proc.config.schema import Config
-from yolo_proc.system.cpu import processors
+from yolo_proc.system.device import processors
 
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build" / "prove"

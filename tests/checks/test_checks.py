@@ -33,8 +33,8 @@ from yolo_proc.config.schema import (
 from yolo_proc.data.stream import Stream
 from yolo_proc.errors import ConfigError, GeneratorError
 from yolo_proc.scene import Scene
-from yolo_proc.training.optim import Decay, Schedule
 from yolo_proc.training.outcomes import Finding, Outcome, tally
+from yolo_proc.training.schedule import Decay, Schedule
 
 FAULTS = catalogue()
 BY_NAME = {check.name: check for check in CHECKS}

@@ -24,8 +24,7 @@ from yolo_proc.detection.codec import LabelCodec
 from yolo_proc.detection.task import DetectionTask
 from yolo_proc.models.network import Yolo
 from yolo_proc.scene import Scene
-from yolo_proc.system.cpu import processors
-from yolo_proc.system.device import pick_device
+from yolo_proc.system.device import pick_device, processors
 from yolo_proc.task import mean_terms
 from yolo_proc.training.precision import pick_precision
 from yolo_proc.training.session import Session, build_state, build_task, first_model, timing_batch, worker_count

@@ -199,7 +199,7 @@ def _evaluate(
     from yolo_proc.evaluation.predict import Detector
     from yolo_proc.models import checkpoint
     from yolo_proc.models.fields import check_state, saved_values
-    from yolo_proc.system.cpu import processors
+    from yolo_proc.system.device import processors
 
     path, state, notes = checkpoint.shipped(place, check_state)
     _print_notes(notes)

@@ -113,7 +113,7 @@ def _order(parsed: Parsed) -> "Order":
     config = config_from_values(given, trust=flags.trust)
     size = read_picture_size(flags.picture_size)
     from yolo_proc.datasets.chunks import Order
-    from yolo_proc.system.cpu import processors
+    from yolo_proc.system.device import processors
 
     layout = None
     if flags.format == BINARY:

@@ -123,7 +123,7 @@ def export(parser: FlagParser, argv: Sequence[str]) -> int:
 
     from yolo_proc.export.export import Order
     from yolo_proc.export.export import export as write
-    from yolo_proc.system.cpu import processors
+    from yolo_proc.system.device import processors
 
     threads = ours.threads or processors()
     torch.set_num_threads(threads)
@@ -277,7 +277,7 @@ def _finder(flags: PredictFlags, config: Config) -> _Finder:
     import torch
 
     from yolo_proc.evaluation.predict import Detector
-    from yolo_proc.system.cpu import processors
+    from yolo_proc.system.device import processors
 
     place = run_place(flags.model or "", config.runs_dir)
     detector = Detector.load(place, input_size=input_size, device=config.device)

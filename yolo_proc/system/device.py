@@ -1,5 +1,6 @@
 """The device at hand, and what bit-exactness depends on."""
 
+import os
 import platform
 from importlib.metadata import version
 
@@ -48,3 +49,10 @@ def differences(then: dict[str, str], now: dict[str, str]) -> list[str]:
     return [
         f"{name}: {then.get(name, '-')} -> {now.get(name, '-')}" for name in names if then.get(name) != now.get(name)
     ]
+
+
+def processors() -> int:
+    """How many processors this process may use (a container may be given fewer than the machine has)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

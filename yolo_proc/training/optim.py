@@ -1,12 +1,6 @@
-"""Optimizers, the learning-rate schedule, averaged weights.
-
-The schedule is warm-up, a constant part, then a decay ("warmup-stable-decay", Hu et al., MiniCPM, 2024, section 4; the
-linear decay to zero after Bergsma et al., "Straight to zero", 2025). It reads the step and recorded events only, so
-that it is the same function after a resume.
-"""
+"""Optimizers and averaged weights."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -18,8 +12,6 @@ from yolo_proc.errors import CheckpointError
 from yolo_proc.models.network import Network
 from yolo_proc.training.muon import ADAM_BETAS, Muon
 
-# What is left of the learning rate when a decay has ended.
-FLOOR = 0.01
 # The rate of AdamW beside Muon, as a share of Muon's.
 ADAM_SHARE = 0.1
 
@@ -115,72 +107,6 @@ def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
     beside = isinstance(optimizer, Muon)
     for group in optimizer.param_groups:
         group["lr"] = lr * ADAM_SHARE if beside and not group["orthogonal"] else lr
-
-
-@dataclass(frozen=True)
-class Decay:
-    """A recorded event: the decay begins with update `start` and takes `steps` updates."""
-
-    start: int
-    steps: int
-    reason: str = ""
-
-    @property
-    def end(self) -> int:
-        """The first update after it."""
-        return self.start + self.steps
-
-
-class Schedule:
-    """The learning rate at a step: warm-up from `since`, constant, then the decay where one was recorded.
-
-    Attributes:
-        since: the update with which this rise began: 0, or where a decay had ended above the target.
-        decay: None until the decay begins.
-        longest: updates of the longest decay that has ended; the next one is to be as long at least.
-    """
-
-    def __init__(self, config: OptimConfig) -> None:
-        self.config = config
-        self.since = 0
-        self.longest = 0
-        self.decay: Decay | None = None
-
-    def lr(self, step: int) -> float:
-        """The rate of update `step`, counted from 0."""
-        rate = self.config.peak_lr * min(1.0, (step - self.since + 1) / (self.config.warmup_steps + 1))
-        if self.decay is None or step < self.decay.start:
-            return rate
-        passed = min(1.0, (step - self.decay.start + 1) / self.decay.steps)
-        return rate * (1.0 - (1.0 - FLOOR) * passed)
-
-    def begin_decay(self, decay: Decay) -> None:
-        """Records the decay."""
-        assert self.decay is None, "a decay has begun already"
-        self.decay = decay
-
-    def restart(self, step: int) -> None:
-        """Records that the rate rises again with update `step`."""
-        if self.decay is not None:
-            self.longest = max(self.longest, self.decay.steps)
-        self.since, self.decay = step, None
-
-    def state_dict(self) -> dict[str, Any]:
-        """The recorded events."""
-        return {
-            "since": self.since,
-            "longest": self.longest,
-            "decay": None if self.decay is None else asdict(self.decay),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """The inverse of `state_dict`."""
-        self.since, self.longest = state["since"], state["longest"]
-        self.decay = (
-            None
-            if state["decay"] is None
-            else Decay(**{name: state["decay"][name] for name in ("start", "steps", "reason")})
-        )
 
 
 class Ema:

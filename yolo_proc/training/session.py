@@ -26,14 +26,14 @@ from yolo_proc.models.network import Network, build_model
 from yolo_proc.models.registry import find_backbone
 from yolo_proc.models.tasks import refuse_options_of_other_tasks, task_class
 from yolo_proc.models.weights import require_weights_for
-from yolo_proc.system.cpu import processors
-from yolo_proc.system.device import differences, environment, pick_device
+from yolo_proc.system.device import differences, environment, pick_device, processors
 from yolo_proc.task import Task
 from yolo_proc.training.events import StopReason
-from yolo_proc.training.optim import Ema, Schedule, build_optimizer
+from yolo_proc.training.optim import Ema, build_optimizer
 from yolo_proc.training.precision import pick_precision
 from yolo_proc.training.replicas import part_count
 from yolo_proc.training.runs import locked_run, new_run_folder, put_right, write_config
+from yolo_proc.training.schedule import Schedule
 from yolo_proc.training.state import TrainingState
 from yolo_proc.training.stopping import LossWindow, Patience, TargetRule
 from yolo_proc.training.validation import VALIDATION_BATCH

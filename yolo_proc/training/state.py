@@ -13,8 +13,9 @@ from yolo_proc.errors import CheckpointError
 from yolo_proc.models.network import Network
 from yolo_proc.models.versions import VERSION
 from yolo_proc.models.weights import load_weights
-from yolo_proc.training.optim import Ema, Schedule, load_optimizer
+from yolo_proc.training.optim import Ema, load_optimizer
 from yolo_proc.training.replicas import InParts, in_parts
+from yolo_proc.training.schedule import Schedule
 from yolo_proc.training.stopping import LossWindow, Patience, TargetRule
 
 

@@ -11,10 +11,12 @@ of the total is var(z) / G.
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+T = TypeVar("T")
 LEVEL = 0.05  # the level of the bounds
 
 
@@ -139,3 +141,11 @@ class Patience:
         else:
             self.waited += 1
         return 0 < self.epochs <= self.waited
+
+
+def agree(local: T) -> T:
+    """What all processes of a run decide, given this one's opinion: on one process, that opinion.
+
+    Every decision that ends or alters the loop passes here, so that several processes can never part ways.
+    """
+    return local

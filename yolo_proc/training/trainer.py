@@ -5,7 +5,7 @@
 
 An epoch's end makes every decision (decay, target, patience, budgets) from recorded figures, then saves them, so that
 a resumed run never decides twice. What the loop is made of: `step.py` changes weights, `state.py` is what is saved,
-`stopping.py` and `pacing.py` judge, `shipping.py` keeps the best weights, `setup.py` builds it all.
+`stopping.py` and `schedule.py` judge, `shipping.py` keeps the best weights, `setup.py` builds it all.
 """
 
 import queue
@@ -22,7 +22,6 @@ from yolo_proc.data.stream import Stream, batches
 from yolo_proc.detection.label_checks import LabelError
 from yolo_proc.errors import CheckpointError, TrainingError, UserError, YoloProcError
 from yolo_proc.models import checkpoint
-from yolo_proc.system.agreement import agree
 from yolo_proc.system.workers import portable_class
 from yolo_proc.training.events import (
     EXIT_CODES,
@@ -39,14 +38,14 @@ from yolo_proc.training.events import (
     TargetTried,
 )
 from yolo_proc.training.outcomes import Outcome, failure_line
-from yolo_proc.training.pacing import Pace, decay_to_begin, rise_again
 from yolo_proc.training.report import Drops, dominant_term, metrics_row, not_finite_line, weighted_terms
 from yolo_proc.training.runs import write_metrics
+from yolo_proc.training.schedule import Pace, decay_to_begin, rise_again
 from yolo_proc.training.session import BEFORE_DECAY, Session, open_session
 from yolo_proc.training.sheets import write_preview
 from yolo_proc.training.shipping import ship
 from yolo_proc.training.step import NotFiniteError, StepResult, training_step
-from yolo_proc.training.stopping import Estimate
+from yolo_proc.training.stopping import Estimate, agree
 from yolo_proc.training.validation import measure_loss
 
 Checks = Callable[[Session], Iterator[Outcome]]

@@ -23,8 +23,8 @@ from yolo_proc.checks.check import Check
 from yolo_proc.checks.optimisation.trial import begin, evaluated, follow
 from yolo_proc.config.schema import Config
 from yolo_proc.plotting.charts import BLUE, ORANGE, Page
-from yolo_proc.training.optim import Decay
 from yolo_proc.training.outcomes import Figure, Finding
+from yolo_proc.training.schedule import Decay
 
 IMAGES = 8
 TRAINED = 4  # batches that are trained on, and as many new ones

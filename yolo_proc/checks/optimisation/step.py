@@ -33,8 +33,9 @@ from yolo_proc.checks.check import Check
 from yolo_proc.config.schema import OptimConfig
 from yolo_proc.detection.task import DetectionTask
 from yolo_proc.plotting.charts import BLUE, GREEN, RED, Axis, Page
-from yolo_proc.training.optim import ADAM_SHARE, FLOOR, Decay
+from yolo_proc.training.optim import ADAM_SHARE
 from yolo_proc.training.outcomes import Figure, Finding
+from yolo_proc.training.schedule import FLOOR, Decay
 from yolo_proc.training.state import TrainingState
 from yolo_proc.training.step import StepResult
 

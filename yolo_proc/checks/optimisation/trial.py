@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from yolo_proc.batch import Batch
 from yolo_proc.checks.bench import Bench
 from yolo_proc.config.schema import OptimConfig
-from yolo_proc.training.optim import Decay
+from yolo_proc.training.schedule import Decay
 from yolo_proc.training.state import TrainingState
 from yolo_proc.training.step import NotFiniteError
 

@@ -5,8 +5,7 @@ from dataclasses import replace
 import pytest
 
 from yolo_proc.config.schema import OptimConfig
-from yolo_proc.training.optim import FLOOR, Decay, Schedule
-from yolo_proc.training.pacing import BUDGET_ENDS, Pace, decay_to_begin, rise_again
+from yolo_proc.training.schedule import BUDGET_ENDS, FLOOR, Decay, Pace, Schedule, decay_to_begin, rise_again
 
 FAR = Pace(
     step=1000,

@@ -1,13 +1,20 @@
-"""When the learning rate's decay begins: near the target, when the budget asks for it, or when nothing moves.
+"""The learning-rate schedule, and when its decay begins: near the target, at the budget's end, or when nothing moves.
+
+The schedule is warm-up, a constant part, then a decay ("warmup-stable-decay", Hu et al., MiniCPM, 2024, section 4; the
+linear decay to zero after Bergsma et al., "Straight to zero", 2025). It reads the step and recorded events only, so
+that it is the same function after a resume.
 
 Decisions are made at the end of an epoch, from recorded figures; the decision is an event of the schedule, so a
 resumed run reads it instead of making it again.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from yolo_proc.training.optim import Decay
+from yolo_proc.config.schema import OptimConfig
 
+# What is left of the learning rate when a decay has ended.
+FLOOR = 0.01
 # The decay takes this share of all steps, its own included, but never less than `optim.decay_steps`.
 DECAY_SHARE = 0.65
 # The averaged weights foretell what a decay brings: it begins when their loss is this near to the target.
@@ -18,6 +25,72 @@ IMPATIENT = 0.5
 # each costs one, and another decay many.
 HELD_EPOCHS = 3
 BUDGET_ENDS = "the budget ends"  # the reason of a decay after which nothing comes
+
+
+@dataclass(frozen=True)
+class Decay:
+    """A recorded event: the decay begins with update `start` and takes `steps` updates."""
+
+    start: int
+    steps: int
+    reason: str = ""
+
+    @property
+    def end(self) -> int:
+        """The first update after it."""
+        return self.start + self.steps
+
+
+class Schedule:
+    """The learning rate at a step: warm-up from `since`, constant, then the decay where one was recorded.
+
+    Attributes:
+        since: the update with which this rise began: 0, or where a decay had ended above the target.
+        decay: None until the decay begins.
+        longest: updates of the longest decay that has ended; the next one is to be as long at least.
+    """
+
+    def __init__(self, config: OptimConfig) -> None:
+        self.config = config
+        self.since = 0
+        self.longest = 0
+        self.decay: Decay | None = None
+
+    def lr(self, step: int) -> float:
+        """The rate of update `step`, counted from 0."""
+        rate = self.config.peak_lr * min(1.0, (step - self.since + 1) / (self.config.warmup_steps + 1))
+        if self.decay is None or step < self.decay.start:
+            return rate
+        passed = min(1.0, (step - self.decay.start + 1) / self.decay.steps)
+        return rate * (1.0 - (1.0 - FLOOR) * passed)
+
+    def begin_decay(self, decay: Decay) -> None:
+        """Records the decay."""
+        assert self.decay is None, "a decay has begun already"
+        self.decay = decay
+
+    def restart(self, step: int) -> None:
+        """Records that the rate rises again with update `step`."""
+        if self.decay is not None:
+            self.longest = max(self.longest, self.decay.steps)
+        self.since, self.decay = step, None
+
+    def state_dict(self) -> dict[str, Any]:
+        """The recorded events."""
+        return {
+            "since": self.since,
+            "longest": self.longest,
+            "decay": None if self.decay is None else asdict(self.decay),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse of `state_dict`."""
+        self.since, self.longest = state["since"], state["longest"]
+        self.decay = (
+            None
+            if state["decay"] is None
+            else Decay(**{name: state["decay"][name] for name in ("start", "steps", "reason")})
+        )
 
 
 @dataclass(frozen=True)

@@ -41,12 +41,14 @@ _OF_RUNNING += ("keep", "save-minutes")
 class CheckFlags:
     """Options of `check`."""
 
-    config: str | None = option(None, help="TOML file with options, a run's own too; flags are stronger")
-    only: str | None = option(None, help="names of checks with commas between: labels,step; none: all")
-    quick: bool = option(False, help="only those that `train` runs before its first step")
-    out: str = option("checks", help="folder for the pictures of the evidence")
+    config: str | None = option(None, help="TOML file with options, such as a run's config.toml; flags override it")
+    only: str | None = option(
+        None, help="run only these checks, names with commas between, such as labels,step; none: all"
+    )
+    quick: bool = option(False, help="run only the quick checks, those that `train` runs before its first step")
+    out: str = option("checks", help="output folder for the pictures that show what was found")
     trust: bool = option(False, help=TRUST_HELP)
-    json: bool = option(False, help="print JSON")
+    json: bool = option(False, help="print the result as JSON")
 
 
 def check_parser() -> FlagParser:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from yolo_proc.models.network import Yolo
     from yolo_proc.models.summary import Description
 
-_RUN_HELP = "name of a run, its folder, or one of its checkpoints; none: the newest run"
+_RUN_HELP = "run to take: its name, its folder, or one of its checkpoints; none: the newest run"
 
 
 def _names(*wanted: str) -> list[str]:
@@ -55,11 +55,14 @@ def _config_of(parsed: Parsed, file: str | None) -> dict[str, Given]:
 class TrainFlags:
     """Options of `train` that are no part of a run's configuration."""
 
-    config: str | None = option(None, help="TOML file with options; flags are stronger")
+    config: str | None = option(None, help="TOML file with options; flags override it")
     resume: str | None = option(
-        None, help="go on from the newest checkpoint: of the newest run, or of this run, folder or checkpoint"
+        None,
+        help="resume training from the newest checkpoint of the newest run, or of the run, folder or checkpoint named",
     )
-    accept_changed_data: bool = option(False, help="resume although the scenes are not the same any more")
+    accept_changed_data: bool = option(
+        False, help="resume although the scenes are no longer those the run was trained on"
+    )
     trust: bool = option(False, help=TRUST_HELP)
 
 
@@ -144,15 +147,20 @@ class EvaluateFlags:
     """Options of `evaluate`."""
 
     run: str | None = option(None, help=_RUN_HELP)
-    checkpoint: str | None = option(None, help="a checkpoint file, instead of --run")
-    images: int = option(1000, help="fresh images to judge on", low=1, high=10_000_000)
-    weights: str = option("ema", help="averaged, raw, or both", choices=("ema", "raw", "both"))
+    checkpoint: str | None = option(None, help="checkpoint file to evaluate, instead of --run")
+    images: int = option(1000, help="how many fresh images to evaluate on", low=1, high=10_000_000)
+    weights: str = option(
+        "ema",
+        help="which weights to evaluate: ema (averaged, those that ship), raw, or both",
+        choices=("ema", "raw", "both"),
+    )
     picture_size: str | None = option(
-        None, help="WxH: pictures of this size, shown to the network as `predict` shows them; none: the network's"
+        None,
+        help="size of the images to evaluate on, WxH, shown to the network as `predict` does; none: the network's",
     )
     input_size: str | None = option(None, help=INPUT_SIZE_HELP)
     trust: bool = option(False, help=TRUST_HELP)
-    json: bool = option(False, help="print JSON")
+    json: bool = option(False, help="print the result as JSON")
 
 
 def evaluate_parser() -> FlagParser:
@@ -240,11 +248,15 @@ def _evaluate(
 class PreviewFlags:
     """Options of `preview`."""
 
-    config: str | None = option(None, help="TOML file with options; flags are stronger")
-    count: int = option(16, help="how many scenes", low=1, high=1000)
-    out: str = option("preview.png", help="file to write, PNG")
-    augment: bool = option(True, help="augment, or show the scenes as they are drawn")
-    stream: str = option("train", help="which stream", choices=("train", "validation", "target", "calibration", "test"))
+    config: str | None = option(None, help="TOML file with options; flags override it")
+    count: int = option(16, help="how many scenes to draw", low=1, high=1000)
+    out: str = option("preview.png", help="PNG file to write")
+    augment: bool = option(True, help="augment the scenes; off: show them as they are drawn")
+    stream: str = option(
+        "train",
+        help="which stream of scenes to draw from",
+        choices=("train", "validation", "target", "calibration", "test"),
+    )
     trust: bool = option(False, help=TRUST_HELP)
 
 
@@ -283,9 +295,9 @@ class DescribeFlags:
     """Options of `describe`."""
 
     run: str | None = option(None, help=f"describe the network of a run: {_RUN_HELP}")
-    config: str | None = option(None, help="TOML file with options; flags are stronger")
+    config: str | None = option(None, help="TOML file with options; flags override it")
     trust: bool = option(False, help=TRUST_HELP)
-    json: bool = option(False, help="print JSON")
+    json: bool = option(False, help="print the result as JSON")
 
 
 def describe_parser() -> FlagParser:

@@ -48,20 +48,26 @@ def _required_folder(text: str | None, flag: str) -> Path:
 class GenerateFlags:
     """Options of `generate`."""
 
-    config: str | None = option(None, help="TOML file with options; flags are stronger")
-    count: int = option(1000, help="how many pictures", low=1, high=100_000_000)
-    format: str = option("scredit", help="of the annotations", choices=FORMAT_NAMES)
-    out: str | None = option(None, help="folder to write to; one that is begun is gone on with")
-    split: float = option(1.0, help="share of the pictures for training; the rest is for validation", low=0, high=1)
-    picture_type: str = option("jpg", help="png or jpg", choices=("png", "jpg"))
-    quality: int = option(95, help="of jpg", low=1, high=100)
-    augment: bool = option(False, help="augment, or write the scenes as they are drawn")
-    stream: str = option("train", help="which stream", choices=("train", "validation", "target", "calibration", "test"))
-    picture_size: str | None = option(None, help="WxH; none: a square of --image-size")
+    config: str | None = option(None, help="TOML file with options; flags override it")
+    count: int = option(1000, help="how many scenes to write", low=1, high=100_000_000)
+    format: str = option("scredit", help="annotation format to write", choices=FORMAT_NAMES)
+    out: str | None = option(None, help="output folder (an unfinished one is resumed)")
+    split: float = option(1.0, help="share of the scenes for training; the rest is for validation", low=0, high=1)
+    picture_type: str = option("jpg", help="image file type", choices=("png", "jpg"))
+    quality: int = option(95, help="JPEG quality", low=1, high=100)
+    augment: bool = option(False, help="augment the scenes; off: write them as they are drawn")
+    stream: str = option(
+        "train",
+        help="which stream of scenes to write",
+        choices=("train", "validation", "target", "calibration", "test"),
+    )
+    picture_size: str | None = option(None, help="size of the images, WxH pixels; none: a square of --image-size")
     trust: bool = option(False, help=TRUST_HELP)
-    binary_stride: int = option(32, help="format binary: pixels between the grid's slots", low=1, high=4096)
+    binary_stride: int = option(32, help="format binary: stride of the grid, pixels", low=1, high=4096)
     binary_anchors: str = option("100x100", help="format binary: anchor sizes in pixels, with commas between")
-    binary_type: str = option("unsigned_byte", help="format binary: of pixels", choices=("unsigned_byte", "float32"))
+    binary_type: str = option(
+        "unsigned_byte", help="format binary: type of the pixel values", choices=("unsigned_byte", "float32")
+    )
 
 
 def generate_parser() -> FlagParser:
@@ -147,22 +153,30 @@ def _workers(processors: int) -> int:
 class ConvertFlags:
     """Options of `convert`."""
 
-    to: str | None = option(None, help="format to write", choices=FORMAT_NAMES)
-    out: str | None = option(None, help="folder to write to, empty or not there")
-    from_: str | None = option(None, help="format to read; none: what the folder looks like", choices=FORMAT_NAMES)
-    images: str = option("copy", help="copy, link (hard links) or none", choices=("copy", "link", "none"))
+    to: str | None = option(None, help="annotation format to write", choices=FORMAT_NAMES)
+    out: str | None = option(None, help="output folder; it must be empty or not exist")
+    from_: str | None = option(
+        None, help="annotation format to read; none: found from the folder's contents", choices=FORMAT_NAMES
+    )
+    images: str = option(
+        "copy",
+        help="what to do with the image files: copy, link (hard links) or none",
+        choices=("copy", "link", "none"),
+    )
     classes: str | None = option(None, help="file with class names, one a line; none: what the data set says")
-    skip_bad: bool = option(False, help="leave pictures out whose files are bad, and count them")
-    clip: bool = option(False, help="clip boxes that reach over the border of their picture, and count them")
-    voc_from_zero: bool = option(False, help="the writer of the VOC files counted pixels from 0, not from 1")
+    skip_bad: bool = option(False, help="leave out images whose files are damaged, and count them")
+    clip: bool = option(False, help="clip boxes that reach over the border of their image, and count them")
+    voc_from_zero: bool = option(False, help="read VOC files whose writer counted pixels from 0, not from 1")
     yolo_lines: str = option(
-        "auto", help="what the lines of YOLO label files are, where that is not clear", choices=YOLO_LINES
+        "auto", help="what the lines of YOLO label files hold, where that is not clear", choices=YOLO_LINES
     )
     bit_depth: int | None = option(None, help=BIT_DEPTH_HELP, low=LEAST, high=MOST)
-    binary_size: str | None = option(None, help="of a binary set: WxH of its pictures; none: the pictures' own")
-    binary_stride: int = option(32, help="of a binary set: pixels between the grid's slots", low=1, high=4096)
-    binary_anchors: str = option("100x100", help="of a binary set: anchor sizes in pixels, with commas between")
-    binary_type: str = option("unsigned_byte", help="of a binary set: pixels", choices=("unsigned_byte", "float32"))
+    binary_size: str | None = option(None, help="binary set: size of its images, WxH; none: the images' own")
+    binary_stride: int = option(32, help="binary set: stride of the grid, pixels", low=1, high=4096)
+    binary_anchors: str = option("100x100", help="binary set: anchor sizes in pixels, with commas between")
+    binary_type: str = option(
+        "unsigned_byte", help="binary set: type of the pixel values", choices=("unsigned_byte", "float32")
+    )
 
 
 def convert_parser() -> FlagParser:

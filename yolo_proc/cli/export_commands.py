@@ -79,26 +79,34 @@ class _Progress:
 class ExportFlags:
     """Options of `export`."""
 
-    run: str | None = option(None, help="name of a run, its folder, or one of its checkpoints; none: the newest run")
-    checkpoint: str | None = option(None, help="a checkpoint file, instead of --run")
-    out: str | None = option(None, help="folder to write; one of an earlier export is replaced")
-    input: str = option(
-        "uint8-nhwc", help="the picture's own bytes, or floats of 0 to 255", choices=("uint8-nhwc", "float-nchw")
+    run: str | None = option(
+        None, help="run to export: its name, its folder, or one of its checkpoints; none: the newest run"
     )
-    outputs: str = option("logits", help="predictions: activations in the graph", choices=("logits", "predictions"))
+    checkpoint: str | None = option(None, help="checkpoint file to export, instead of --run")
+    out: str | None = option(None, help="output folder; an earlier export there is replaced")
+    input: str = option(
+        "uint8-nhwc",
+        help="what the model takes: bytes as images have them, or floats from 0 to 255",
+        choices=("uint8-nhwc", "float-nchw"),
+    )
+    outputs: str = option(
+        "logits",
+        help="what the model gives: raw logits, or predictions with the activations in the graph",
+        choices=("logits", "predictions"),
+    )
     precision: str = option(
-        "fp32", help="of the weights; all: each in a file, side by side", choices=("fp32", "fp16", "int8", "all")
+        "fp32", help="precision of the weights; all: one file for each", choices=("fp32", "fp16", "int8", "all")
     )
     input_size: str | None = option(
-        None, help="WxH of the network's input, for pictures of another shape, such as 448x256; none: as trained"
+        None, help="size of the model's input, WxH, such as 448x256 for wide images; none: as trained"
     )
     ir_version: int = option(
         10,
-        help="of the file: 10 for ONNX Runtime 1.18 or newer, 9 for 1.15, 8 for 1.10, 7 for older",
+        help="version of the ONNX file: 10 for ONNX Runtime 1.18 or newer, 9 for 1.15, 8 for 1.10, 7 for older",
         low=7,
         high=10,
     )
-    images: int = option(500, help="fresh images to compare on, half of another size", low=200, high=1_000_000)
+    images: int = option(500, help="how many fresh images the export is verified on", low=200, high=1_000_000)
     trust: bool = option(False, help=TRUST_HELP)
 
 
@@ -155,20 +163,33 @@ class PredictFlags:
     """Options of `predict`; those of the decoding are the model's own unless given."""
 
     model: str | None = option(
-        None, help="model.onnx, its folder, a run, its folder or a checkpoint; none: the newest run"
+        None, help="model to use: model.onnx, its folder, a run, a run's folder or a checkpoint; none: the newest run"
     )
-    out: str | None = option(None, help="folder for annotated pictures and videos, or for the data set of --format")
-    format: str | None = option(None, help="write a data set with what was found", choices=("scredit", "yolo", "coco"))
-    json: bool = option(False, help="print JSON")
+    out: str | None = option(
+        None, help="output folder for annotated images and videos, or for the data set of --format"
+    )
+    format: str | None = option(
+        None, help="write the detections as a data set of this annotation format", choices=("scredit", "yolo", "coco")
+    )
+    json: bool = option(False, help="print the result as JSON")
     input_size: str | None = option(None, help=INPUT_SIZE_HELP)
-    confidence: float | None = option(None, help="least confidence of a detection", low=0, high=1)
-    max_iou: float | None = option(
-        None, help="a box that overlaps a more confident one by so much is dropped", low=0, high=1
+    confidence: float | None = option(
+        None, help="least confidence of a detection; none: the model's own", low=0, high=1
     )
-    nms: str | None = option(None, help="compare boxes of one class or of all", choices=("class", "agnostic"))
-    max_detections: int | None = option(None, help="boxes in a picture, at most", low=1)
+    max_iou: float | None = option(
+        None,
+        help="drop a box whose IoU with a more confident one is this or more; none: the model's own",
+        low=0,
+        high=1,
+    )
+    nms: str | None = option(
+        None,
+        help="suppress overlapping boxes within a class, or among all classes; none: the model's own",
+        choices=("class", "agnostic"),
+    )
+    max_detections: int | None = option(None, help="most detections in an image; none: the model's own", low=1)
     bit_depth: int | None = option(None, help=BIT_DEPTH_HELP, low=LEAST, high=MOST)
-    frames: int | None = option(None, help="how many frames of a video or camera, at most", low=1)
+    frames: int | None = option(None, help="read at most this many frames of a video or camera; none: all", low=1)
 
 
 class _PredictParser(FlagParser):

@@ -20,7 +20,9 @@ from yolo_proc.errors import ConfigError
 T = TypeVar("T")
 GENERATOR_PREFIX = "--generator."
 TRUST_HELP = "run the code of a generator that only a file names; see docs/safety.md"
-INPUT_SIZE_HELP = "WxH of a run's network, multiples of every stride; none: the picture's own shape, or as trained"
+INPUT_SIZE_HELP = (
+    "size of the network's input, WxH, multiples of every stride; none: the image's own shape, or as trained"
+)
 
 
 @dataclass(frozen=True)

@@ -42,28 +42,36 @@ _OF_RUNS = ("image-size", "model.strides", "model.anchors", "model.anchors-per-g
 class InspectFlags:
     """Options of `inspect`."""
 
-    config: str | None = option(None, help="TOML file with options; flags are stronger")
+    config: str | None = option(None, help="TOML file with options; flags override it")
     run: str | None = option(
-        None, help="the scenes or the grids of a run: its name, its folder, or one of its checkpoints"
+        None, help="inspect with the scenes or the grids of a run: its name, its folder, or one of its checkpoints"
     )
-    count: int = option(1000, help="how many scenes of a generator", low=1, high=10_000_000)
-    stream: str = option("train", help="which stream", choices=("train", "validation", "target", "calibration", "test"))
-    augment: bool = option(True, help="augment, or inspect the scenes as they are drawn")
-    out: str | None = option(None, help="folder for the pictures; none: inspect_ and the name of what is inspected")
+    count: int = option(1000, help="how many scenes of a generator to inspect", low=1, high=10_000_000)
+    stream: str = option(
+        "train",
+        help="which stream of scenes to inspect",
+        choices=("train", "validation", "target", "calibration", "test"),
+    )
+    augment: bool = option(True, help="augment the scenes; off: inspect them as they are drawn")
+    out: str | None = option(None, help="output folder for the plots; none: inspect_NAME, after what is inspected")
     trust: bool = option(False, help=TRUST_HELP)
-    json: bool = option(False, help="print JSON")
-    format: str | None = option(None, help="of a data set; none: what the folder looks like", choices=FORMAT_NAMES)
+    json: bool = option(False, help="print the result as JSON")
+    format: str | None = option(
+        None, help="annotation format of the data set; none: found from the folder's contents", choices=FORMAT_NAMES
+    )
     classes: str | None = option(None, help="file with class names, one a line; none: what the data set says")
-    clip: bool = option(False, help="clip boxes that reach over the border of their picture, and count them")
-    voc_from_zero: bool = option(False, help="the writer of the VOC files counted pixels from 0, not from 1")
+    clip: bool = option(False, help="clip boxes that reach over the border of their image, and count them")
+    voc_from_zero: bool = option(False, help="read VOC files whose writer counted pixels from 0, not from 1")
     yolo_lines: str = option(
-        "auto", help="what the lines of YOLO label files are, where that is not clear", choices=YOLO_LINES
+        "auto", help="what the lines of YOLO label files hold, where that is not clear", choices=YOLO_LINES
     )
     bit_depth: int | None = option(None, help=BIT_DEPTH_HELP, low=LEAST, high=MOST)
-    binary_size: str | None = option(None, help="of a binary set: WxH of its pictures; none: what yolo_proc.json says")
-    binary_stride: int = option(32, help="of a binary set: pixels between the grid's slots", low=1, high=4096)
-    binary_anchors: str = option("100x100", help="of a binary set: anchor sizes in pixels, with commas between")
-    binary_type: str = option("unsigned_byte", help="of a binary set: pixels", choices=("unsigned_byte", "float32"))
+    binary_size: str | None = option(None, help="binary set: size of its images, WxH; none: what yolo_proc.json says")
+    binary_stride: int = option(32, help="binary set: stride of the grid, pixels", low=1, high=4096)
+    binary_anchors: str = option("100x100", help="binary set: anchor sizes in pixels, with commas between")
+    binary_type: str = option(
+        "unsigned_byte", help="binary set: type of the pixel values", choices=("unsigned_byte", "float32")
+    )
 
 
 def inspect_parser() -> FlagParser:

@@ -20,62 +20,96 @@ class GeneratorConfig:
     """Which generator draws, and its parameters as the user gave them."""
 
     name: str = option(
-        "glyphs", help="built-in name, module:Name, file.py:Name, folder:PATH or mix:A=0.8,B=0.2", reason=_DATA
+        "glyphs",
+        help="what draws the scenes: a built-in name, module:Name, file.py:Name, folder:PATH or mix:A=0.8,B=0.2",
+        reason=_DATA,
     )
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class LabelConfig:
-    """What is a label; an object below a limit is ignored: neither object nor background."""
+    """What is a label. An object below a limit is ignored: it is neither object nor background."""
 
-    min_visible: float = option(0.4, help="least visible share of an object", low=0, high=1, reason=_DATA)
-    min_in_frame: float = option(0.5, help="least share inside the frame", low=0, high=1, reason=_DATA)
-    min_box_px: float = option(4.0, help="least side of a box, in network pixels", low=0, reason=_DATA)
+    min_visible: float = option(
+        0.4,
+        help="least visible share of an object that is a label; the rest may be covered",
+        low=0,
+        high=1,
+        reason=_DATA,
+    )
+    min_in_frame: float = option(
+        0.5, help="least share of an object inside the frame for it to be a label", low=0, high=1, reason=_DATA
+    )
+    min_box_px: float = option(
+        4.0, help="least side of a label's box, in pixels of the network's image", low=0, reason=_DATA
+    )
 
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """How scenes vary. A `..._p` is the share of scenes; 0 switches a part off, `enabled` all of them.
+    """How scenes vary. A `..._p` is the share of scenes that are changed so; 0 switches that change off.
 
     Lengths are in units of the frame's shorter side.
     """
 
-    enabled: bool = option(True, help="augment at all", reason=_DATA)
+    enabled: bool = option(True, help="augment the scenes; off: as they are drawn", reason=_DATA)
     flip_x: float | None = option(
-        None, help="share mirrored; none: what the generator says", low=0, high=1, reason=_DATA
+        None, help="share of scenes mirrored left to right; none: what the generator says", low=0, high=1, reason=_DATA
     )
     flip_y: float | None = option(
-        None, help="share upside down; none: what the generator says", low=0, high=1, reason=_DATA
+        None, help="share of scenes turned upside down; none: what the generator says", low=0, high=1, reason=_DATA
     )
     translate_p: float = option(0.6, help="share of scenes shifted", low=0, high=1, reason=_DATA)
-    translate: float = option(0.08, help="largest shift each way", low=0, high=1, reason=_DATA)
+    translate: float = option(
+        0.08, help="largest shift of a scene each way, in shorter sides of the frame", low=0, high=1, reason=_DATA
+    )
     scale_p: float = option(0.6, help="share of scenes scaled", low=0, high=1, reason=_DATA)
-    scale: float = option(1.2, help="largest factor of scaling; 1 / it is the smallest", low=1, high=10, reason=_DATA)
+    scale: float = option(
+        1.2, help="largest factor by which a scene is scaled; the smallest is 1 / this", low=1, high=10, reason=_DATA
+    )
     rotate_p: float = option(0.2, help="share of scenes rotated", low=0, high=1, reason=_DATA)
-    rotate: float = option(5.0, help="largest rotation, degrees", low=0, high=180, reason=_DATA)
+    rotate: float = option(5.0, help="largest rotation of a scene, degrees", low=0, high=180, reason=_DATA)
     shear_p: float = option(0.2, help="share of scenes sheared", low=0, high=1, reason=_DATA)
-    shear: float = option(0.05, help="largest shear", low=0, high=1, reason=_DATA)
+    shear: float = option(
+        0.05, help="largest shear of a scene: the shift of a side as a share of the other", low=0, high=1, reason=_DATA
+    )
     loose_boxes: bool = option(
-        False, help="rotate and shear pasted or annotated objects without an outline too", reason=_DATA
+        False, help="rotate and shear objects of which only a box is known too; their boxes become loose", reason=_DATA
     )
-    colour_p: float = option(0.52, help="share with brightness and contrast changed", low=0, high=1, reason=_DATA)
-    colour: float = option(0.15, help="largest change of both, as a share of the range", low=0, high=1, reason=_DATA)
+    colour_p: float = option(
+        0.52, help="share of scenes with brightness and contrast changed", low=0, high=1, reason=_DATA
+    )
+    colour: float = option(
+        0.15, help="largest change of brightness and contrast, as a share of the range", low=0, high=1, reason=_DATA
+    )
     hue_p: float = option(0.05, help="share of scenes with hue and saturation changed", low=0, high=1, reason=_DATA)
-    hue: float = option(12.0, help="largest turn of the hue, degrees", low=0, high=180, reason=_DATA)
-    saturation: float = option(0.1, help="largest change of the saturation", low=0, high=1, reason=_DATA)
+    hue: float = option(12.0, help="largest change of the hue, degrees", low=0, high=180, reason=_DATA)
+    saturation: float = option(0.1, help="largest change of the saturation, as a share", low=0, high=1, reason=_DATA)
     blur_p: float = option(0.105, help="share of scenes blurred", low=0, high=1, reason=_DATA)
-    blur: float = option(1.0, help="largest sigma of the blur, picture pixels", low=0, high=10, reason=_DATA)
+    blur: float = option(1.0, help="largest standard deviation of the blur, pixels", low=0, high=10, reason=_DATA)
     noise_p: float = option(0.105, help="share of scenes with Gaussian noise", low=0, high=1, reason=_DATA)
-    noise: float = option(12.0, help="largest deviation of the noise, grey levels", low=0, high=100, reason=_DATA)
-    compression_p: float = option(0.105, help="share of scenes through JPEG", low=0, high=1, reason=_DATA)
-    compression: int = option(40, help="lowest JPEG quality", low=1, high=95, reason=_DATA)
-    letterbox_p: float = option(
-        0.2, help="share drawn at another size and aspect ratio and letterboxed", low=0, high=1, reason=_DATA
+    noise: float = option(
+        12.0, help="largest standard deviation of the noise, grey levels of 255", low=0, high=100, reason=_DATA
     )
-    letterbox_aspect: float = option(1.78, help="largest ratio of the sides of those", low=1, high=10, reason=_DATA)
+    compression_p: float = option(0.105, help="share of scenes compressed as JPEG", low=0, high=1, reason=_DATA)
+    compression: int = option(40, help="lowest JPEG quality of the compressed scenes", low=1, high=95, reason=_DATA)
+    letterbox_p: float = option(
+        0.2,
+        help="share of scenes drawn at another size and aspect ratio, then letterboxed",
+        low=0,
+        high=1,
+        reason=_DATA,
+    )
+    letterbox_aspect: float = option(
+        1.78, help="largest aspect ratio of the letterboxed scenes", low=1, high=10, reason=_DATA
+    )
     letterbox_size: tuple[float, float] = option(
-        (0.75, 1.0), help="range of the longer side of those, in network sides", low=0.125, high=10, reason=_DATA
+        (0.75, 1.0),
+        help="smallest and largest longer side of the letterboxed scenes, as shares of the image size",
+        low=0.125,
+        high=10,
+        reason=_DATA,
     )
 
 
@@ -84,46 +118,74 @@ class ModelConfig:
     """The network: its backbone, and the grids of a detector."""
 
     name: str = option("small", help="the backbone: small, original, or one of torchvision such as resnet18")
-    width: float = option(1.0, help="factor on the channels of every layer", low=0.125, high=8)
-    depth: int = option(2, help="residual blocks at the grid's stride", low=0, high=32)
-    strides: tuple[int, ...] = option((16,), help="strides of the grids, ascending", low=4, high=64)
-    anchors: str = option(
-        "auto", help="auto, or sizes in pixels with commas between: 60x60,120x90; shared out over the grids by size"
+    width: float = option(1.0, help="factor on the channels of every layer of the backbone small", low=0.125, high=8)
+    depth: int = option(
+        2, help="residual blocks a stage of the backbone small, at the strides of the grids", low=0, high=32
     )
-    anchors_per_grid: int = option(1, help="how many anchors auto finds a grid", low=1, high=16)
-    batch_norm: bool = option(True, help="normalise batches")
+    strides: tuple[int, ...] = option(
+        (16,), help="strides of the detection grids, pixels, ascending powers of two", low=4, high=64
+    )
+    anchors: str = option(
+        "auto",
+        help="anchor sizes: auto finds them among the scenes; or pixels, such as 60x60,120x90",
+    )
+    anchors_per_grid: int = option(1, help="how many anchors auto finds for each grid", low=1, high=16)
+    batch_norm: bool = option(True, help="batch normalisation; off only to see what it is worth")
 
 
 @dataclass(frozen=True)
 class LossConfig:
-    """The weights of the loss's terms; the total is exactly their weighted sum."""
+    """The weights of the terms of the loss. The loss is exactly their weighted sum."""
 
-    weight_class: float = option(1.0, help="weight of the class term", low=0, high=1000)
-    weight_obj_f: float = option(0.5, help="weight of the empty slots' term", low=0, high=1000)
-    weight_obj_t: float = option(1.0, help="weight of the object slots' term", low=0, high=1000)
-    weight_wh: float = option(5.0, help="weight of the size term", low=0, high=1000)
-    weight_xy: float = option(5.0, help="weight of the place term", low=0, high=1000)
+    weight_class: float = option(1.0, help="weight of the loss term class: which class an object has", low=0, high=1000)
+    weight_obj_f: float = option(0.5, help="weight of the loss term obj_f: objectness of empty slots", low=0, high=1000)
+    weight_obj_t: float = option(
+        1.0, help="weight of the loss term obj_t: objectness of slots with an object", low=0, high=1000
+    )
+    weight_wh: float = option(5.0, help="weight of the loss term wh: width and height of boxes", low=0, high=1000)
+    weight_xy: float = option(5.0, help="weight of the loss term xy: centres of boxes", low=0, high=1000)
     weight_overlap: float = option(
-        1.0, help="weight of the boxes' overlap, which training minimises beside the loss; 0: none", low=0, high=1000
+        1.0,
+        help="weight of 1 - GIoU of the boxes in the auxiliary loss, which training minimises besides; 0: none",
+        low=0,
+        high=1000,
     )
     weight_auxiliary: float = option(
-        5.0, help="weight of the auxiliary loss that training minimises beside it; 0: none", low=0, high=1000
+        5.0,
+        help="weight of the auxiliary head in the auxiliary loss, which training minimises besides; 0: none",
+        low=0,
+        high=1000,
     )
 
 
 @dataclass(frozen=True)
 class OptimConfig:
-    """The optimizer and its schedule."""
+    """The optimizer and its learning-rate schedule."""
 
-    name: str = option("muon", help="muon, adamw or sgd", choices=("muon", "adamw", "sgd"))
+    name: str = option("muon", help="the optimizer: muon, adamw or sgd", choices=("muon", "adamw", "sgd"))
     lr: float | None = option(
-        None, help="peak learning rate; none: what suits the optimizer", low=0, high=100, on_resume="inexact"
+        None,
+        help="peak learning rate; none: 0.03 for muon, 0.006 for adamw, 0.005 for sgd",
+        low=0,
+        high=100,
+        on_resume="inexact",
     )
-    weight_decay: float = option(0.02, help="decay of weight matrices", low=0, high=10, on_resume="inexact")
-    warmup_steps: int = option(100, help="steps of linear warm-up", low=0, on_resume="inexact")
-    decay_steps: int = option(250, help="steps of the decay at the end, at least", low=1, on_resume="inexact")
-    clip_norm: float = option(20.0, help="largest global norm of the gradients", low=0, on_resume="inexact")
-    ema: float = option(0.995, help="decay of the averaged weights; 0 for none", low=0, high=0.999999)
+    weight_decay: float = option(0.02, help="weight decay of matrices and filters", low=0, high=10, on_resume="inexact")
+    warmup_steps: int = option(
+        100, help="steps over which the learning rate rises from 0 to its peak", low=0, on_resume="inexact"
+    )
+    decay_steps: int = option(
+        250, help="least number of steps over which the learning rate decays at the end", low=1, on_resume="inexact"
+    )
+    clip_norm: float = option(
+        20.0, help="gradient clipping: largest global norm of the gradients; 0: no clipping", low=0, on_resume="inexact"
+    )
+    ema: float = option(
+        0.995,
+        help="decay of the moving average of the weights, which is what ships; 0: no average",
+        low=0,
+        high=0.999999,
+    )
 
     @property
     def peak_lr(self) -> float:
@@ -135,34 +197,54 @@ class OptimConfig:
 class Config:
     """Everything that defines a run."""
 
-    run: str | None = option(None, help="name of the run; none: generator and a number", on_resume="free")
-    runs_dir: str = option("checkpoints", help="folder of the runs", on_resume="free")
+    run: str | None = option(None, help="name of the run; none: the generator's name and a number", on_resume="free")
+    runs_dir: str = option("checkpoints", help="folder that holds the runs", on_resume="free")
     task: str = option("detection", help="what is learned: detection or classification")
-    seed: int = option(0, help="seed of scenes and weights", low=0, high=2**63 - 1)
-    device: str = option("auto", help="auto, cpu, cuda or cuda:N", on_resume="inexact")
-    precision: str = option("auto", help="auto times both", choices=("auto", "float32", "bf16"), on_resume="inexact")
-    threads: int = option(0, help="torch threads; 0: the processors at hand", low=0, high=1024, on_resume="inexact")
+    seed: int = option(0, help="seed of the scenes and of the first weights", low=0, high=2**63 - 1)
+    device: str = option(
+        "auto",
+        help="device to compute on: auto, cpu, cuda or cuda:N; auto takes cuda where there is one",
+        on_resume="inexact",
+    )
+    precision: str = option(
+        "auto",
+        help="arithmetic of the network; auto times both and takes bf16 where it is clearly faster",
+        choices=("auto", "float32", "bf16"),
+        on_resume="inexact",
+    )
+    threads: int = option(0, help="threads of torch; 0: one a processor", low=0, high=1024, on_resume="inexact")
     workers: int = option(
-        -1, help="processes that draw; 0: none; -1: the processors at hand", low=-1, high=1024, on_resume="free"
+        -1,
+        help="worker processes that draw scenes; 0: draw in this process; -1: one a processor",
+        low=-1,
+        high=1024,
+        on_resume="free",
     )
-    batch_size: int = option(32, help="images a step", low=1, high=65536)
-    image_size: int = option(256, help="side of the network's pictures, a multiple of every stride", low=32, high=8192)
+    batch_size: int = option(32, help="batch size: images of a training step", low=1, high=65536)
+    image_size: int = option(
+        256,
+        help="side of the square images that the network is trained on, pixels; a multiple of every stride",
+        low=32,
+        high=8192,
+    )
     target_loss: float | None = option(
-        None, help="stop when the loss is surely at or below it", low=0, on_resume="free"
+        None, help="stop when the loss is at or below this with 95 % confidence", low=0, on_resume="free"
     )
-    epochs: int | None = option(None, help="stop after so many epochs", low=1, on_resume="free")
-    epoch_images: int = option(4096, help="images an epoch", low=1)
+    epochs: int | None = option(None, help="stop after this many epochs", low=1, on_resume="free")
+    epoch_images: int = option(4096, help="images of an epoch", low=1)
     max_time: float | None = option(
-        None, help="stop after so many minutes, counted anew by a resumed run", low=0.01, on_resume="free"
+        None, help="stop after this many minutes; a resumed run counts anew", low=0.01, on_resume="free"
     )
     patience: int = option(
-        20, help="stop when the loss has not fallen by 1 % in so many epochs; 0: never", low=0, on_resume="free"
+        20, help="stop when the loss has not fallen by 1 % in this many epochs; 0: never", low=0, on_resume="free"
     )
-    keep: int = option(3, help="how many of the newest checkpoints stay", low=1, on_resume="free")
+    keep: int = option(3, help="how many of the newest checkpoints are kept", low=1, on_resume="free")
     no_check: bool = option(
-        False, help="do not check scenes, labels, loss and step before the first step", on_resume="free"
+        False, help="leave out the quick checks of scenes, labels, loss and step before training", on_resume="free"
     )
-    save_minutes: float = option(5.0, help="minutes between checkpoints inside an epoch", low=0, on_resume="free")
+    save_minutes: float = option(
+        5.0, help="minutes between checkpoints inside an epoch; 0: none inside", low=0, on_resume="free"
+    )
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     labels: LabelConfig = field(default_factory=LabelConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from yolo_proc.errors import one_line
 
 LEAST, MOST = 8, 16  # bits that the user may give
-HELP = "bits that the samples of 16-bit pictures use, such as 12 of many cameras; none: all 16, or what is sure"
+HELP = "bits that 16-bit images use, such as 12 of many cameras; none: all 16, or what the file says"
 _FEW = 14  # bits; whatever uses no more is told
 _USUAL = (8, 10, 12, 14)
 

@@ -294,7 +294,7 @@ def main() -> int:
     table = Table(small)
     wanted = list(jobs(small, names))
     prover, end = Prover(small, table), time.monotonic() + 60 * arguments.minutes
-    anchors = mock.patch("yolo_proc.training.session.ANCHOR_SCENES", 200) if small else nullcontext()
+    anchors = mock.patch("yolo_proc.detection.task.ANCHOR_SCENES", 200) if small else nullcontext()
     try:
         with anchors:
             _make(prover, wanted, end)

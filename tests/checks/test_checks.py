@@ -45,7 +45,7 @@ SIDE = 96
 def _small() -> Iterator[None]:
     torch.set_num_threads(1)
     with (
-        mock.patch("yolo_proc.training.session.ANCHOR_SCENES", 200),
+        mock.patch("yolo_proc.detection.task.ANCHOR_SCENES", 200),
         mock.patch("yolo_proc.checks.optimisation.capacity.STEPS", 6),
     ):
         yield

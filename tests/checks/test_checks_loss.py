@@ -26,7 +26,7 @@ SIDE = 96
 @pytest.fixture(autouse=True, scope="module")
 def _small() -> Iterator[None]:
     torch.set_num_threads(1)
-    with mock.patch("yolo_proc.training.session.ANCHOR_SCENES", 200):
+    with mock.patch("yolo_proc.detection.task.ANCHOR_SCENES", 200):
         yield
 
 

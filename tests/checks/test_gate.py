@@ -14,9 +14,9 @@ from yolo_proc.batch import Batch
 from yolo_proc.checks.gate import quick_outcomes
 from yolo_proc.checks.registry import quick_checks
 from yolo_proc.config.schema import Config, LabelConfig, ModelConfig
+from yolo_proc.detection.heads import SlotHead
 from yolo_proc.errors import TrainingError
 from yolo_proc.models import checkpoint
-from yolo_proc.models.network import Yolo
 from yolo_proc.training.events import Checked, Event, Note, RunStarted, Step, Stopped
 from yolo_proc.training.trainer import Command, Trainer
 
@@ -83,7 +83,7 @@ def test_a_sound_run_says_nothing_of_what_it_drops(tmp_path: Path) -> None:
 def test_a_stop_that_is_asked_for_while_checking_is_obeyed(tmp_path: Path) -> None:
     trainer = Trainer(checked_config(tmp_path), checks=quick_outcomes)
     events = []
-    with mock.patch("yolo_proc.training.session.ANCHOR_SCENES", 50):
+    with mock.patch("yolo_proc.detection.task.ANCHOR_SCENES", 50):
         for event in trainer.run():
             events.append(event)
             if isinstance(event, Note):
@@ -110,7 +110,7 @@ def test_the_contract_of_labels_stays_on_while_training(tmp_path: Path, step: in
 
     with (
         mock.patch.object(Batch, "of", classmethod(spoilt)),
-        mock.patch.object(Yolo, "calibrate"),
+        mock.patch.object(SlotHead, "calibrate"),
         pytest.raises(TrainingError, match=rf"^step {step}, stream train, scene {broken}: .*not finite.*no weight"),
     ):
         run_tiny(tiny_config(tmp_path, epochs=1))

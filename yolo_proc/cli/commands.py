@@ -85,10 +85,11 @@ def train(parser: FlagParser, argv: Sequence[str]) -> int:
         place, config = _resume(flags.resume, given, flags.trust)
     from yolo_proc.checks.gate import quick_outcomes
     from yolo_proc.cli.console import run_training
-    from yolo_proc.training.session import checked_generator
+    from yolo_proc.training.session import check_task, checked_generator
     from yolo_proc.training.trainer import Command, Trainer
 
     if place is None:
+        check_task(config)
         checked_generator(config)  # before anything is announced; what it reads is kept
     trainer = Trainer(config, resume_from=place, accept_changed_data=flags.accept_changed_data, checks=quick_outcomes)
     return run_training(trainer, lambda: trainer.commands.put(Command.STOP))

@@ -35,7 +35,7 @@ LINE = (
 
 def started() -> RunStarted:
     config = Config(batch_size=30, epoch_images=100)
-    return RunStarted(Path("checkpoints/a"), config, "cpu", "float32", 760_008, 256, ("a note",))
+    return RunStarted(Path("checkpoints/a"), config, "cpu", "float32", 760_008, "Slots: 256", ("a note",))
 
 
 def step(number: int, epoch: int = 1) -> Step:

@@ -21,11 +21,9 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import torch
 from faults import Fault, catalogue
@@ -294,10 +292,8 @@ def main() -> int:
     table = Table(small)
     wanted = list(jobs(small, names))
     prover, end = Prover(small, table), time.monotonic() + 60 * arguments.minutes
-    anchors = mock.patch("yolo_proc.detection.task.ANCHOR_SCENES", 200) if small else nullcontext()
     try:
-        with anchors:
-            _make(prover, wanted, end)
+        _make(prover, wanted, end)
     except KeyboardInterrupt:
         print("interrupted; the next call goes on")
     path = write_report(table, wanted, small, whole=len(names) == len(CHECKS))

@@ -1,16 +1,15 @@
 """A run small enough for tests: seconds, one thread, no other process."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import torch
 
 from yolo_proc.checks.gate import quick_outcomes
 from yolo_proc.config.schema import AugmentConfig, Config, GeneratorConfig, ModelConfig, OptimConfig
+from yolo_proc.training.consumers import standard_consumers
 from yolo_proc.training.events import Event, Step, Stopped
 from yolo_proc.training.trainer import Command, Trainer
 
@@ -35,37 +34,31 @@ def tiny_config(runs_dir: Path, **changes: Any) -> Config:
         no_check=True,  # tests of checks switch them on
         generator=GeneratorConfig("shapes"),
         augment=augment,
-        model=ModelConfig(width=0.25, depth=1),
+        validation_images=20,
+        target_images=40,
+        calibration_images=20,
+        model=ModelConfig(width=0.25, depth=1, anchor_scenes=50),
         optim=OptimConfig(warmup_steps=2, decay_steps=2),
     )
     return replace(config, **changes)
 
 
-def small_numbers() -> ExitStack:
-    """Fewer images for what is judged on hundreds; enter it around a trainer's run."""
-    stack = ExitStack()
-    for name, value in [
-        ("detection.task.ANCHOR_SCENES", 50),
-        ("training.session.VALIDATION_IMAGES", 20),
-        ("training.trainer.TARGET_IMAGES", 40),
-        ("training.shipping.CALIBRATION_IMAGES", 20),
-        ("training.sheets.SHOWN", 4),
-    ]:
-        stack.enter_context(mock.patch(f"yolo_proc.{name}", value))
-    return stack
+def tiny_trainer(config: Config, resume_from: Path | None = None, accept_changed_data: bool = False) -> Trainer:
+    """A trainer as the command line makes it, with few images on its sheets."""
+    consumers = standard_consumers(config, images=4)
+    return Trainer(config, resume_from, accept_changed_data, checks=quick_outcomes, consumers=consumers)
 
 
 def run_tiny(
     config: Config, resume_from: Path | None = None, *, stop_after: int | None = None, accept_changed_data: bool = False
 ) -> list[Event]:
     """Runs to the end, or asks it to stop after the step `stop_after`; gives all events."""
-    trainer = Trainer(config, resume_from, accept_changed_data, checks=quick_outcomes)
+    trainer = tiny_trainer(config, resume_from, accept_changed_data)
     events: list[Event] = []
-    with small_numbers():
-        for event in trainer.run():
-            events.append(event)
-            if isinstance(event, Step) and event.step == stop_after:
-                trainer.commands.put(Command.STOP)
+    for event in trainer.run():
+        events.append(event)
+        if isinstance(event, Step) and event.step == stop_after:
+            trainer.commands.put(Command.STOP)
     assert isinstance(events[-1], Stopped)
     return events
 
@@ -74,8 +67,8 @@ def child(runs_dir: Path, resume: bool, marks: Path) -> None:
     """The body of a process that will be killed: goes on from what is there and says each step it took."""
     torch.set_num_threads(1)
     folder = runs_dir / "tiny"
-    trainer = Trainer(tiny_config(runs_dir, save_minutes=1e-9), folder if resume else None, checks=quick_outcomes)
-    with small_numbers(), marks.open("a") as log:
+    trainer = tiny_trainer(tiny_config(runs_dir, save_minutes=1e-9), folder if resume else None)
+    with marks.open("a") as log:
         for event in trainer.run():
             if isinstance(event, Step):
                 print(event.step, file=log, flush=True)

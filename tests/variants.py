@@ -18,7 +18,8 @@ PICTURES = 400  # of the data set on disk
 def base_config(small: bool) -> Config:
     """What all are variants of."""
     if small:
-        return tiny_config(Path("nowhere"), image_size=SMALL_SIDE, batch_size=8)
+        config = tiny_config(Path("nowhere"), image_size=SMALL_SIDE, batch_size=8)
+        return replace(config, model=replace(config.model, anchor_scenes=200))
     return Config(generator=GeneratorConfig("shapes"))
 
 

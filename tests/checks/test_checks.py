@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ from faults import Fault, catalogue, with_batches, with_scenes
 from PIL import Image
 from tiny_run import tiny_config
 
-from yolo_proc.checks.bench import Bench
+from yolo_proc.checks.bench import Bench, Parts
 from yolo_proc.checks.check import Check, run_checks
 from yolo_proc.checks.optimisation.step import declared_rate
 from yolo_proc.checks.registry import CHECKS, checks_named, quick_checks
@@ -42,17 +41,13 @@ SIDE = 96
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _small() -> Iterator[None]:
+def _one_thread() -> None:
     torch.set_num_threads(1)
-    with (
-        mock.patch("yolo_proc.detection.task.ANCHOR_SCENES", 200),
-        mock.patch("yolo_proc.checks.optimisation.capacity.STEPS", 6),
-    ):
-        yield
 
 
 def small_config(**changes: object) -> Config:
-    return replace(tiny_config(Path("nowhere"), image_size=SIDE, batch_size=8), **changes)  # type: ignore[arg-type]
+    config = replace(tiny_config(Path("nowhere"), image_size=SIDE, batch_size=8), **changes)  # type: ignore[arg-type]
+    return replace(config, model=replace(config.model, anchor_scenes=200))
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +78,8 @@ VARIANTS = {
 
 @pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
 def test_nothing_fails_on_a_healthy_run(changes: dict[str, object], tmp_path: Path) -> None:
-    outcomes = list(run_checks(Bench(small_config(**changes)), CHECKS, tmp_path))
+    bench = Bench(small_config(**changes), Parts(trial_steps=6))
+    outcomes = list(run_checks(bench, CHECKS, tmp_path))
     assert [one.check for one in outcomes] == [check.name for check in CHECKS]
     assert [line for one in outcomes if one.finding.verdict != "pass" for line in one.lines()] == []
     for one in outcomes:

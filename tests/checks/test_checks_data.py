@@ -1,9 +1,7 @@
 """The checks of data on healthy variants, pictures that cannot be redrawn among them."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import pytest
@@ -44,14 +42,13 @@ class Sparse(Generator):
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _small() -> Iterator[None]:
+def _one_thread() -> None:
     torch.set_num_threads(1)
-    with mock.patch("yolo_proc.detection.task.ANCHOR_SCENES", 200):
-        yield
 
 
 def small_config(**changes: object) -> Config:
-    return replace(tiny_config(Path("nowhere"), image_size=SIDE, batch_size=8), **changes)  # type: ignore[arg-type]
+    config = replace(tiny_config(Path("nowhere"), image_size=SIDE, batch_size=8), **changes)  # type: ignore[arg-type]
+    return replace(config, model=replace(config.model, anchor_scenes=200))
 
 
 def findings(bench: Bench, *names: str) -> dict[str, Finding]:

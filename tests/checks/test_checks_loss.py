@@ -1,9 +1,7 @@
 """What the checks of the loss and of the network are worked out with, and where they do not apply."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import pytest
@@ -24,14 +22,13 @@ SIDE = 96
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _small() -> Iterator[None]:
+def _one_thread() -> None:
     torch.set_num_threads(1)
-    with mock.patch("yolo_proc.detection.task.ANCHOR_SCENES", 200):
-        yield
 
 
 def small_config(**changes: object) -> Config:
-    return replace(tiny_config(Path("nowhere"), image_size=SIDE, batch_size=8), **changes)  # type: ignore[arg-type]
+    config = replace(tiny_config(Path("nowhere"), image_size=SIDE, batch_size=8), **changes)  # type: ignore[arg-type]
+    return replace(config, model=replace(config.model, anchor_scenes=200))
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +97,7 @@ def test_pixels_that_a_cell_reaches() -> None:
 
 def test_batches_without_objects_say_nothing_of_the_loss(healthy: Bench) -> None:
     none = with_batches(healthy, emptied)
-    none = Bench(none.config, none.parts, codec=healthy.codec, precision="float32")
+    none = Bench(none.config, none.parts, task=healthy.task, precision="float32")
     assert gradients.run(none).verdict == "not applicable"
     assert logits_in.run(none).verdict == "not applicable"
     # All but what objects alone teach is there all the same.

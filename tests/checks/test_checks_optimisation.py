@@ -1,6 +1,6 @@
 """The checks of the optimisation: their measurements, and the table that proves them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 from unittest import mock
@@ -29,10 +29,8 @@ GIB = 2.0**30
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _small() -> Iterator[None]:
+def _one_thread() -> None:
     torch.set_num_threads(1)
-    with mock.patch("yolo_proc.detection.task.ANCHOR_SCENES", 200):
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -201,8 +199,7 @@ def test_variants_of_the_network_differ_in_one_thing() -> None:
 
 
 def test_more_width_is_more_parameters(bench: Bench) -> None:
-    with mock.patch("yolo_proc.checks.optimisation.capacity.STEPS", 1):
-        (outcome,) = run_checks(bench, [CAPACITY])
+    (outcome,) = run_checks(bench.with_parts(trial_steps=1), [CAPACITY])
     figures = outcome.finding.figures
     assert figures["parameters, width x 0.5"] < figures["parameters, as configured"]  # type: ignore[operator]
     assert figures["parameters, as configured"] < figures["parameters, width x 1.5"]  # type: ignore[operator]

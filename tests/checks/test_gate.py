@@ -83,11 +83,10 @@ def test_a_sound_run_says_nothing_of_what_it_drops(tmp_path: Path) -> None:
 def test_a_stop_that_is_asked_for_while_checking_is_obeyed(tmp_path: Path) -> None:
     trainer = Trainer(checked_config(tmp_path), checks=quick_outcomes)
     events = []
-    with mock.patch("yolo_proc.detection.task.ANCHOR_SCENES", 50):
-        for event in trainer.run():
-            events.append(event)
-            if isinstance(event, Note):
-                trainer.commands.put(Command.STOP)
+    for event in trainer.run():
+        events.append(event)
+        if isinstance(event, Note):
+            trainer.commands.put(Command.STOP)
     (checked,) = of_kind(events, Checked)
     assert len(checked.outcomes) == 1
     assert isinstance(events[-1], Stopped)

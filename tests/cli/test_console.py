@@ -76,7 +76,7 @@ def test_what_a_run_prints_without_a_terminal() -> None:
         stopped("target"),
     ]
     for event in events:
-        console.show(event)
+        console.consume(event)
     assert bar.getvalue() == ""
     assert out.getvalue().splitlines() == [
         "Run: checkpoints/a  Generator: glyphs  Device: cpu, float32  Parameters: 760,008  Slots: 256",
@@ -95,7 +95,7 @@ def test_of_the_checks_the_failures_are_told_in_full() -> None:
     bad = Finding.judged(False, expected="1", measured="2", figures={}, causes=["a cause"], remedy="mend it")
     out = io.StringIO()
     outcomes = [Outcome(name, "data", "it is 1", one, 1.5) for name, one in (("good", good), ("bad", bad))]
-    Console(out, io.StringIO()).show(Checked(tuple(outcomes)))
+    Console(out, io.StringIO()).consume(Checked(tuple(outcomes)))
     assert out.getvalue().splitlines() == [
         "bad: fail: it is 1",
         "  expected: 1",
@@ -106,33 +106,31 @@ def test_of_the_checks_the_failures_are_told_in_full() -> None:
     ]
 
 
-def test_without_a_terminal_there_is_a_sign_of_life_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_terminal_there_is_a_sign_of_life_now_and_then() -> None:
     out = io.StringIO()
-    console = Console(out, io.StringIO())
-    console.show(step(1))
+    Console(out, io.StringIO()).consume(step(1))
     assert out.getvalue() == ""
-    monkeypatch.setattr("yolo_proc.cli.console.SECONDS_BETWEEN_LINES", 0.0)
-    console.show(step(2))
+    Console(out, io.StringIO(), seconds_between_lines=0.0).consume(step(2))
     assert out.getvalue().startswith("Epoch ")
     assert "images/s, loss" in out.getvalue()
 
 
 def test_other_ends_print_their_message() -> None:
     out = io.StringIO()
-    Console(out).show(stopped("plateau", "the dominant term is xy"))
+    Console(out).consume(stopped("plateau", "the dominant term is xy"))
     assert out.getvalue().startswith("the dominant term is xy\n")
 
 
 def test_the_bar_of_a_terminal_counts_the_epoch() -> None:
     out, bar = Terminal(), Terminal()
     console = Console(out, bar)
-    console.show(started())
+    console.consume(started())
     for number in range(1, 5):
-        console.show(step(number))
+        console.consume(step(number))
     assert console._bar is not None
     assert (console._bar.n, console._bar.total) == (120, 120)  # whole batches, so more than 100
-    console.show(epoch_end(1))
-    console.show(step(5, epoch=2))
+    console.consume(epoch_end(1))
+    console.consume(step(5, epoch=2))
     assert console._bar is not None
     assert console._bar.n == 30
     console.close()
@@ -249,7 +247,7 @@ def test_a_run_goes_on_without_its_console(error: Exception, writes: int) -> Non
     out, bar = Gone(writes, error), Gone(writes, error)
     console = Console(out, bar)
     for event in (started(), step(1), step(2), step(3), epoch_end(1), step(5, epoch=2), Note("a"), stopped("done")):
-        console.show(event)
+        console.consume(event)
     console.close()
     assert out.writes < 0 or writes > 8
     assert bar.writes < 0

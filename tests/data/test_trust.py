@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_run import run_tiny, small_numbers, tiny_config
+from tiny_run import run_tiny, tiny_config
 
 from yolo_proc.cli.main import main
 from yolo_proc.config.configfile import config_to_toml
@@ -153,8 +153,7 @@ def test_what_one_trained_with_is_run_again_wherever_the_run_lies(capsys: pytest
     for folder in ("mine/tiny", "copy/tiny"):
         assert main(["evaluate", "--run", folder, "--images", "1"]) == 0
         assert main(["describe", "--config", f"{folder}/config.toml"]) == 0
-    with small_numbers():
-        assert main(["train", "--resume", "copy/tiny", "--epochs", "2"]) == 0
+    assert main(["train", "--resume", "copy/tiny", "--epochs", "2"]) == 0
     Path("dots.py").write_text(GENERATOR + "\n# mended\n")  # the same place, so it is still the user's own
     assert main(["evaluate", "--run", "mine/tiny", "--images", "1"]) == 0
     shutil.copytree("mine", "moved/mine")
@@ -270,8 +269,7 @@ def test_without_a_place_to_remember_training_goes_on_and_says_so(
 
         monkeypatch.setattr(Path, "home", fail)
     trainer = Trainer(tiny_config(tmp_path / "runs", epochs=1, generator=GeneratorConfig("dots.py:Dots")))
-    with small_numbers():
-        started: Any = next(trainer.run())
+    started: Any = next(trainer.run())
     assert any("not remembered that you trained with dots.py:Dots" in note for note in started.notes)
     monkeypatch.setenv("YOLO_PROC_TRUST", "on")
     assert remember("dots.py:Dots") == ""

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 from test_checkpoint import container
-from tiny_run import run_tiny, small_numbers, tiny_config
+from tiny_run import run_tiny, tiny_config
 
 from yolo_proc.config.schema import Config, OptimConfig
 from yolo_proc.data.run_config import resumed_config
@@ -89,11 +89,10 @@ def write(path: Path, state: Any) -> None:
 def resume(path: Path, config: Config | None = None) -> None:
     """Goes on from a checkpoint until its first event and a step."""
     trainer = Trainer(config or tiny_config(path.parent.parent, run=path.parent.name, epochs=4), path)
-    with small_numbers():
-        events = trainer.run()
-        for _ in range(3):
-            next(events)
-        events.close()  # type: ignore[attr-defined]
+    events = trainer.run()
+    for _ in range(3):
+        next(events)
+    events.close()  # type: ignore[attr-defined]
 
 
 def test_a_state_of_ours_passes(saved: dict[str, Any]) -> None:

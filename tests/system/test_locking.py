@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from tiny_run import STEPS_PER_EPOCH, run_tiny, small_numbers, tiny_config
+from tiny_run import STEPS_PER_EPOCH, run_tiny, tiny_config
 
 from yolo_proc.errors import DataError, UserError
 from yolo_proc.system import locking
@@ -102,7 +102,6 @@ def test_a_run_that_is_trained_is_not_resumed_beside_it(tmp_path: Path) -> None:
     before = {path: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
     going_on = tiny_config(tmp_path, epochs=2)
     with ExitStack() as held:
-        held.enter_context(small_numbers())
         events = Trainer(going_on, folder).run()
         held.callback(events.close)  # type: ignore[attr-defined]
         while not isinstance(next(events), Step):
@@ -116,15 +115,14 @@ def test_a_run_that_is_trained_is_not_resumed_beside_it(tmp_path: Path) -> None:
         with pytest.raises(UserError, match="trains this run"):
             next(Trainer(going_on, folder).run())
         changed = [path.name for path, content in before.items() if path.read_bytes() != content]
-        assert set(changed) <= {"config.toml", "preview.png", ".turn"}  # by the first one
+        assert set(changed) <= {"config.toml", "steps.csv", ".turn"}  # by the first one
     assert sum(isinstance(event, Step) for event in run_tiny(going_on, folder)) == STEPS_PER_EPOCH
 
 
 def test_a_new_run_keeps_others_out_before_it_has_a_checkpoint(tmp_path: Path) -> None:
-    with small_numbers():
-        first = Trainer(tiny_config(tmp_path)).run()
-        next(first)
-        with pytest.raises(UserError, match="trains this run"):
-            next(Trainer(tiny_config(tmp_path)).run())
-        first.close()  # type: ignore[attr-defined]
+    first = Trainer(tiny_config(tmp_path)).run()
+    next(first)
+    with pytest.raises(UserError, match="trains this run"):
+        next(Trainer(tiny_config(tmp_path)).run())
+    first.close()  # type: ignore[attr-defined]
     assert isinstance(run_tiny(tiny_config(tmp_path, epochs=1))[-1], Stopped)

@@ -17,7 +17,7 @@ from unittest import mock
 
 import pytest
 import torch
-from tiny_run import STEPS_PER_EPOCH, child, differing, run_tiny, small_numbers, tiny_config
+from tiny_run import STEPS_PER_EPOCH, child, differing, run_tiny, tiny_config
 
 from yolo_proc.batch import Batch
 from yolo_proc.config.schema import Config, GeneratorConfig, LabelConfig, LossConfig, OptimConfig
@@ -26,6 +26,7 @@ from yolo_proc.errors import CheckpointError, ConfigError, DataError, GeneratorE
 from yolo_proc.models import checkpoint
 from yolo_proc.training.events import CheckpointSaved, EpochEnd, RunStarted, Step, Stopped, TargetTried
 from yolo_proc.training.session import Session
+from yolo_proc.training.stopping import Patience
 from yolo_proc.training.trainer import Trainer
 
 
@@ -113,12 +114,21 @@ FORGOTTEN: dict[str, Any] = {
 }
 
 
+def never_impatient(patience: Patience, upper: float) -> bool:
+    """In place of `Patience.add`: remembers the first epoch and waits."""
+    if patience.waited == 0 and patience.best == float("inf"):
+        patience.best = upper
+    else:
+        patience.waited += 1
+    return False
+
+
 @contextlib.contextmanager
 def in_vain() -> Iterator[None]:
     """No try meets the target, and no epoch's fall counts, so that the patience remembers the first epoch."""
     with (
         mock.patch("yolo_proc.training.stopping.TargetRule.judge", return_value=False),
-        mock.patch("yolo_proc.training.stopping.FALL", 0.1),
+        mock.patch("yolo_proc.training.stopping.Patience.add", never_impatient),
     ):
         yield
 
@@ -417,7 +427,7 @@ def run_with_kill(config: Config, kill: Callable[[Step], bool]) -> str:
                 for worker in multiprocessing.active_children():
                     os.kill(worker.pid or 0, signal.SIGKILL)
 
-    with small_numbers(), pytest.raises(TrainingError) as ended:
+    with pytest.raises(TrainingError) as ended:
         run()
     return str(ended.value)
 
@@ -504,9 +514,10 @@ def test_a_training_goes_on_or_saves_without_its_console(tmp_path: Path, kind: s
     words = "train --generator shapes --run a --epochs 2 --epoch-images 16 --batch-size 4 --image-size 64 --no-check"
     code = (
         "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)  # even if the tests run under nohup\n"
-        "from tiny_run import small_numbers\nwith small_numbers(): from yolo_proc.cli.main import entry; entry()"
+        "from yolo_proc.cli.main import entry; entry()"
     )
-    command = [sys.executable, "-c", code, *words.split(), "--model.width", "0.25", "--workers", "1"]
+    few = "--validation-images 20 --calibration-images 20 --model.anchor-scenes 50 --model.width 0.25 --workers 1"
+    command = [sys.executable, "-c", code, *words.split(), *few.split()]
     root = Path(__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{root / 'tests'}", "OMP_NUM_THREADS": "1"}
     with (

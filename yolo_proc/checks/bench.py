@@ -69,6 +69,7 @@ class Parts:
         build_state: the network with optimizer, schedule and averaged weights.
         learn: (state, task, batch, device) -> one step of training.
         measure_loss: (model in evaluation mode, task, batches, device) -> the loss that the stopping rule reads.
+        trial_steps: of the short trainings that compare networks.
         export_onnx: (model, classes) -> the exported file; open_onnx: file -> what runs it.
     """
 
@@ -79,6 +80,7 @@ class Parts:
     build_state: Callable[..., TrainingState] = build_state
     learn: Callable[..., tuple[StepResult, Mapping[str, int]]] = training_step
     measure_loss: Callable[..., Estimate] = measure_loss
+    trial_steps: int = 40
     export_onnx: Callable[[Yolo, tuple[str, ...]], bytes] = export_onnx
     open_onnx: Callable[[bytes], "OnnxDetector"] = open_onnx
 

@@ -6,8 +6,7 @@ As in `commands.py`, imports of torch stand inside of functions.
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from yolo_proc.config.options import option
 from yolo_proc.config.schema import Config
 from yolo_proc.config.values import config_options
 from yolo_proc.data.run_config import config_from_values
+from yolo_proc.system.progress import Progress
 
 if TYPE_CHECKING:
     from yolo_proc.checks.check import Check
@@ -90,34 +90,14 @@ def _outcomes(config: Config, checks: "Sequence[Check]", out: Path) -> "Iterator
     use_threads(config.threads, pick_device(config.device), config.batch_size)
     bench = Bench(config)
     bench.stream  # noqa: B018 a generator that is not found is a mistake of the user, and no finding
-    with _progress(len(checks)) as (start, end):
-        for outcome in run_checks(bench, checks, out, on_start=lambda check: start(check.name)):
-            end(f"{outcome.check}: {outcome.finding.verdict} ({outcome.seconds:.1f} s)")
+    with Progress(len(checks), "check") as progress:
+        for outcome in run_checks(bench, checks, out, on_start=lambda check: progress.name(check.name)):
+            progress.add()
+            if not sys.stderr.isatty():  # a line a check in place of the bar
+                print(
+                    f"{outcome.check}: {outcome.finding.verdict} ({outcome.seconds:.1f} s)", file=sys.stderr, flush=True
+                )
             yield outcome
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[tuple[Callable[[str], None], Callable[[str], None]]]:
-    """What to call with a check's name when it begins, and with a line when it ends; on stderr.
-
-    A bar on a terminal, else a line a check.
-    """
-    from tqdm import tqdm
-
-    class Bar(tqdm):  # type: ignore[type-arg]  # it cannot be subscripted when it runs
-        """Without tqdm's thread, which would be one more to fork beside."""
-
-        monitor_interval = 0
-
-    terminal = sys.stderr.isatty()
-    with Bar(total=total, unit="check", leave=False, dynamic_ncols=True, disable=not terminal) as bar:
-
-        def end(line: str) -> None:
-            bar.update()
-            if not terminal:
-                print(line, file=sys.stderr, flush=True)
-
-        yield (lambda name: bar.set_description_str(name)), end
 
 
 def _print(config: Config, outcomes: "Sequence[Outcome]", as_json: bool) -> None:

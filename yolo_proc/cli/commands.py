@@ -201,7 +201,6 @@ def _evaluate(
 ) -> "tuple[Mapping[str, Evaluation], tuple[int, int]]":
     """The evaluation of each kind of weights that is asked for, and the input size; notes and progress go to stderr."""
     import torch
-    from tqdm import tqdm
 
     from yolo_proc.data.stream import Stream
     from yolo_proc.evaluation.evaluate import evaluate as judge
@@ -209,6 +208,7 @@ def _evaluate(
     from yolo_proc.models import checkpoint
     from yolo_proc.models.fields import check_state, saved_values
     from yolo_proc.system.device import processors
+    from yolo_proc.system.progress import Progress
 
     path, state, notes = checkpoint.shipped(place, check_state)
     _print_notes(notes)
@@ -224,11 +224,7 @@ def _evaluate(
     exported = next(iter(detectors.values())).picture_size  # unless it is told otherwise
     same = "" if frame == exported else "; an export needs --input-size {}x{} for that".format(*frame)
     print(f"{path}: {flags.images} scenes of generator {run.generator.name}, {sizes}{same}", file=sys.stderr)
-    with tqdm(total=flags.images, unit="img", leave=False, disable=not sys.stderr.isatty()) as bar:
-
-        def show(done: int) -> None:
-            bar.update(done - bar.n)
-
+    with Progress(flags.images) as progress:
         results = judge(
             models,
             stream,
@@ -237,7 +233,7 @@ def _evaluate(
             batch_size=ours.batch_size,
             workers=processors() if ours.workers < 0 else ours.workers,
             device=next(iter(detectors.values())).device,
-            on_images=show,
+            on_images=progress.show,
         )
     return results, frame
 

@@ -8,15 +8,14 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Never, TextIO
-
-from tqdm import tqdm
+from typing import TYPE_CHECKING, Any, TextIO
 
 from yolo_proc.system.output import shown, silence
+from yolo_proc.system.progress import progress_bar
 from yolo_proc.training.events import (
     Checked,
     CheckpointSaved,
@@ -30,14 +29,15 @@ from yolo_proc.training.events import (
 )
 from yolo_proc.training.outcomes import tally
 
-# Without a terminal there is no bar, but a sign of life.
-SECONDS_BETWEEN_LINES = 30.0
+if TYPE_CHECKING:
+    from yolo_proc.system.progress import Bar
 
 
 def epoch_line(event: EpochEnd) -> str:
-    """`Epoch: 12  Loss:  0.061  Loss_class:  0.003  ...`: the total, then each weighted term."""
+    """`Epoch: 12  Loss:  0.061  Loss_class:  0.003  ...`: the total, each weighted term, and the figures besides."""
     terms = "".join(f"  Loss_{name}: {value:6.3f}" for name, value in event.terms.items())
-    return f"Epoch: {event.epoch}  Loss: {event.loss:6.3f}{terms}"
+    figures = "".join(f"  {name}: {value:6.3f}" for name, value in event.figures.items())
+    return f"Epoch: {event.epoch}  Loss: {event.loss:6.3f}{terms}{figures}"
 
 
 def elapsed_text(seconds: float) -> str:
@@ -45,29 +45,23 @@ def elapsed_text(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 10 else str(timedelta(seconds=round(seconds)))
 
 
-if TYPE_CHECKING:
-    _Tqdm = tqdm[Never]
-else:
-    _Tqdm = tqdm
-
-
-class _Bar(_Tqdm):
-    """tqdm without its thread, which would be one more thing to fork beside."""
-
-    monitor_interval = 0
-
-
 class Console:
     """Prints events as they come; where nothing can be printed any more (a closed pipe, a full disk), no more.
 
     Args:
         out: where lines go; the bar goes to `bar`, and only if that is a terminal.
+        seconds_between_lines: without a terminal there is no bar, but a sign of life.
     """
 
-    def __init__(self, out: TextIO | None = None, bar: TextIO | None = None) -> None:
+    name = "the console"
+
+    def __init__(
+        self, out: TextIO | None = None, bar: TextIO | None = None, *, seconds_between_lines: float = 30.0
+    ) -> None:
+        self._seconds_between_lines = seconds_between_lines
         self._out: TextIO | None = out if out is not None else sys.stdout
         self._bar_file: TextIO = bar if bar is not None else sys.stderr
-        self._bar: _Bar | None = None
+        self._bar: Bar | None = None
         self._epoch_images = 0
         self._told_at = time.monotonic()
         self._handlers: Mapping[type, Callable[[Any], None]] = {
@@ -81,9 +75,12 @@ class Console:
             Stopped: self._stopped,
         }
 
-    def show(self, event: Event) -> None:
-        """Prints one event."""
-        self._handlers[type(event)](event)
+    def consume(self, event: Event) -> Sequence[str]:
+        """Print one event."""
+        handler = self._handlers.get(type(event))
+        if handler is not None:
+            handler(event)
+        return ()
 
     def line(self, text: str) -> None:
         """Prints a line, above the bar where there is one."""
@@ -133,7 +130,7 @@ class Console:
 
     def _step(self, event: Step) -> None:
         if not self._bar_file.isatty():
-            if time.monotonic() - self._told_at >= SECONDS_BETWEEN_LINES:
+            if time.monotonic() - self._told_at >= self._seconds_between_lines:
                 self._told_at = time.monotonic()
                 self.line(
                     f"Epoch {event.epoch}: {event.images} images, {event.images_per_second:.0f} images/s, "
@@ -147,14 +144,11 @@ class Console:
         in_epoch = min(event.images - (event.epoch - 1) * self._epoch_images, self._epoch_images)
         fresh = self._bar is None
         if self._bar is None:
-            self._bar = _Bar(
-                total=self._epoch_images,
+            self._bar = progress_bar(
+                self._epoch_images,
+                file=self._bar_file,
                 initial=in_epoch,  # a resumed run begins inside an epoch
                 desc=f"Epoch {event.epoch}",
-                unit="img",
-                file=self._bar_file,
-                leave=False,
-                dynamic_ncols=True,
                 miniters=1,
             )
         self._bar.set_postfix_str(f"loss {event.loss:.3f}", refresh=fresh)
@@ -258,7 +252,7 @@ def run_training(trainer: Any, stop: Callable[[], None]) -> int:
             with closing(trainer.run()) as events:
                 for event in events:
                     started = True
-                    console.show(event)
+                    console.consume(event)
                     if isinstance(event, Stopped):
                         number = signal_number()
                         code = 128 + number if event.reason == "signal" and number is not None else event.exit_code

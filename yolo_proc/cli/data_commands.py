@@ -18,7 +18,6 @@ from yolo_proc.cli.set_flags import (
     binary_flags,
     binary_layout,
     by_field,
-    picture_progress,
 )
 from yolo_proc.config.configfile import read_config_file
 from yolo_proc.config.options import option
@@ -27,6 +26,7 @@ from yolo_proc.data.run_config import config_from_values
 from yolo_proc.errors import ConfigError
 from yolo_proc.imaging.reading import HELP as BIT_DEPTH_HELP
 from yolo_proc.imaging.reading import LEAST, MOST, PictureReading
+from yolo_proc.system.progress import Progress
 
 if TYPE_CHECKING:
     from yolo_proc.datasets.chunks import Order
@@ -94,8 +94,10 @@ def generate(parser: FlagParser, argv: Sequence[str]) -> int:
 
     with signals_to(stop, "finishes the pictures in hand and stops; once more stops at once") as signal_number:
         try:
-            with picture_progress(order.count) as show:
-                summary = write(order, on_pictures=lambda done: show(done, order.count), stop=lambda: bool(stopping))
+            with Progress(order.count) as progress:
+                summary = write(
+                    order, on_pictures=lambda done: progress.show(done, order.count), stop=lambda: bool(stopping)
+                )
         except Interrupt:
             print(f"{order.out}: stopped at once; the same command goes on from there", file=sys.stderr)
             return 128 + (signal_number() or 2)
@@ -228,8 +230,8 @@ def convert(parser: FlagParser, argv: Sequence[str]) -> int:
         ),
         binary=layout,
     )
-    with picture_progress() as show:
-        done = write(work, on_pictures=show)
+    with Progress() as progress:
+        done = write(work, on_pictures=progress.show)
     _print_converted(done, work.source, out, flags.to)
     return 0
 

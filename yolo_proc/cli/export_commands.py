@@ -21,6 +21,7 @@ from yolo_proc.data.run_config import config_from_values
 from yolo_proc.errors import ConfigError, DataError, one_line
 from yolo_proc.imaging.reading import HELP as BIT_DEPTH_HELP
 from yolo_proc.imaging.reading import LEAST, MOST, PictureReading
+from yolo_proc.system.progress import Progress
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,43 +34,6 @@ if TYPE_CHECKING:
 MODEL_FILE = "model.onnx"
 
 _Tally = Literal["read", "skipped", "found"]
-
-
-class _Progress:
-    """A progress bar of pictures on stderr, if that is a terminal, that makes room for lines of text.
-
-    Args:
-        total: how many there will be; None where that is not known.
-    """
-
-    def __init__(self, total: int | None) -> None:
-        from tqdm import tqdm
-
-        class Bar(tqdm):  # type: ignore[type-arg]  # it cannot be subscripted when it runs
-            """Without tqdm's thread, which would be one more to fork beside."""
-
-            monitor_interval = 0
-
-        self._bar = Bar(total=total, unit="img", leave=False, dynamic_ncols=True, disable=not sys.stderr.isatty())
-
-    def __enter__(self) -> "_Progress":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def show(self, done: int) -> None:
-        """So many are done."""
-        self._bar.update(done - self._bar.n)
-
-    def make_room(self) -> None:
-        """Takes the bar off its line; the next `show` may bring it back."""
-        self._bar.clear()
-
-    def say(self, line: str) -> None:
-        """A line for the user."""
-        self.make_room()
-        print(line, file=sys.stderr)
 
 
 # ----------------------------------------------------------------------------------------------- export
@@ -147,7 +111,7 @@ def export(parser: FlagParser, argv: Sequence[str]) -> int:
         threads=threads,
         trust=flags.trust,
     )
-    with _Progress(flags.images) as progress:
+    with Progress(flags.images) as progress:
         done = write(order, say=progress.say, on_images=progress.show)
     names = ", ".join(order.file_of(precision) for precision in order.precisions)
     compared = f"compared on {flags.images} fresh images"
@@ -358,7 +322,7 @@ def _run(
     tally: dict[_Tally, int] = {"read": 0, "skipped": 0, "found": 0}
     interrupted = False
     printing = sys.stdout.isatty()  # on the bar's own screen
-    with _Progress(count_frames(sources, limit)) as progress:
+    with Progress(count_frames(sources, limit)) as progress:
         try:
             for source in sources:
                 before = tally["read"] + tally["skipped"]

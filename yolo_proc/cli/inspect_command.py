@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from yolo_proc.annotations.records import YOLO_LINES, BinaryLayout, Problems, ReadOptions, YoloLines
 from yolo_proc.cli.commands import run_place
 from yolo_proc.cli.flags import TRUST_HELP, FlagParser, Parsed, build_own, parse_size
-from yolo_proc.cli.set_flags import FORMAT_NAMES, SetParser, binary_layout, by_field, picture_progress
+from yolo_proc.cli.set_flags import FORMAT_NAMES, SetParser, binary_layout, by_field
 from yolo_proc.config.configfile import read_config_file
 from yolo_proc.config.options import option
 from yolo_proc.config.schema import Config
@@ -23,6 +23,7 @@ from yolo_proc.data.run_config import config_from_values, resumed_config
 from yolo_proc.errors import ConfigError
 from yolo_proc.imaging.reading import HELP as BIT_DEPTH_HELP
 from yolo_proc.imaging.reading import LEAST, MOST, PictureReading
+from yolo_proc.system.progress import Progress
 
 if TYPE_CHECKING:
     from yolo_proc.detection.grids import Grid
@@ -219,11 +220,11 @@ def _measure(source: "Source") -> "Measured":
     from yolo_proc.inspection.measure import Collector
 
     collector = Collector()
-    with picture_progress(len(source)) as show:
+    with Progress(len(source)) as progress:
         for done, sample in enumerate(source.samples(), 1):
             if sample is not None:
                 collector.add(sample)
-            show(done, len(source))
+            progress.show(done, len(source))
     return collector.measured()
 
 

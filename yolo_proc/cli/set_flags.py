@@ -1,10 +1,8 @@
-"""What the commands about data sets share: the flags that describe one, and a progress bar of pictures."""
+"""What the commands about data sets share: the flags that describe one."""
 
 import re
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Literal, Protocol
+from collections.abc import Mapping
+from typing import Literal
 
 from yolo_proc.annotations.records import BinaryLayout
 from yolo_proc.cli.flags import FlagParser, Parsed
@@ -47,29 +45,3 @@ def binary_layout(size: tuple[int, int], stride: int, anchors: str, value_type: 
     if sizes is None:
         raise ConfigError(f"--binary.anchors: expected sizes in pixels such as 60x60,120x90, found {anchors!r}")
     return BinaryLayout(*size, stride, sizes, kind)
-
-
-class ShowProgress(Protocol):
-    """Sets a progress bar."""
-
-    def __call__(self, done: int, of: int | None = None, /) -> None:
-        """`done` pictures of so many; None: as many as before."""
-
-
-@contextmanager
-def picture_progress(total: int | None = None) -> Iterator[ShowProgress]:
-    """A progress bar of pictures on stderr, if that is a terminal; yields what sets it."""
-    from tqdm import tqdm
-
-    class Bar(tqdm):  # type: ignore[type-arg]  # it cannot be subscripted when it runs
-        """Without tqdm's thread, which would be one more to fork beside."""
-
-        monitor_interval = 0
-
-    with Bar(total=total, unit="img", leave=False, dynamic_ncols=True, disable=not sys.stderr.isatty()) as bar:
-
-        def show(done: int, of: int | None = None, /) -> None:
-            bar.total = bar.total if of is None else of
-            bar.update(done - bar.n)
-
-        yield show

@@ -130,6 +130,7 @@ class ModelConfig:
         help="anchor sizes: auto finds them among the scenes; or pixels, such as 60x60,120x90",
     )
     anchors_per_grid: int = option(1, help="how many anchors auto finds for each grid", low=1, high=16)
+    anchor_scenes: int = option(2000, help="scenes among which auto anchors are found", low=1, high=1_000_000)
     batch_norm: bool = option(True, help="batch normalisation; off only to see what it is worth")
 
 
@@ -241,6 +242,30 @@ class Config:
     keep: int = option(3, help="how many of the newest checkpoints are kept", low=1, on_resume="free")
     no_check: bool = option(
         False, help="leave out the quick checks of scenes, labels, loss and step before training", on_resume="free"
+    )
+    validation_images: int = option(
+        500,
+        help="images of the validation stream, on which the averaged weights are evaluated after each epoch",
+        low=1,
+        high=1_000_000,
+        reason="the best weights so far were chosen on other images",
+    )
+    target_images: int = option(
+        1000,
+        help="fresh images on which each try at the target loss is judged, in whole groups of 20",
+        low=1,
+        high=1_000_000,
+        reason="each try is judged on images that no other try had",
+    )
+    calibration_images: int = option(
+        1000,
+        help="fresh images on which the confidence is calibrated at the end",
+        low=1,
+        high=1_000_000,
+        on_resume="free",
+    )
+    tensorboard: bool = option(
+        False, help="write the figures of every step and epoch for TensorBoard too", on_resume="free"
     )
     save_minutes: float = option(
         5.0, help="minutes between checkpoints inside an epoch; 0: none inside", low=0, on_resume="free"

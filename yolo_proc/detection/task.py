@@ -24,7 +24,6 @@ from yolo_proc.rng import rng_for
 from yolo_proc.scene import label_verdict_codes
 from yolo_proc.task import Calibration, Sample, Sums
 
-ANCHOR_SCENES = 2000
 _HINTS = {
     "class": "are the classes told apart by what is drawn? try a wider or deeper --model, or less augmentation",
     "obj_f": "boxes are seen where there are none; try a smaller stride (--model.strides 8), or a deeper --model",
@@ -48,7 +47,7 @@ class DetectionTask:
     name: ClassVar[str] = "detection"
     terms: ClassVar[Sequence[str]] = TERMS
     options: ClassVar[frozenset[str]] = frozenset(
-        {"model.strides", "model.anchors", "model.anchors-per-grid"}
+        {"model.strides", "model.anchors", "model.anchors-per-grid", "model.anchor-scenes"}
         | {f"loss.weight-{term}" for term in ("obj-f", "obj-t", "wh", "xy", "overlap", "auxiliary")}
     )
 
@@ -191,14 +190,15 @@ def _anchors(config: Config, sample: Sample) -> FloatArray:
     if given is not None:
         return np.asarray(given, dtype=np.float64)
     sizes = []
-    for batch in sample(ANCHOR_SCENES):
+    for batch in sample(config.model.anchor_scenes):
         labelled = label_verdict_codes(batch.box_xyxy, batch.visible, batch.in_frame, config.labels) == 0
         sizes.append(batch.box_xyxy[labelled, 2:] - batch.box_xyxy[labelled, :2])
     found = np.concatenate(sizes)
     if not len(found):
         raise GeneratorError(
-            f"generator {config.generator.name}: {ANCHOR_SCENES} scenes have no label; expected labelled objects "
-            "inside the frame, whose coordinates are in units of its shorter side (canvas.draw(shape, colour, label))"
+            f"generator {config.generator.name}: {config.model.anchor_scenes} scenes have no label; expected labelled "
+            "objects inside the frame, whose coordinates are in units of its shorter side "
+            "(canvas.draw(shape, colour, label))"
         )
     wanted = config.model.anchors_per_grid * len(config.model.strides)
     return kmeans_anchors(found, wanted, rng_for(config.seed, "anchors", 0, "kmeans"))

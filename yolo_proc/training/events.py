@@ -1,17 +1,21 @@
-"""What a training run says while it runs; progress bar, CSV and loggers are consumers of these.
+"""What a training run says while it runs; progress bar, tables, pictures and loggers are consumers of these.
 
 `train(config)` is an iterator of events. `terms` are always the weighted values, by term of the loss, that sum
 to `loss`. Seconds are those of this process, not of the interrupted ones before it; `images` and `epoch` count
 from the run's first step.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from yolo_proc.batch import Batch
 from yolo_proc.config.schema import Config
 from yolo_proc.training.outcomes import Outcome
+
+if TYPE_CHECKING:
+    from yolo_proc.models.network import Network
 
 StopReason = Literal["target", "done", "failed", "plateau", "budget", "signal"]
 SaveReason = Literal["epoch", "minutes", "signal", "asked", "decay"]
@@ -29,8 +33,9 @@ class RunStarted:
         precision: "float32" or "bf16", as chosen.
         parameters: how many the network has.
         output: what the network's output consists of, in words: `Slots: 256`; `obj_f` depends on it.
-        epochs_done, images_done: what a resumed run has behind it.
+        epochs_done, images_done, steps_done: what a resumed run has behind it.
         resumed_from: the checkpoint, or None for a new run.
+        classes: names by class index.
         notes: lines for the user (an option that makes the resumed run inexact).
     """
 
@@ -44,6 +49,8 @@ class RunStarted:
     epochs_done: int = 0
     images_done: int = 0
     resumed_from: Path | None = None
+    steps_done: int = 0
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,8 @@ class Step:
         lr: learning rate of this step.
         grad_norm: global norm before clipping.
         images_per_second: over the last steps.
+        figures: what people read besides the loss (accuracy), means over the batch, by name.
+        wait_seconds: that the step waited for its batch; step_seconds: that it took then.
     """
 
     epoch: int
@@ -69,6 +78,16 @@ class Step:
     grad_norm: float
     clipped: bool
     images_per_second: float
+    figures: Mapping[str, float] = field(default_factory=dict)
+    wait_seconds: float = 0.0
+    step_seconds: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class FirstBatch:
+    """The batch that a new run was first trained on."""
+
+    batch: Batch
 
 
 @dataclass(frozen=True)
@@ -83,6 +102,8 @@ class EpochEnd:
         grad_norm: mean of the global norms before clipping.
         clipped_share: of the epoch's steps, 0 to 1.
         dropped: objects that are no labels, by reason.
+        figures: what people read besides the loss (accuracy), on the epoch's images and, as `val_...`, on the
+            validation stream.
     """
 
     epoch: int
@@ -98,14 +119,31 @@ class EpochEnd:
     clipped_share: float
     images_per_second: float = 0.0
     dropped: Mapping[str, int] = field(default_factory=dict)
+    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class CheckpointSaved:
-    """A checkpoint is complete on the disk."""
+    """A checkpoint is complete on the disk.
+
+    Attributes:
+        history: a row of `metrics.csv` for each epoch so far.
+    """
 
     path: Path
     reason: SaveReason
+    history: Sequence[Mapping[str, float]] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Shipped:
+    """The run ends, and these weights are in `best.pt`.
+
+    Attributes:
+        model: in evaluation mode, its confidence calibrated.
+    """
+
+    model: "Network[Any]"
 
 
 @dataclass(frozen=True)
@@ -163,4 +201,4 @@ class Stopped:
     images: int
 
 
-Event = RunStarted | Checked | Step | EpochEnd | CheckpointSaved | TargetTried | Note | Stopped
+Event = RunStarted | Checked | FirstBatch | Step | EpochEnd | CheckpointSaved | TargetTried | Shipped | Note | Stopped

@@ -32,6 +32,7 @@ def metrics_row(event: EpochEnd) -> dict[str, float]:
         "loss_upper": event.loss_upper,
         **terms,
         "val_loss": event.val_loss,
+        **event.figures,
         "lr": event.lr,
         "grad_norm": event.grad_norm,
         "clipped_share": event.clipped_share,

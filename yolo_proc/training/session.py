@@ -38,7 +38,6 @@ from yolo_proc.training.state import TrainingState
 from yolo_proc.training.stopping import LossWindow, Patience, TargetRule
 from yolo_proc.training.validation import VALIDATION_BATCH
 
-VALIDATION_IMAGES = 500
 TIMED_IMAGES = 8
 SAMPLE_BATCH = 50  # scenes drawn at once to look at their labels
 # The file that holds a run's state before its learning rate decayed; a run that ended goes on from there.
@@ -76,8 +75,8 @@ class Session:
 
     @cached_property
     def validation(self) -> list[Batch]:
-        """The validation images, the same at each epoch, so they are drawn once: 100 MB at 256 x 256."""
-        return list(self.batches("validation", 0, VALIDATION_IMAGES))
+        """The validation images, the same at each epoch, so they are drawn once: 500 of 256 x 256 take 100 MB."""
+        return list(self.batches("validation", 0, self.config.validation_images))
 
 
 @contextmanager

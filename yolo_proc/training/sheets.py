@@ -8,27 +8,34 @@ from yolo_proc.evaluation.predict import Detector
 from yolo_proc.models.network import Yolo
 from yolo_proc.plotting.preview import predictions_sheet, preview_sheet, write_png
 from yolo_proc.scene import Scene, SceneObject
-from yolo_proc.training.session import Session
+from yolo_proc.training.events import RunStarted
 
-SHOWN = 16
 PREVIEW = "preview.png"
 PREDICTIONS = "predictions.png"
 
 
-def write_preview(session: Session, batch: Batch) -> None:
-    """Writes `preview.png`: pictures of a batch as they reach the network, with the labels they are trained on."""
-    scenes = [_scene(batch, image) for image in range(min(SHOWN, len(batch)))]
-    write_png(session.folder / PREVIEW, preview_sheet(scenes, session.state.classes, limits=session.config.labels))
+def write_preview(run: RunStarted, batch: Batch, images: int) -> None:
+    """Write `preview.png`: images of a batch as they reach the network, with the labels they are trained on.
+
+    Args:
+        images: on the sheet, at most.
+    """
+    scenes = [_scene(batch, image) for image in range(min(images, len(batch)))]
+    write_png(run.run_dir / PREVIEW, preview_sheet(scenes, run.classes, limits=run.config.labels))
 
 
-def write_predictions(session: Session, model: Yolo) -> None:
-    """Writes `predictions.png`: what a calibrated model finds on fresh images at the default confidence."""
-    stream = Stream.from_config(session.config, "predictions")
-    scenes = [stream[index] for index in range(SHOWN)]
-    detector = Detector(model, session.state.classes, device=session.device)
+def write_predictions(run: RunStarted, model: Yolo, images: int) -> None:
+    """Write `predictions.png`: what a calibrated model finds on fresh images at the default confidence.
+
+    Args:
+        images: on the sheet.
+    """
+    stream = Stream.from_config(run.config, "predictions")
+    scenes = [stream[index] for index in range(images)]
+    detector = Detector(model, run.classes, device=run.device)
     found = [detector.detect(scene.image) for scene in scenes]
-    sheet = predictions_sheet(scenes, found, session.state.classes, limits=session.config.labels)
-    write_png(session.folder / PREDICTIONS, sheet)
+    sheet = predictions_sheet(scenes, found, run.classes, limits=run.config.labels)
+    write_png(run.run_dir / PREDICTIONS, sheet)
 
 
 def _scene(batch: Batch, image: int) -> Scene:

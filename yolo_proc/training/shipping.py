@@ -7,12 +7,9 @@ from yolo_proc.models import checkpoint
 from yolo_proc.models.fields import check_state
 from yolo_proc.models.network import network_outputs
 from yolo_proc.models.weights import model_from_checkpoint
-from yolo_proc.training.events import Event, Note, Stopped
+from yolo_proc.training.events import Event, Note, Shipped, Stopped
 from yolo_proc.training.session import Session
-from yolo_proc.training.sheets import write_predictions
 from yolo_proc.training.stopping import Estimate
-
-CALIBRATION_IMAGES = 1000
 
 
 def ship(session: Session, validation: Estimate, stop: Stopped | None) -> Iterator[Event]:
@@ -28,7 +25,7 @@ def ship(session: Session, validation: Estimate, stop: Stopped | None) -> Iterat
     if better:
         state.best_loss = validation.mean
     if stop is not None:
-        yield Note(f"calibrating the confidence on {CALIBRATION_IMAGES} fresh images")
+        yield Note(f"calibrating the confidence on {session.config.calibration_images} fresh images")
         if not better:
             try:
                 _, shipped, _ = checkpoint.to_resume(best, check_state)
@@ -39,7 +36,7 @@ def ship(session: Session, validation: Estimate, stop: Stopped | None) -> Iterat
             shipped = state.state_dict()
         shipped["calibration"] = None
         model = model_from_checkpoint(shipped).to(session.device)
-        fresh = session.batches("calibration", 0, CALIBRATION_IMAGES)
+        fresh = session.batches("calibration", 0, session.config.calibration_images)
         outputs = ((network_outputs(model, batch.images, session.device), batch) for batch in fresh)
         calibration = session.task.fit_calibration(outputs)
         shipped["calibration"] = calibration
@@ -47,6 +44,6 @@ def ship(session: Session, validation: Estimate, stop: Stopped | None) -> Iterat
             state.calibration = calibration
         checkpoint.save(best, shipped)
         model.head.calibrate(*calibration)
-        write_predictions(session, model)
+        yield Shipped(model)
     elif better:
         checkpoint.save(best, state.state_dict())

@@ -11,7 +11,7 @@ a resumed run never decides twice. What the loop is made of: `step.py` changes w
 import queue
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,12 +23,14 @@ from yolo_proc.detection.label_checks import LabelError
 from yolo_proc.errors import CheckpointError, TrainingError, UserError, YoloProcError
 from yolo_proc.models import checkpoint
 from yolo_proc.system.workers import portable_class
+from yolo_proc.training.consumers import Consumer, Consumers, standard_consumers
 from yolo_proc.training.events import (
     EXIT_CODES,
     Checked,
     CheckpointSaved,
     EpochEnd,
     Event,
+    FirstBatch,
     Note,
     RunStarted,
     SaveReason,
@@ -39,17 +41,14 @@ from yolo_proc.training.events import (
 )
 from yolo_proc.training.outcomes import Outcome, failure_line
 from yolo_proc.training.report import Drops, dominant_term, metrics_row, not_finite_line, weighted_terms
-from yolo_proc.training.runs import write_metrics
 from yolo_proc.training.schedule import Pace, decay_to_begin, rise_again
 from yolo_proc.training.session import BEFORE_DECAY, Session, open_session
-from yolo_proc.training.sheets import write_preview
 from yolo_proc.training.shipping import ship
 from yolo_proc.training.step import NotFiniteError, StepResult, training_step
 from yolo_proc.training.stopping import Estimate, agree
-from yolo_proc.training.validation import measure_loss
+from yolo_proc.training.validation import VALIDATION_BATCH, Measured, means_of, measure
 
 Checks = Callable[[Session], Iterator[Outcome]]
-TARGET_IMAGES = 1000
 
 
 class Command(Enum):
@@ -67,6 +66,7 @@ class Trainer:
         resume_from: the run's folder or one of its checkpoints, None for a new run.
         accept_changed_data: go on although the scenes are not the same any more.
         checks: of a new run, before its first step; `config.no_check` leaves them out. None: there are none.
+        consumers: are told every event; None: those that write tables and pictures into the run's folder.
 
     Attributes:
         commands: put a `Command` there, from any thread or signal handler.
@@ -79,12 +79,14 @@ class Trainer:
         accept_changed_data: bool = False,
         *,
         checks: Checks | None = None,
+        consumers: Sequence[Consumer] | None = None,
     ) -> None:
         self.commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._config = config
         self._resume_from = resume_from
         self._accept_changed_data = accept_changed_data
         self._checks = checks
+        self._consumers = Consumers(standard_consumers(config) if consumers is None else consumers)
 
     def run(self) -> Iterator[Event]:
         """Yields what happens; see `events.py`. The last event is `Stopped`.
@@ -93,6 +95,9 @@ class Trainer:
             UserError: a configuration that cannot be run.
             TrainingError: a loss or gradient that is not finite.
         """
+        yield from self._consumers.told(self._events())
+
+    def _events(self) -> Iterator[Event]:
         self._start = self._saved_at = time.monotonic()
         with open_session(self._config, self._resume_from, self._accept_changed_data) as session:
             self.session = session
@@ -115,6 +120,8 @@ class Trainer:
                 self.state.epoch,
                 self.state.images,
                 session.resumed_from,
+                self.state.step,
+                self.state.classes,
             )
             stopped = yield from self._before(session)
             yield from self._loop(session) if stopped is None else [stopped]
@@ -148,11 +155,13 @@ class Trainer:
             began = time.perf_counter()
             while True:
                 batch = self._drawn(stream)
+                drawn = time.perf_counter()
                 result = self._step(session, batch)
+                ended = time.perf_counter()
                 if state.step == 1:  # after the step, which says better what is wrong with labels that cannot be drawn
-                    write_preview(session, batch)
-                self._speeds.append(time.perf_counter() - began)  # with the wait for the batch
-                yield self._step_event(result)
+                    yield FirstBatch(batch)
+                self._speeds.append(ended - began)  # with the wait for the batch
+                yield self._step_event(result, drawn - began, ended - drawn)
                 stop = None
                 if state.step_in_epoch >= state.steps_per_epoch:
                     stop = yield from self._end_epoch(session)
@@ -205,11 +214,14 @@ class Trainer:
         state.window.add(result.sums, result.counts)
         state.clipped += result.clipped
         state.norms += result.grad_norm
+        for name, (total, count) in result.figures.items():
+            before = state.figures.get(name, (0.0, 0.0))
+            state.figures[name] = (before[0] + total, before[1] + count)
         for reason, count in dropped.items():
             state.dropped[reason] = state.dropped.get(reason, 0) + count
         return result
 
-    def _step_event(self, result: StepResult) -> Step:
+    def _step_event(self, result: StepResult, wait_seconds: float, step_seconds: float) -> Step:
         state = self.state
         terms = {
             name: self.session.task.weights[name] * total / max(count, 1.0)
@@ -225,6 +237,9 @@ class Trainer:
             result.grad_norm,
             result.clipped,
             self._config.batch_size * len(self._speeds) / sum(self._speeds),
+            means_of(result.figures),
+            wait_seconds,
+            step_seconds,
         )
 
     # What happens between steps.
@@ -258,7 +273,7 @@ class Trainer:
             self._save_and_raise(error, before, path)
 
     def _judge_the_end(self, session: Session) -> Generator[Event, None, Stopped]:
-        validation = measure_loss(session.state.averaged, session.task, session.validation, session.device)
+        validation = measure(session.state.averaged, session.task, session.validation, session.device).loss
         stop = self._budget_ended("max-time")
         self.state.finished = stop.reason
         yield from ship(session, validation, stop)
@@ -282,11 +297,12 @@ class Trainer:
     def _judge_epoch(self, session: Session) -> Generator[Event, None, Stopped | None]:
         state = self.state
         training = state.window.estimate([session.task.weights[term] for term in session.task.terms])
-        validation = measure_loss(session.state.averaged, session.task, session.validation, session.device)
+        measured = measure(session.state.averaged, session.task, session.validation, session.device)
+        validation = measured.loss
         state.epoch += 1
-        event = self._epoch_event(session, training, validation)
+        event = self._epoch_event(session, training, measured)
         state.history.append(metrics_row(event))
-        state.clipped, state.norms, state.dropped = 0, 0.0, {}
+        state.clipped, state.norms, state.dropped, state.figures = 0, 0.0, {}, {}
         yield event
         yield from map(Note, self._drops.lines())
         impatient = state.patience.add(training.upper())
@@ -300,10 +316,9 @@ class Trainer:
             state.finished = stop.reason
         yield from ship(session, validation, stop)
         yield self._save(self._path_now(), "epoch")
-        write_metrics(session.folder, state.history)
         return stop
 
-    def _epoch_event(self, session: Session, training: Estimate, validation: Estimate) -> EpochEnd:
+    def _epoch_event(self, session: Session, training: Estimate, validation: Measured) -> EpochEnd:
         state = self.state
         return EpochEnd(
             epoch=state.epoch,
@@ -314,11 +329,15 @@ class Trainer:
             terms=weighted_terms(session.task, state.window.means()),
             loss_upper=training.upper(),
             lr=state.schedule.lr(state.step - 1),
-            val_loss=validation.mean,
+            val_loss=validation.loss.mean,
             grad_norm=state.norms / state.steps_per_epoch,
             clipped_share=state.clipped / state.steps_per_epoch,
             images_per_second=(state.step - self._first_step) * self._config.batch_size / self._seconds(),
             dropped=dict(state.dropped),
+            figures={
+                **means_of(state.figures),
+                **{f"val_{name}": mean for name, mean in means_of(validation.figures).items()},
+            },
         )
 
     def _try_target(self, session: Session, training: Estimate) -> TargetTried | None:
@@ -327,8 +346,9 @@ class Trainer:
         if target is None or not agree(rule.worth_a_try(training)):
             return None
         rule.tries += 1
-        fresh = session.batches("target", (rule.tries - 1) * TARGET_IMAGES, TARGET_IMAGES)
-        shipped = measure_loss(session.state.averaged, session.task, fresh, session.device)
+        count = -(-self._config.target_images // VALIDATION_BATCH) * VALIDATION_BATCH
+        fresh = session.batches("target", (rule.tries - 1) * count, count)
+        shipped = measure(session.state.averaged, session.task, fresh, session.device).loss
         return TargetTried(
             k=rule.tries,
             level=rule.level,
@@ -402,7 +422,7 @@ class Trainer:
     def _save(self, path: Path, reason: SaveReason) -> CheckpointSaved:
         """Writes a numbered checkpoint; removes the old ones, and moves away what a run begun earlier left."""
         self._write(path, self.state.state_dict())
-        return CheckpointSaved(path, reason)
+        return CheckpointSaved(path, reason, tuple(self.state.history))
 
     def _write(self, path: Path, state: dict[str, Any]) -> None:
         checkpoint.save(path, state)

@@ -50,6 +50,11 @@ def measure(model: nn.Module, task: Task, groups: Iterable[Batch], device: torch
     return Measured(loss, dict(figures))
 
 
+def means_of(figures: Mapping[str, tuple[float, float]]) -> dict[str, float]:
+    """Return {figure: sum / count}; 0 where nothing was counted."""
+    return {name: total / count if count else 0.0 for name, (total, count) in figures.items()}
+
+
 def measure_loss(model: nn.Module, task: Task, groups: Iterable[Batch], device: torch.device) -> Estimate:
     """Return the loss alone; see `measure`."""
     return measure(model, task, groups, device).loss

@@ -35,7 +35,7 @@ from yolo_proc.training.state import TrainingState
 
 STEPS = 4
 IMAGES = 8
-OUTPUTS = ("output.", "auxiliary.")  # names of the layers whose rows are no units
+HEADS = ("head.", "auxiliary_head.")  # names of the layers whose rows are no units
 DEAD_UNITS = 0.1  # of a layer
 MOVES = 1e-6  # of a tensor's norm: what an update must reach to be seen
 FIELDS = {"x, y": slice(0, 2), "w, h": slice(2, 4), "J": slice(4, 5), "classes": slice(5, None)}
@@ -78,7 +78,7 @@ def run(bench: Bench) -> Finding:
         return Finding.not_applicable("empty slots are declared to cost nothing, and not every grid has an object")
     idle = _idle(bench, watched)
     names = [name for name, _ in state.model.named_parameters() if name not in idle]
-    inner = [name for name in names if not name.startswith(OUTPUTS) and name in watched.live]
+    inner = [name for name in names if not name.startswith(HEADS) and name in watched.live]
     dead = {name: float(1 - watched.live[name].mean()) for name in inner}
     filters = {name: dead[name] for name in dead if state.model.get_parameter(name).ndim > 1}
     faults = [
@@ -113,10 +113,10 @@ def run(bench: Bench) -> Finding:
 
 
 def _idle(bench: Bench, watched: _Watched) -> set[str]:
-    """Parameters of the auxiliary output that nothing speaks of: without its loss, or without an object on its grid."""
+    """Parameters of the auxiliary head that nothing speaks of: without its loss, or without an object on its grid."""
     weight = bench.config.loss.weight_auxiliary
     grids = [grid for grid, count in enumerate(watched.objects) if weight == 0 or not count]
-    return {f"auxiliary.layers.{grid}.{kind}" for grid in grids for kind in ("weight", "bias")}
+    return {f"auxiliary_head.layers.{grid}.{kind}" for grid in grids for kind in ("weight", "bias")}
 
 
 # --------------------------------------------------------------------------------------------- measurement
@@ -155,7 +155,7 @@ def _train(bench: Bench, state: TrainingState) -> _Watched:
             watched.moved.add(name)
         watched.sizes[name] = float(before[name].double().norm())
         units = before[name].flatten(1) if parameter.ndim > 1 else before[name][:, None]
-        if parameter.ndim > 1 and not name.startswith(OUTPUTS) and bool(units.any()):
+        if parameter.ndim > 1 and not name.startswith(HEADS) and bool(units.any()):
             watched.alike[name] = len(units) - len(torch.unique(units, dim=0))
     watched.off = _first_off(state.model, bench.batch(0, IMAGES).images.to(bench.device))
     return watched
@@ -211,7 +211,7 @@ def _untrained(state: TrainingState, watched: _Watched, names: Sequence[str]) ->
 
 def _silence(watched: _Watched, silent: Sequence[str], names: Sequence[str]) -> str:
     """Of parameters without a gradient that is not 0."""
-    body = {name for name in names if not name.startswith(OUTPUTS)}
+    body = {name for name in names if not name.startswith(HEADS)}
     if body <= set(silent) and not body & set(watched.norms):
         return "no gradient comes through to the body: its features are detached, or computed under no_grad"
     off = watched.off
@@ -229,7 +229,7 @@ def _silent_fields(bench: Bench, watched: _Watched) -> Iterator[str]:
         "J": weights.weight_obj_f > 0 or (objects and weights.weight_obj_t > 0),
         "classes": objects and weights.weight_class > 0 and len(bench.classes) > 1,
     }
-    layers = [name for name in watched.live if name.startswith("output.") and name.endswith("weight")]
+    layers = [name for name in watched.live if name.startswith("head.") and name.endswith("weight")]
     live = [watched.live[name].reshape(-1, bench.codec.fields) for name in layers]  # (slots of a cell, 5 + C) each
     if not live or not any(one.any() for one in live):
         return

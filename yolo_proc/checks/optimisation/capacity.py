@@ -28,7 +28,7 @@ from yolo_proc.training.schedule import Decay
 
 IMAGES = 8
 TRAINED = 4  # batches that are trained on, and as many new ones
-STEPS, DECAY = 40, 15
+DECAY = 15  # steps at the end of a trial
 LESS, MORE = 0.5, 1.5
 MORE_DECAY = 10.0
 CONFIGURED = "as configured"
@@ -88,11 +88,11 @@ def variants(config: Config) -> Iterator[tuple[str, Config]]:
 def _train(bench: Bench, name: str, config: Config) -> _Arm:
     arm = Bench(config, bench.parts, task=bench.task, precision=bench.precision)
     state = begin(arm)
-    state.schedule.begin_decay(Decay(max(0, STEPS - DECAY), DECAY))
+    state.schedule.begin_decay(Decay(max(0, bench.parts.trial_steps - DECAY), DECAY))
     size = min(IMAGES, bench.batch_size)
     known = [bench.batch(k, size) for k in range(TRAINED)]
     new = [bench.batch(k, size) for k in range(TRAINED, 2 * TRAINED)]
-    follow(arm, state, (known[step % TRAINED] for step in range(STEPS)))
+    follow(arm, state, (known[step % TRAINED] for step in range(bench.parts.trial_steps)))
     losses = [sum(evaluated(arm, state, batch)[0] for batch in batches) / TRAINED for batches in (known, new)]
     return _Arm(name, sum(parameter.numel() for parameter in state.model.parameters()), *losses)
 

@@ -175,7 +175,7 @@ def _scales(model: nn.Module) -> Iterator[tuple[str, float]]:
     """Deviations as multiples of sqrt(2 / inputs); zeros and the output layer have reasons of their own."""
     for name, weight in matrices(model):
         size = float(weight.detach().square().mean().sqrt())
-        if size > 0 and not name.startswith("output."):
+        if size > 0 and not name.startswith("head."):
             yield name, size / math.sqrt(2 / weight[0].numel())
 
 

@@ -22,7 +22,7 @@ ROWS = """
     batch drawing
     task
     detection
-    annotations
+    annotations classification
     models data
     plotting
     datasets evaluation inspection
@@ -38,7 +38,7 @@ TORCH_FREE = """
     detection.grids detection.nms detection.label_checks data.augment data.generator data.run_config data.trust
     export.digest export.findings export.onnx_file export.session export.sources export.spec
     training.events training.outcomes
-    cli.check_command cli.commands cli.export_commands cli.flags cli.main
+    cli.check_command cli.commands cli.export_command cli.flags cli.main cli.predict_command
 """
 
 

@@ -1,4 +1,4 @@
-"""yolo_proc trains an object detector from a generator of scenes, without a data set.
+"""yolo_proc trains an object detector, or a classifier, from a generator of scenes, without a data set.
 
     from yolo_proc import Canvas, Config, Detector, Generator, Stream, circle, option, text, train
 
@@ -25,12 +25,14 @@ if TYPE_CHECKING:
     from yolo_proc.drawing.outlines import rectangle as rectangle
     from yolo_proc.drawing.outlines import star as star
     from yolo_proc.drawing.typefaces import text as text
+    from yolo_proc.evaluation.classifier import Classifier as Classifier
     from yolo_proc.evaluation.predict import Detector as Detector
     from yolo_proc.scene import Scene as Scene
     from yolo_proc.scene import SceneObject as SceneObject
 
 _ROOM_OF = {
     "Canvas": "drawing.canvas",
+    "Classifier": "evaluation.classifier",
     "Config": "config.schema",
     "Detector": "evaluation.predict",
     "Generator": "data.generator",

@@ -4,7 +4,7 @@ Letters of the shapes: B scenes of a batch, N objects, M ignore regions, H x W p
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +30,8 @@ class Batch:
         ignore_xyxy: (M, 4) float64 pixels.
         ignore_image_ids: (M,) int64.
         indices: (B,) int64: which scenes of the stream these are.
+        scene_class_ids: (B,) int64: the class that each scene as a whole was labelled with, -1 for none; empty where
+            no scene was.
     """
 
     images: "Tensor"
@@ -42,6 +44,7 @@ class Batch:
     ignore_xyxy: FloatArray
     ignore_image_ids: NDArray[np.int64]
     indices: NDArray[np.int64]
+    scene_class_ids: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     @classmethod
     def of(cls, scenes: Sequence[Scene], indices: Sequence[int] | None = None, *, shared: bool = False) -> "Batch":
@@ -73,6 +76,7 @@ class Batch:
             ignore_xyxy=np.concatenate([as_boxes(scene.ignore) for scene in scenes]),
             ignore_image_ids=np.repeat(places, ignored),
             indices=places if indices is None else np.array(indices, dtype=np.int64),
+            scene_class_ids=_scene_classes(scenes),
         )
 
     def __len__(self) -> int:
@@ -82,3 +86,10 @@ class Batch:
         """Where the objects of one image stand in the arrays of N."""
         first, end = np.searchsorted(self.image_ids, [image, image + 1])
         return slice(int(first), int(end))
+
+
+def _scene_classes(scenes: Sequence[Scene]) -> NDArray[np.int64]:
+    """The classes of whole scenes; empty where none has one."""
+    if all(scene.class_id is None for scene in scenes):
+        return np.zeros(0, dtype=np.int64)
+    return np.array([-1 if scene.class_id is None else scene.class_id for scene in scenes], dtype=np.int64)

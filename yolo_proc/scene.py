@@ -50,6 +50,7 @@ class Scene:
         image: (H, W, 3) uint8 RGB.
         objects: in drawn order.
         ignore: (M, 4) float64 xyxy pixels: regions of which no loss term and no metric speaks.
+        class_id: the class of the whole scene, where its generator labelled it; None where it did not.
 
     Raises:
         DataError: an image of another type, a box that is not finite, reversed or outside the frame.
@@ -58,6 +59,7 @@ class Scene:
     image: Image
     objects: tuple[SceneObject, ...] = ()
     ignore: FloatArray = field(default_factory=_no_boxes)
+    class_id: int | None = None
 
     def __post_init__(self) -> None:
         image = self.image

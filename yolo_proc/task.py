@@ -125,6 +125,9 @@ class Task(Protocol):
     def auxiliary_head(self, channels: Sequence[int]) -> nn.Module | None:
         """Build what training alone asks of the same feature maps; None where there is nothing."""
 
+    def labels_in(self, batch: Batch) -> int:
+        """Return how many things of a batch could be labels: objects, or images."""
+
     def targets(self, batch: Batch, device: torch.device) -> tuple[Any, Mapping[str, int]]:
         """Return a batch's targets on the device, and how many objects are no label, by reason.
 

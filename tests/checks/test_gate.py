@@ -70,14 +70,14 @@ def test_a_failed_check_stops_a_run_before_its_first_step(tmp_path: Path) -> Non
     assert checkpoint.list_checkpoints(tmp_path / "tiny") == []
     # The same run without the checks trains, and says at each epoch's end that too much is dropped.
     events = run_tiny(replace(config, no_check=True, epochs=2))
-    notes = [note.text for note in of_kind(events, Note) if "have no slot" in note.text]
+    notes = [note.text for note in of_kind(events, Note) if "are not learned" in note.text]
     assert len(notes) == 2
     assert "min_box_px" in notes[0]
 
 
 def test_a_sound_run_says_nothing_of_what_it_drops(tmp_path: Path) -> None:
     events = run_tiny(tiny_config(tmp_path, epochs=1))
-    assert [note.text for note in of_kind(events, Note) if "have no slot" in note.text] == []
+    assert [note.text for note in of_kind(events, Note) if "are not learned" in note.text] == []
 
 
 def test_a_stop_that_is_asked_for_while_checking_is_obeyed(tmp_path: Path) -> None:

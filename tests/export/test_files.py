@@ -20,7 +20,7 @@ from yolo_proc.config.configfile import read_config_file
 from yolo_proc.datasets.setwriter import write_whole
 from yolo_proc.detection.nms import Detections
 from yolo_proc.errors import DataError, UserError
-from yolo_proc.export.findings import AnnotatedWriter
+from yolo_proc.export.findings import AnnotatedWriter, DetectionView
 from yolo_proc.export.session import OnnxDetector
 from yolo_proc.export.sources import Frame, Source, count_frames, find_sources, frames_of
 from yolo_proc.export.vectors import read_vectors
@@ -271,7 +271,7 @@ def test_a_video_is_not_written_through_a_link(tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / ".clip.part.mp4").symlink_to(victim)
-    writer = AnnotatedWriter(out, ("cat",))
+    writer = AnnotatedWriter(out, DetectionView(("cat",)))
     rgb = np.zeros((32, 32, 3), np.uint8)
     writer.add(Frame(Source("video", "clip.mp4"), rgb, 0), _nothing())
     writer.close()

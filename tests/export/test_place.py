@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from killed_exports import FILES, found, names, write
 
-from yolo_proc.cli.export_commands import _onnx_file
+from yolo_proc.cli.predict_command import _onnx_file
 from yolo_proc.errors import ConfigError, DataError, UserError
 from yolo_proc.export import place
 from yolo_proc.export.place import check_place, exchange, recover, replacing

@@ -15,7 +15,7 @@ from yolo_proc.detection.codec import DecodeConfig, LabelCodec
 from yolo_proc.detection.grids import grids_for
 from yolo_proc.detection.nms import Detections, nms
 from yolo_proc.errors import DataError
-from yolo_proc.export.findings import AnnotatedWriter, SetWriter
+from yolo_proc.export.findings import AnnotatedWriter, DetectionView, SetWriter
 from yolo_proc.export.onnx_graph import to_onnx
 from yolo_proc.export.session import OnnxDetector
 from yolo_proc.export.sources import Frame, Source
@@ -127,7 +127,7 @@ def test_results_that_get_another_name_are_told(capsys: pytest.CaptureFixture[st
 
 
 def test_frames_of_another_size_are_told() -> None:
-    writer = AnnotatedWriter(Path("drawn"), CLASSES)
+    writer = AnnotatedWriter(Path("drawn"), DetectionView(CLASSES))
     source = Source("camera", "0", 0)
     none = Detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0, int), np.zeros(0, int))
     for number, size in enumerate([(64, 64), (32, 64), (64, 64), (64, 32)]):

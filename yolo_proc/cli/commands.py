@@ -7,9 +7,9 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from yolo_proc.cli.flags import (
     INPUT_SIZE_HELP,
@@ -28,8 +28,8 @@ from yolo_proc.data.run_config import config_from_values, resumed_config, saved_
 from yolo_proc.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
+    from yolo_proc.evaluation.accuracy import Accuracy
     from yolo_proc.evaluation.evaluate import Evaluation
-    from yolo_proc.models.network import Yolo
     from yolo_proc.models.summary import Description
 
 _RUN_HELP = "run to take: its name, its folder, or one of its checkpoints; none: the newest run"
@@ -166,13 +166,13 @@ class EvaluateFlags:
 
 def evaluate_parser() -> FlagParser:
     """Flags of `evaluate`."""
-    about = "Judges a detector on scenes of the test stream: mAP, precision, recall, calibration."
+    about = "Evaluates a model on scenes of the test stream: mAP or accuracy, precision, recall, calibration."
     names = _names("runs-dir", "device", "threads", "workers", "batch-size")
     return FlagParser("evaluate", about, EvaluateFlags, names)
 
 
 def evaluate(parser: FlagParser, argv: Sequence[str]) -> int:
-    """Prints the figures of a run's detector."""
+    """Prints the figures of a run's model."""
     parsed = parser.read(argv)
     flags = build_own(EvaluateFlags, parsed.own)
     size = read_picture_size(flags.picture_size)
@@ -198,12 +198,14 @@ def _evaluate(
     flags: EvaluateFlags,
     size: tuple[int, int] | None,
     input_size: tuple[int, int] | None,
-) -> "tuple[Mapping[str, Evaluation], tuple[int, int]]":
+) -> "tuple[Mapping[str, Evaluation | Accuracy], tuple[int, int]]":
     """The evaluation of each kind of weights that is asked for, and the input size; notes and progress go to stderr."""
     import torch
 
     from yolo_proc.data.stream import Stream
-    from yolo_proc.evaluation.evaluate import evaluate as judge
+    from yolo_proc.evaluation.accuracy import evaluate_classifier
+    from yolo_proc.evaluation.classifier import Classifier
+    from yolo_proc.evaluation.evaluate import evaluate as evaluate_detector
     from yolo_proc.evaluation.predict import Detector
     from yolo_proc.models import checkpoint
     from yolo_proc.models.fields import check_state, saved_values
@@ -214,17 +216,19 @@ def _evaluate(
     _print_notes(notes)
     run = saved_config(saved_values(state, path), path, trust=flags.trust)
     kinds: list[Literal["ema", "raw"]] = [kind for kind in ("ema", "raw") if flags.weights in (kind, "both")]
-    detectors = {kind: Detector.load(path, weights=kind, input_size=input_size, device=ours.device) for kind in kinds}
     stream = Stream.from_config(run, "test", picture_size=size)
     _print_notes(stream.notes)
-    models: dict[str, Yolo] = {kind: detector.model_for(*stream.scene_size) for kind, detector in detectors.items()}
+    loader: Any = Classifier if state["task"] == "classification" else Detector
+    readers = {kind: loader.load(path, weights=kind, input_size=input_size, device=ours.device) for kind in kinds}
+    models: dict[str, Any] = {kind: reader.model_for(*stream.scene_size) for kind, reader in readers.items()}
     frame = next(iter(models.values())).frame
     torch.set_num_threads(ours.threads or processors())
     sizes = "{} x {}, shown to the network with {} x {}".format(*stream.scene_size, *frame)
-    exported = next(iter(detectors.values())).picture_size  # unless it is told otherwise
+    exported = next(iter(readers.values())).picture_size  # unless it is told otherwise
     same = "" if frame == exported else "; an export needs --input-size {}x{} for that".format(*frame)
     print(f"{path}: {flags.images} scenes of generator {run.generator.name}, {sizes}{same}", file=sys.stderr)
     with Progress(flags.images) as progress:
+        judge: Any = evaluate_classifier if loader is Classifier else evaluate_detector
         results = judge(
             models,
             stream,
@@ -232,7 +236,7 @@ def _evaluate(
             run.labels,
             batch_size=ours.batch_size,
             workers=processors() if ours.workers < 0 else ours.workers,
-            device=next(iter(detectors.values())).device,
+            device=next(iter(readers.values())).device,
             on_images=progress.show,
         )
     return results, frame
@@ -299,8 +303,8 @@ class DescribeFlags:
 
 def describe_parser() -> FlagParser:
     """Flags of `describe`."""
-    about = "Shows a network's layers, shapes, parameters, operations, receptive field and slots."
-    names = _names("runs-dir", "image-size", "generator.name", "model.")
+    about = "Describes a network: layers, shapes, parameters, operations, receptive field, output."
+    names = _names("runs-dir", "task", "image-size", "generator.name", "model.")
     return FlagParser("describe", about, DescribeFlags, names, parameters=True, bare={"run": ""})
 
 
@@ -333,20 +337,20 @@ def _describe_run(place: Path) -> "Description":
 def _describe_config(config: Config) -> "Description":
     from yolo_proc.config.values import parse_anchors
     from yolo_proc.data.generator import load_generator
-    from yolo_proc.detection.codec import LabelCodec
-    from yolo_proc.detection.grids import grids_for
-    from yolo_proc.detection.task import DetectionTask
     from yolo_proc.models import summary as room
     from yolo_proc.models.network import build_model
+    from yolo_proc.models.tasks import task_class
+    from yolo_proc.training.session import check_task
 
+    check_task(config)
     classes = load_generator(config.generator.name, config.generator.parameters).classes
-    size, strides = config.image_size, config.model.strides
-    # `auto` anchors are found from scenes when a run starts; here only their number matters.
-    sizes = parse_anchors(config.model.anchors) or [
-        (2.0 * stride, 2.0 * stride) for stride in strides for _ in range(config.model.anchors_per_grid)
-    ]
-    codec = LabelCodec(grids_for(size, size, strides, sizes), len(classes))
-    return room.describe(build_model(config.model, DetectionTask(codec, classes=classes)))
+    model = config.model
+    if parse_anchors(model.anchors) is None:
+        # `auto` anchors are found from scenes when a run starts; here only their number matters.
+        sizes = [f"{2 * stride}x{2 * stride}" for stride in model.strides for _ in range(model.anchors_per_grid)]
+        config = replace(config, model=replace(model, anchors=",".join(sizes)))
+    task = task_class(config.task).begin(config, classes, lambda _: iter(()))
+    return room.describe(build_model(config.model, task))
 
 
 def _print_notes(notes: Sequence[str]) -> None:

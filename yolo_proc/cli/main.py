@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from yolo_proc.cli import check_command, commands, data_commands, export_commands, inspect_command
+from yolo_proc.cli import check_command, commands, data_commands, export_command, inspect_command, predict_command
 from yolo_proc.cli.flags import FlagParser
 from yolo_proc.config.options import nearest
 from yolo_proc.errors import ConfigError, YoloProcError, one_line
@@ -31,20 +31,22 @@ class CommandLine:
 
 
 COMMANDS = {
-    "train": CommandLine("train a detector on generated scenes", commands.train_parser, commands.train),
+    "train": CommandLine("train a detector or a classifier on generated scenes", commands.train_parser, commands.train),
     "check": CommandLine(
         "find what would spoil a training before it begins", check_command.check_parser, check_command.check
     ),
-    "evaluate": CommandLine("judge a detector on fresh scenes", commands.evaluate_parser, commands.evaluate),
+    "evaluate": CommandLine("evaluate a model on fresh scenes", commands.evaluate_parser, commands.evaluate),
     "export": CommandLine(
-        "write a detector as ONNX, for Java and others", export_commands.export_parser, export_commands.export
+        "write a model as ONNX, for Java and others", export_command.export_parser, export_command.export
     ),
     "predict": CommandLine(
-        "find objects in pictures, videos, a camera", export_commands.predict_parser, export_commands.predict
+        "find objects in images and videos, or classify them",
+        predict_command.predict_parser,
+        predict_command.predict,
     ),
     "preview": CommandLine("draw scenes with their labels on a sheet", commands.preview_parser, commands.preview),
     "describe": CommandLine(
-        "layers, parameters, operations, receptive field, slots", commands.describe_parser, commands.describe
+        "describe a network: layers, operations, receptive field", commands.describe_parser, commands.describe
     ),
     "generate": CommandLine(
         "write scenes as a data set on disk", data_commands.generate_parser, data_commands.generate

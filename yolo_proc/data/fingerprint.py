@@ -77,6 +77,8 @@ def scene_digest(scene: Scene) -> bytes:
     for thing in scene.objects:
         digest.update(struct.pack("<q7d", thing.class_id, *thing.box, thing.visible, thing.in_frame, thing.confidence))
     digest.update(scene.ignore.tobytes())
+    if scene.class_id is not None:
+        digest.update(struct.pack("<q", scene.class_id))
     return digest.digest()
 
 

@@ -58,6 +58,8 @@ def config_from_values(given: Mapping[str, Given], *, trust: bool = False) -> Co
         require_trust(spec, given["generator.name"].where)
     parameters = _check_parameters(given, spec)
     named = NAMED_CONFIGURATIONS.get(checked.get("model.name", ""), {})
+    if checked.get("task", options["task"].default) != "detection":
+        named = {flat: value for flat, value in named.items() if not flat.startswith("model.")}  # its grids
     return validate(assemble({**named, **checked}, parameters))
 
 

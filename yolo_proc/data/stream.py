@@ -162,7 +162,7 @@ class Stream:
         except YoloProcError as error:
             raise self._named(error, index) from error
         if plan.pixels:
-            scene = Scene(self._augmenter.change_pixels(scene.image, plan), scene.objects, scene.ignore)
+            scene = replace(scene, image=self._augmenter.change_pixels(scene.image, plan))
         return self._letterbox(scene) if plan.letterboxed else scene
 
     def _letterbox(self, scene: Scene) -> Scene:
@@ -210,7 +210,7 @@ def letterboxed(scene: Scene, width: int, height: int) -> Scene:
         )
         for thing, moved in zip(scene.objects, boxes, strict=True)
     )
-    return Scene(box.apply(scene.image), objects, box.boxes_to_network(scene.ignore))
+    return Scene(box.apply(scene.image), objects, box.boxes_to_network(scene.ignore), scene.class_id)
 
 
 def batches(

@@ -135,6 +135,10 @@ class DetectionTask:
         """See `Task`."""
         return AuxiliaryHead(channels)
 
+    def labels_in(self, batch: Batch) -> int:
+        """See `Task`: the objects."""
+        return len(batch.class_ids)
+
     def targets(self, batch: Batch, device: torch.device) -> tuple[Any, Mapping[str, int]]:
         """See `Task`."""
         require_sound_labels(batch, self.codec.class_count)

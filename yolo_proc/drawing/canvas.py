@@ -62,6 +62,7 @@ class Canvas:
         self._beyond: Colour | None = None
         self._items: list[Item | list[Stroke]] = []
         self._ignored: list[Shape] = []
+        self._scene_label: Label | None = None
 
     @property
     def labelled(self) -> int:
@@ -99,6 +100,7 @@ class Canvas:
         copy._background, copy._beyond = self._background, self._beyond
         copy._items = list(items)
         copy._ignored = list(self._ignored)
+        copy._scene_label = self._scene_label
         return copy
 
     def background(self, fill: ArrayLike | Texture, *, beyond: ArrayLike | None = None) -> None:
@@ -253,6 +255,20 @@ class Canvas:
         for item in self._items:
             if isinstance(item, Item) and item.label is not None:
                 item.label = classes[_class_id(item.label, classes)]
+        if self._scene_label is not None:
+            self._scene_label = classes[_class_id(self._scene_label, classes)]
+
+    def label_scene(self, label: Label) -> None:
+        """Say of what class the whole scene is, for the task classification; the last call counts.
+
+        Without it the class is that of the scene's only object.
+
+        Raises:
+            GeneratorError: neither a name nor an index.
+        """
+        if label is None:
+            raise GeneratorError("label_scene: expected a class name or index, found None")
+        self._scene_label = _checked_label(label, "label_scene")
 
     def ignore(self, box_xyxy: ArrayLike) -> None:
         """Marks a region of which no loss term and no metric speaks.
@@ -275,7 +291,8 @@ class Canvas:
         painter = self._painted(width_px, height_px, matrix, classes)
         ignored = [painter.clipped_box(shape) for shape in self._ignored]
         kept = [box for box in ignored if box[0] < box[2] and box[1] < box[3]]
-        return Scene(painter.image, painter.objects(), np.array(kept, dtype=np.float64).reshape(-1, 4))
+        class_id = None if self._scene_label is None else _class_id(self._scene_label, classes)
+        return Scene(painter.image, painter.objects(), np.array(kept, dtype=np.float64).reshape(-1, 4), class_id)
 
     def numbers_in_frame(
         self, width_px: int, height_px: int, matrix: ArrayLike | None, classes: Sequence[str]

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from yolo_proc.detection.codec import DecodeConfig, Detections
 from yolo_proc.detection.grids import side_multiple
+from yolo_proc.detection.task import DetectionTask
 from yolo_proc.errors import ConfigError, DataError
+from yolo_proc.evaluation.classifier import require_task
 from yolo_proc.imaging.letterbox import Letterbox, frame_for
 from yolo_proc.models import checkpoint
 from yolo_proc.models.fields import check_state
@@ -80,6 +82,7 @@ class Detector:
         if input_size is not None and [type(side) for side in np.atleast_1d(input_size).tolist()] != [int, int]:
             raise ConfigError(f"input-size: expected (width, height) such as (448, 256), found {input_size!r}")
         found, state, notes = checkpoint.shipped(path, check_state)
+        require_task(state["task"], DetectionTask.name, found)
         model = model_from_checkpoint(state, weights, path=found)
         own_shape = input_size is None and state.get("own_shape", False)
         classes = tuple(state["classes"])

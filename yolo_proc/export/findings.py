@@ -1,10 +1,13 @@
 """What was found, written down: as JSON, as annotated pictures and videos, or as a data set."""
 
+import itertools
 import json
+import math
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, TextIO
@@ -19,6 +22,7 @@ from yolo_proc.annotations.classes import SET_FILE
 from yolo_proc.annotations.formats import FORMATS
 from yolo_proc.annotations.layout import Listed
 from yolo_proc.annotations.records import Annotation, Item
+from yolo_proc.classification.results import Classification
 from yolo_proc.datasets.scenefiles import encode_picture
 from yolo_proc.datasets.setwriter import FileSet, has_files, loss_lines, write_error, write_whole
 from yolo_proc.detection.nms import DecodeConfig, Detections
@@ -34,11 +38,24 @@ QUALITY = 95  # of JPEG
 _JPEG = (".jpg", ".jpeg")
 
 
+class View(Protocol):
+    """What is said and drawn of one frame's result: detections, or the classes of the image."""
+
+    def to_dict(self, frame: Frame, found: Any) -> dict[str, Any]:
+        """Return what JSON says of a frame, besides the frame itself."""
+
+    def words(self, found: Any) -> str:
+        """Return the result in a few words."""
+
+    def drawn(self, rgb: NDArray[np.uint8], found: Any) -> NDArray[np.uint8]:
+        """Return a copy of an image (H, W, 3) with the result on it."""
+
+
 class Writer(Protocol):
     """Takes what was found, frame by frame."""
 
-    def add(self, frame: Frame, found: Detections) -> None:
-        """A frame that was read."""
+    def add(self, frame: Frame, found: Any) -> None:
+        """Take a frame that was read."""
 
     def close(self) -> None:
         """After the last one."""
@@ -76,13 +93,84 @@ class Cuts:
         return lines
 
 
-def detections_to_dict(frame: Frame, found: Detections, classes: Sequence[str]) -> dict[str, Any]:
-    """What JSON says of a frame: boxes in thousandths of its pixels."""
-    assert frame.rgb is not None, "only a frame that was read has detections"
+@dataclass(frozen=True)
+class DetectionView:
+    """Detections: boxes with classes and confidences.
+
+    Attributes:
+        classes: names by class index.
+    """
+
+    classes: Sequence[str]
+
+    def to_dict(self, frame: Frame, found: Detections) -> dict[str, Any]:
+        """See `View`."""
+        return detections_to_dict(frame, found, self.classes)
+
+    def words(self, found: Detections) -> str:
+        """See `View`."""
+        pairs = zip(found.class_ids.tolist(), found.confidence.tolist(), strict=True)
+        return ", ".join(f"{self.classes[class_id]} {confidence:.2f}" for class_id, confidence in pairs) or "nothing"
+
+    def drawn(self, rgb: NDArray[np.uint8], found: Detections) -> NDArray[np.uint8]:
+        """See `View`."""
+        return annotated(rgb, found, self.classes)
+
+
+@dataclass(frozen=True)
+class ClassView:
+    """The classes of an image.
+
+    Attributes:
+        classes: names by class index.
+        top: how many of them are told.
+    """
+
+    classes: Sequence[str]
+    top: int
+
+    def to_dict(self, frame: Frame, found: Classification) -> dict[str, Any]:
+        """See `View`."""
+        entry = frame_to_dict(frame)
+        entry["classes"] = [
+            {"class_id": class_id, "label": self.classes[class_id], "confidence": round(confidence, 6)}
+            for class_id, confidence in self._first(found)
+        ]
+        entry["margin"] = round(found.margin, 4) if math.isfinite(found.margin) else None
+        return entry
+
+    def words(self, found: Classification) -> str:
+        """See `View`."""
+        told = ", ".join(f"{self.classes[class_id]} {confidence:.2f}" for class_id, confidence in self._first(found))
+        return f"{told} (margin {found.margin:.2f})"
+
+    def drawn(self, rgb: NDArray[np.uint8], found: Classification) -> NDArray[np.uint8]:
+        """See `View`."""
+        picture = Image.fromarray(rgb)
+        class_id = found.class_id
+        words = f"{self.classes[class_id]} {found.confidence[0]:.2f}"
+        font = _font(max(10, round(max(picture.size) / 40)))
+        _write_words(ImageDraw.Draw(picture), (0, 0), words, font, class_colour(class_id))
+        return np.asarray(picture)
+
+    def _first(self, found: Classification) -> Iterator[tuple[int, float]]:
+        pairs = zip(found.class_ids.tolist(), found.confidence.tolist(), strict=True)
+        return itertools.islice(pairs, self.top)
+
+
+def frame_to_dict(frame: Frame) -> dict[str, Any]:
+    """Return what JSON says of a frame that was read: file, number of the frame, size."""
+    assert frame.rgb is not None, "only a frame that was read has a size"
     entry: dict[str, Any] = {"file": shown(frame.source.name)}
     if frame.number is not None:
         entry["frame"] = frame.number
     entry["width"], entry["height"] = frame.rgb.shape[1], frame.rgb.shape[0]
+    return entry
+
+
+def detections_to_dict(frame: Frame, found: Detections, classes: Sequence[str]) -> dict[str, Any]:
+    """What JSON says of a frame: boxes in thousandths of its pixels."""
+    entry = frame_to_dict(frame)
     entry["detections"] = [
         {
             "class_id": class_id,
@@ -98,16 +186,16 @@ def detections_to_dict(frame: Frame, found: Detections, classes: Sequence[str]) 
 
 
 class JsonWriter:
-    """One array, a line a frame; a frame that cannot be read has an "error" in place of its detections."""
+    """One array, a line a frame; a frame that cannot be read has an "error" in place of its result."""
 
-    def __init__(self, out: TextIO, classes: Sequence[str]) -> None:
+    def __init__(self, out: TextIO, view: View) -> None:
         self._out = out
-        self._classes = classes
+        self._view = view
         self._before = "[\n"
 
-    def add(self, frame: Frame, found: Detections) -> None:
+    def add(self, frame: Frame, found: Any) -> None:
         """Prints it."""
-        self._print(detections_to_dict(frame, found, self._classes))
+        self._print(self._view.to_dict(frame, found))
 
     def add_error(self, frame: Frame) -> None:
         """Prints what cannot be read."""
@@ -129,17 +217,15 @@ class JsonWriter:
 class TextWriter:
     """A line a frame, for people."""
 
-    def __init__(self, out: TextIO, classes: Sequence[str]) -> None:
+    def __init__(self, out: TextIO, view: View) -> None:
         self._out = out
-        self._classes = classes
+        self._view = view
 
-    def add(self, frame: Frame, found: Detections) -> None:
+    def add(self, frame: Frame, found: Any) -> None:
         """Prints it."""
         name = one_line(frame.source.name)
         where = name if frame.number is None else f"{name} frame {frame.number}"
-        pairs = zip(found.class_ids.tolist(), found.confidence.tolist(), strict=True)
-        words = ", ".join(f"{self._classes[class_id]} {confidence:.2f}" for class_id, confidence in pairs)
-        print(f"{where}: {words or 'nothing'}", file=self._out, flush=True)
+        print(f"{where}: {self._view.words(found)}", file=self._out, flush=True)
 
     def close(self) -> None:
         """Nothing is left to do."""
@@ -168,9 +254,22 @@ def annotated(rgb: NDArray[np.uint8], found: Detections, classes: Sequence[str])
         x = min(corners[0], max(0, picture.width - (right - left) - 4))
         y = corners[1] - (bottom - top) - 4
         y = y if y >= 0 else corners[1]  # inside, where there is no room above
-        draw.rectangle((x, y, x + right - left + 3, y + bottom - top + 3), fill=colour)
-        draw.text((x + 2 - left, y + 2 - top), words, fill=(0, 0, 0), font=font)
+        _write_words(draw, (int(x), int(y)), words, font, colour)
     return np.asarray(picture)
+
+
+def _write_words(
+    draw: ImageDraw.ImageDraw,
+    place: tuple[int, int],
+    words: str,
+    font: ImageFont.FreeTypeFont,
+    colour: tuple[int, int, int],
+) -> None:
+    """Write black words on the colour, their upper left corner at `place` (x, y)."""
+    x, y = place
+    left, top, right, bottom = font.getbbox(words)
+    draw.rectangle((x, y, x + right - left + 3, y + bottom - top + 3), fill=colour)
+    draw.text((x + 2 - left, y + 2 - top), words, fill=(0, 0, 0), font=font)
 
 
 @cache
@@ -196,25 +295,25 @@ class _Names:
 
 
 class AnnotatedWriter:
-    """Pictures with boxes on them: JPEG for JPEG, else PNG; a video for a video or camera."""
+    """Pictures with what was found on them: JPEG for JPEG, else PNG; a video for a video or camera."""
 
-    def __init__(self, root: Path, classes: Sequence[str]) -> None:
+    def __init__(self, root: Path, view: View) -> None:
         self.root = root
-        self._classes = classes
+        self._view = view
         self._names = _Names()
         self._video: _Video | None = None
         self._resized = 0
         if root.exists() and not root.is_dir():
             raise DataError(f"{root}: expected a folder to write to, found a file")
 
-    def add(self, frame: Frame, found: Detections) -> None:
+    def add(self, frame: Frame, found: Any) -> None:
         """Writes the picture, or the next frame of its video.
 
         Raises:
             DataError: it cannot be written.
         """
         assert frame.rgb is not None, "only a frame that was read is drawn"
-        picture = annotated(frame.rgb, found, self._classes)
+        picture = self._view.drawn(frame.rgb, found)
         if frame.number is not None:
             self._add_to_video(frame, picture)
             return

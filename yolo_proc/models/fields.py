@@ -55,7 +55,8 @@ def check_state(state: Mapping[str, Any]) -> None:
         task_class(task)
     except ConfigError as error:
         raise CheckpointError(f"{error}; a task of your own is registered before its checkpoint is read") from error
-    _check(_record(MODEL | TASK_FIELDS.get(task, {}), _OPTIONAL), state)
+    own = TASK_FIELDS.get(task, {})
+    _check(_record(MODEL | own, _OPTIONAL - set(own)), state)
 
 
 def check_training(state: Mapping[str, Any]) -> None:
@@ -270,7 +271,10 @@ MODEL: dict[str, Check] = {
     "config": _table(_scalar, 10_000),
 }
 # What a task stores besides, by its name.
-TASK_FIELDS: dict[str, dict[str, Check]] = {"detection": {"grids": _grids}}
+TASK_FIELDS: dict[str, dict[str, Check]] = {
+    "detection": {"grids": _grids},
+    "classification": {"image_size": _whole(1, 8192)},
+}
 # Not in every checkpoint that was ever written, or needed by some readers alone, who say so.
 _OPTIONAL = frozenset({"image_size", "ema", "calibration", "own_shape", "config"})
 

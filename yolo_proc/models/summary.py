@@ -11,7 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from yolo_proc.models.network import Yolo
+from yolo_proc.detection.codec import LabelCodec
+from yolo_proc.detection.task import DetectionTask
+from yolo_proc.models.network import Network
 
 
 @dataclass(frozen=True)
@@ -52,15 +54,25 @@ class GridField:
 
 @dataclass(frozen=True)
 class Description:
-    """A network on pictures of `image_size`; `as_dict` is what `--json` prints."""
+    """A network on images of `image_size`; `as_dict` is what `--json` prints.
+
+    Attributes:
+        task: what it was made for.
+        output_shape: of one image's raw logits.
+        grids: of a detector; empty otherwise.
+        slots, fields: of a detector, and the values of a slot; None otherwise.
+    """
+
+    task: str
+    output_shape: tuple[int, ...]
 
     image_size: tuple[int, int]
     layers: tuple[Layer, ...]
     grids: tuple[GridField, ...]
     parameters: int
     macs: int
-    slots: int
-    fields: int
+    slots: int | None
+    fields: int | None
 
     @property
     def flops(self) -> int:
@@ -89,10 +101,13 @@ class Description:
         width, height = self.image_size
         lines += [
             "",
-            f"Picture:    {width} x {height}",
+            f"Task:       {self.task}",
+            f"Image:      {width} x {height}",
             f"Parameters: {self.parameters:,}",
             f"Operations: {self.macs / 1e6:,.1f} million MACs, {self.flops / 1e6:,.1f} million FLOPs an image",
-            f"Slots:      {self.slots:,} of {self.fields} values",
+            f"Slots:      {self.slots:,} of {self.fields} values"
+            if self.slots is not None
+            else f"Output:     {' x '.join(map(str, self.output_shape))} logits, of the whole image",
         ]
         for grid in self.grids:
             seen = " x ".join(map(str, grid.receptive_field))
@@ -104,17 +119,33 @@ class Description:
         return "\n".join(lines)
 
 
-def describe(model: Yolo) -> Description:
-    """Runs one grey picture through a copy of the network and notes what happens.
+def describe(model: Network[Any]) -> Description:
+    """Run one grey image through a copy of the network and note what happens.
 
     Args:
         model: it is left as it is.
     """
-    codec = model.task.codec
     width, height = model.frame
     model = copy.deepcopy(model).cpu().eval()
     images = torch.full((1, height, width, 3), 128, dtype=torch.uint8)  # (1, H, W, 3)
     layers = layers_of(model, images)
+    codec = model.task.codec if isinstance(model.task, DetectionTask) else None
+    return Description(
+        task=model.task.name,
+        output_shape=model.task.output_shape,
+        image_size=(width, height),
+        layers=layers,
+        grids=() if codec is None else _grid_fields(model, codec, images),
+        parameters=sum(layer.parameters for layer in layers),  # what only training needs has not run
+        macs=sum(layer.macs for layer in layers),
+        slots=None if codec is None else codec.slots,
+        fields=None if codec is None else codec.fields,
+    )
+
+
+def _grid_fields(model: nn.Module, codec: LabelCodec, images: Tensor) -> tuple[GridField, ...]:
+    """What the slots of each grid's middle cell see."""
+    width, height = codec.frame
     fields = []
     offset = 0
     for grid in codec.grids:
@@ -126,15 +157,7 @@ def describe(model: Yolo) -> Description:
             GridField(grid.stride, grid.columns, grid.rows, tuple(grid.anchors), slots, seen, seen == (width, height))
         )
         offset += slots
-    return Description(
-        image_size=(width, height),
-        layers=layers,
-        grids=tuple(fields),
-        parameters=sum(layer.parameters for layer in layers),  # what only training needs has not run
-        macs=sum(layer.macs for layer in layers),
-        slots=codec.slots,
-        fields=codec.fields,
-    )
+    return tuple(fields)
 
 
 def layers_of(model: nn.Module, images: Tensor) -> tuple[Layer, ...]:

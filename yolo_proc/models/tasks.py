@@ -10,7 +10,10 @@ from yolo_proc.errors import ConfigError
 from yolo_proc.task import Task
 
 TaskClass = TypeVar("TaskClass", bound=type[Any])
-_BUILT_IN = {"detection": "yolo_proc.detection.task:DetectionTask"}
+_BUILT_IN = {
+    "detection": "yolo_proc.detection.task:DetectionTask",
+    "classification": "yolo_proc.classification.task:ClassificationTask",
+}
 _REGISTERED: dict[str, type[Any]] = {}
 
 

@@ -32,6 +32,9 @@ _GREY: Rgb = (150, 150, 150)
 _PAPER: Rgb = (32, 32, 32)
 _DASH = 5  # pixels of a dash, and of the gap after it
 _HATCH = 10
+_WHOLE = [0.0, 0.0, 1.0, 1.0]  # where the name of a whole scene stands: in its upper left corner
+RIGHT: Rgb = (90, 220, 90)
+WRONG: Rgb = (255, 110, 90)
 
 
 def preview_sheet(
@@ -83,6 +86,23 @@ def predictions_sheet(
     return _sheet(tiles, columns, tile)
 
 
+def captions_sheet(
+    scenes: Sequence[Scene], captions: Sequence[tuple[str, Rgb]], *, columns: int | None = None, tile: int = TILE
+) -> NDArray[np.uint8]:
+    """Return scenes side by side, each with words in its upper left corner, as uint8 RGB (H, W, 3).
+
+    Args:
+        captions: of each scene: words, and the colour behind them.
+    """
+    assert len(scenes) == len(captions), (len(scenes), len(captions))
+    tiles = []
+    for scene, (words, colour) in zip(scenes, captions, strict=True):
+        picture = _scene_tile(Scene(scene.image), None, LabelConfig(), tile, THIN)
+        _write(ImageDraw.Draw(picture), _WHOLE, words, colour)
+        tiles.append(picture)
+    return _sheet(tiles, columns, tile)
+
+
 def write_png(path: str | Path, picture: NDArray[np.uint8]) -> None:
     """Writes a uint8 RGB picture (H, W, 3) as PNG: whole, or not at all.
 
@@ -126,6 +146,8 @@ def _scene_tile(scene: Scene, classes: Sequence[str] | None, limits: LabelConfig
             # A generator that is wrong is looked at too.
             known = 0 <= class_id < len(classes)
             _write(draw, box, classes[class_id] if known else f"class {class_id}?", colour)
+    if scene.class_id is not None and classes is not None:
+        _write(draw, _WHOLE, classes[scene.class_id], class_colour(scene.class_id))
     return picture
 
 

@@ -81,6 +81,6 @@ class Drops:
         self._objects, self._lost = 0, Counter()
         if share > LARGEST_DROPPED_SHARE:
             yield (
-                f"{100 * share:.0f} % of the epoch's objects have no slot and are not learned ({reasons}); "
+                f"{100 * share:.0f} % of the epoch's objects are no labels and are not learned ({reasons}); "
                 "`check --only labels` says what to do"
             )

@@ -210,7 +210,7 @@ class Trainer:
             raise TrainingError(line) from error
         except LabelError as error:
             raise TrainingError(f"step {state.step + 1}, stream train, {error}; no weight was changed") from error
-        self._drops.add(len(batch.class_ids), dropped)
+        self._drops.add(session.task.labels_in(batch), dropped)
         state.window.add(result.sums, result.counts)
         state.clipped += result.clipped
         state.norms += result.grad_norm

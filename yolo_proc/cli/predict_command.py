@@ -1,7 +1,6 @@
-"""The commands `export` and `predict`: a trained network out of Python, and onto pictures.
+"""The command `predict`: images, videos and cameras in, what a model says of them out.
 
-As in `commands.py`, imports of what draws and computes stand inside of functions; `predict` on an ONNX model never
-imports torch.
+As in `commands.py`, imports of torch and OpenCV stand inside of functions; on an ONNX model torch is never imported.
 """
 
 import itertools
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from yolo_proc.cli.commands import run_place
-from yolo_proc.cli.flags import INPUT_SIZE_HELP, TRUST_HELP, FlagParser, build_own, read_input_size
+from yolo_proc.cli.flags import INPUT_SIZE_HELP, FlagParser, build_own, read_input_size
 from yolo_proc.config.options import option
 from yolo_proc.config.schema import Config
 from yolo_proc.config.values import Given
@@ -27,99 +26,16 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from yolo_proc.detection.nms import Detections
-    from yolo_proc.export.findings import Cuts, JsonWriter, Writer
+    from yolo_proc.export.findings import Cuts, JsonWriter, View, Writer
     from yolo_proc.export.sources import Frame
 
 MODEL_FILE = "model.onnx"
+TOP = 3  # classes of an image that are told
 
 _Tally = Literal["read", "skipped", "found"]
 
 
 # ----------------------------------------------------------------------------------------------- export
-
-
-@dataclass(frozen=True)
-class ExportFlags:
-    """Options of `export`."""
-
-    run: str | None = option(
-        None, help="run to export: its name, its folder, or one of its checkpoints; none: the newest run"
-    )
-    checkpoint: str | None = option(None, help="checkpoint file to export, instead of --run")
-    out: str | None = option(None, help="output folder; an earlier export there is replaced")
-    input: str = option(
-        "uint8-nhwc",
-        help="what the model takes: bytes as images have them, or floats from 0 to 255",
-        choices=("uint8-nhwc", "float-nchw"),
-    )
-    outputs: str = option(
-        "logits",
-        help="what the model gives: raw logits, or predictions with the activations in the graph",
-        choices=("logits", "predictions"),
-    )
-    precision: str = option(
-        "fp32", help="precision of the weights; all: one file for each", choices=("fp32", "fp16", "int8", "all")
-    )
-    input_size: str | None = option(
-        None, help="size of the model's input, WxH, such as 448x256 for wide images; none: as trained"
-    )
-    ir_version: int = option(
-        10,
-        help="version of the ONNX file: 10 for ONNX Runtime 1.18 or newer, 9 for 1.15, 8 for 1.10, 7 for older",
-        low=7,
-        high=10,
-    )
-    images: int = option(500, help="how many fresh images the export is verified on", low=200, high=1_000_000)
-    trust: bool = option(False, help=TRUST_HELP)
-
-
-def export_parser() -> FlagParser:
-    """Flags of `export`."""
-    about = "Writes a trained detector as ONNX for Java and others, compares it with the network, adds test vectors."
-    return FlagParser("export", about, ExportFlags, ["runs-dir", "threads"])
-
-
-def export(parser: FlagParser, argv: Sequence[str]) -> int:
-    """Writes the folder and prints how near the exported model is to the network."""
-    parsed = parser.read(argv)
-    flags = build_own(ExportFlags, parsed.own)
-    if not flags.out:
-        raise ConfigError("--out: expected a folder to write to, such as export/letters")
-    if flags.run is not None and flags.checkpoint is not None:
-        raise ConfigError("--run and --checkpoint: both say what to export; give one of them")
-    ours = config_from_values(parsed.given)
-    input_size = read_input_size(flags.input_size)
-    place = Path(flags.checkpoint) if flags.checkpoint is not None else run_place(flags.run or "", ours.runs_dir)
-    import torch
-
-    from yolo_proc.export.export import Order
-    from yolo_proc.export.export import export as write
-    from yolo_proc.system.device import processors
-
-    threads = ours.threads or processors()
-    torch.set_num_threads(threads)
-    order = Order(
-        place,
-        Path(flags.out),
-        input=flags.input,
-        outputs=flags.outputs,
-        precision=flags.precision,
-        input_size=input_size,
-        ir_version=flags.ir_version,
-        images=flags.images,
-        threads=threads,
-        trust=flags.trust,
-    )
-    with Progress(flags.images) as progress:
-        done = write(order, say=progress.say, on_images=progress.show)
-    names = ", ".join(order.file_of(precision) for precision in order.precisions)
-    compared = f"compared on {flags.images} fresh images"
-    print(f"{order.out}: {names}, model.json, vectors/, README.md from {done.checkpoint}, {compared}")
-    return 0
-
-
-# ---------------------------------------------------------------------------------------------- predict
 
 
 @dataclass(frozen=True)
@@ -152,6 +68,7 @@ class PredictFlags:
         choices=("class", "agnostic"),
     )
     max_detections: int | None = option(None, help="most detections in an image; none: the model's own", low=1)
+    top: int | None = option(None, help="how many classes of an image a classifier tells; none: 3", low=1)
     bit_depth: int | None = option(None, help=BIT_DEPTH_HELP, low=LEAST, high=MOST)
     frames: int | None = option(None, help="read at most this many frames of a video or camera; none: all", low=1)
 
@@ -168,7 +85,10 @@ class _PredictParser(FlagParser):
 
 def predict_parser() -> FlagParser:
     """Flags of `predict`."""
-    about = "Finds objects in pictures, folders of pictures, videos, or what a camera sees (its number, such as 0)."
+    about = (
+        "Finds objects, or tells the class of the whole image, in pictures, folders of pictures, videos, or what a "
+        "camera sees (its number, such as 0)."
+    )
     place = ("pictures", "files, folders, or numbers of cameras")
     names = ["runs-dir", "device", "threads"]
     parser = _PredictParser("predict", about, PredictFlags, names, positional=place)
@@ -197,10 +117,10 @@ def predict(parser: FlagParser, argv: Sequence[str]) -> int:
     reading = PictureReading(flags.bit_depth)
     said = _open_writers(flags, out, finder, writers)
     tally, interrupted = _run(sources, finder, writers, said, flags.frames, reading)
-    notes = (reading.notes(), finder.cuts.notes(), *(writer.notes() for writer in writers))
+    notes = (reading.notes(), finder.notes(), *(writer.notes() for writer in writers))
     for note in itertools.chain(*notes):
         print(note, file=sys.stderr)
-    _print_tally(tally, out)
+    _print_tally(tally, out, finder.counts_objects)
     if interrupted and all(source.kind != "camera" for source in sources):
         return 130
     return 0 if tally["read"] else 2
@@ -215,18 +135,36 @@ def _check_out(out: Path | None, files: Sequence[str]) -> None:
 
 @dataclass(frozen=True)
 class _Finder:
-    """A detector, whatever it runs on."""
+    """A detector or a classifier, whatever it runs on.
+
+    Attributes:
+        classes: names by class index.
+        run: an image (H, W, 3) to its result.
+        view: how results are told and drawn.
+        cuts: counts what limits leave out; None for a classifier, which leaves nothing out.
+    """
 
     classes: tuple[str, ...]
-    run: "Callable[[NDArray[np.uint8]], Detections]"
-    cuts: "Cuts"
+    run: "Callable[[NDArray[np.uint8]], Any]"
+    view: "View"
+    cuts: "Cuts | None" = None
 
-    def detect(self, frame: "Frame") -> "tuple[Frame, Detections | None]":
+    @property
+    def counts_objects(self) -> bool:
+        """Whether a result is a number of objects."""
+        return self.cuts is not None
+
+    def notes(self) -> Sequence[str]:
+        """Return lines on what limits left out."""
+        return self.cuts.notes() if self.cuts is not None else ()
+
+    def detect(self, frame: "Frame") -> "tuple[Frame, Any]":
         """The frame with what is found in it, or with an error: a network may give NaN for one picture alone."""
         if frame.rgb is None:
             return frame, None
         try:
-            return frame, self.cuts.count(self.run(frame.rgb))
+            found = self.run(frame.rgb)
+            return frame, self.cuts.count(found) if self.cuts is not None else found
         except DataError as error:
             return replace(frame, error=f"{frame.source.name}: {error}"), None
 
@@ -237,7 +175,7 @@ def _finder(flags: PredictFlags, config: Config) -> _Finder:
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     onnx = _onnx_file(flags.model)
     from yolo_proc.detection.nms import DecodeConfig
-    from yolo_proc.export.findings import Cuts
+    from yolo_proc.export.findings import ClassView, Cuts, DetectionView
 
     input_size = read_input_size(flags.input_size)
     if onnx is not None:
@@ -258,18 +196,51 @@ def _finder(flags: PredictFlags, config: Config) -> _Finder:
                 f"--input-size: {onnx} has one input, {own}, found {flags.input_size}; export it again with another"
             )
         limits = model.decoding(**changes)
-        return _Finder(model.classes, lambda rgb: model.detect(rgb, **changes), Cuts(limits))
+        view = DetectionView(model.classes)
+        return _Finder(model.classes, lambda rgb: model.detect(rgb, **changes), view, Cuts(limits))
     import torch
 
+    from yolo_proc.evaluation.classifier import Classifier
     from yolo_proc.evaluation.predict import Detector
+    from yolo_proc.models import checkpoint
+    from yolo_proc.models.fields import check_state
     from yolo_proc.system.device import processors
 
-    place = run_place(flags.model or "", config.runs_dir)
-    detector = Detector.load(place, input_size=input_size, device=config.device)
-    for note in detector.notes:
-        print(note, file=sys.stderr)
     torch.set_num_threads(config.threads or processors())
-    return _Finder(detector.classes, lambda rgb: detector.detect(rgb, **changes), Cuts(DecodeConfig(**changes)))
+    place = run_place(flags.model or "", config.runs_dir)
+    if checkpoint.shipped(place, check_state)[1]["task"] == "classification":
+        _refuse_options_of_boxes(flags)
+        classifier = Classifier.load(place, input_size=input_size, device=config.device)
+        _print_notes(classifier.notes)
+        return _Finder(classifier.classes, classifier.classify, ClassView(classifier.classes, flags.top or TOP))
+    _refuse_top(flags)
+    detector = Detector.load(place, input_size=input_size, device=config.device)
+    _print_notes(detector.notes)
+    cuts = Cuts(DecodeConfig(**changes))
+    return _Finder(detector.classes, lambda rgb: detector.detect(rgb, **changes), DetectionView(detector.classes), cuts)
+
+
+def _refuse_options_of_boxes(flags: PredictFlags) -> None:
+    """Refuse options that speak of boxes, of which a classifier has none.
+
+    Raises:
+        ConfigError: names the option.
+    """
+    for name in ("confidence", "max_iou", "nms", "max_detections", "format"):
+        if getattr(flags, name) is not None:
+            raise ConfigError(
+                f"--{name.replace('_', '-')}: the model is a classifier, which finds no boxes; leave it out"
+            )
+
+
+def _refuse_top(flags: PredictFlags) -> None:
+    if flags.top is not None:
+        raise ConfigError("--top: the model is a detector, which tells one class a box; leave it out")
+
+
+def _print_notes(notes: Sequence[str]) -> None:
+    for note in notes:
+        print(note, file=sys.stderr)
 
 
 def _onnx_file(model: str | None) -> Path | None:
@@ -294,13 +265,13 @@ def _open_writers(
 
     if out is not None:
         named = flags.format
-        writers.append(SetWriter(out, named, finder.classes) if named else AnnotatedWriter(out, finder.classes))
+        writers.append(SetWriter(out, named, finder.classes) if named else AnnotatedWriter(out, finder.view))
     if flags.json:
-        said = JsonWriter(sys.stdout, finder.classes)
+        said = JsonWriter(sys.stdout, finder.view)
         writers.append(said)
         return said
     if out is None:
-        writers.append(TextWriter(sys.stdout, finder.classes))
+        writers.append(TextWriter(sys.stdout, finder.view))
     return None
 
 
@@ -339,7 +310,7 @@ def _run(
                     for writer in writers:
                         writer.add(frame, found)
                     tally["read"] += 1
-                    tally["found"] += len(found)
+                    tally["found"] += len(found) if finder.counts_objects else 0
                     progress.show(tally["read"] + tally["skipped"])
                 missing = missing_frames(source, tally["read"] + tally["skipped"] - before, limit)
                 if missing:
@@ -351,7 +322,8 @@ def _run(
     return tally, interrupted
 
 
-def _print_tally(tally: Mapping[_Tally, int], out: Path | None) -> None:
+def _print_tally(tally: Mapping[_Tally, int], out: Path | None, counts_objects: bool) -> None:
     skipped = f", {tally['skipped']:,} skipped" if tally["skipped"] else ""
     written = f"; see {out}" if out is not None and tally["read"] else ""
-    print(f"{tally['read']:,} pictures, {tally['found']:,} objects{skipped}{written}", file=sys.stderr)
+    objects = f", {tally['found']:,} objects" if counts_objects else ""
+    print(f"{tally['read']:,} pictures{objects}{skipped}{written}", file=sys.stderr)

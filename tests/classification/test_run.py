@@ -149,7 +149,7 @@ def test_from_a_checkpoint_to_classes_from_python_and_from_the_command_line(
     assert sorted(path.name for path in (tmp_path / "found").iterdir()) == ["bright.png", "dark.png"]
     assert main(words) == 0
     out = capsys.readouterr().out.splitlines()
-    assert out[0].startswith(f"{tmp_path}/bright.png: bright 0.")
+    assert out[0].startswith(f"{tmp_path}/bright.png: bright ")
     assert "(margin " in out[0]
     assert main([*words, "--nms", "class"]) == 2
     assert "--nms: the model is a classifier" in capsys.readouterr().err

@@ -110,7 +110,7 @@ def decay_plainly(state: TrainingState) -> None:
 def with_optim(bench: Bench, **changes: Any) -> Bench:
     """The bench of a run whose optimizer was configured otherwise."""
     config = replace(bench.config, optim=replace(bench.config.optim, **changes))
-    return Bench(config, bench.parts, codec=bench.codec, precision=bench.precision)
+    return Bench(config, bench.parts, task=bench.task, precision=bench.precision)
 
 
 def configured_rate(bench: Bench, factor: float) -> Bench:

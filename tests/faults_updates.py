@@ -181,7 +181,7 @@ UPDATE_FAULTS = (
         lambda bench, _: Bench(
             replace(bench.config, batch_size=65536, image_size=256),
             bench.parts,
-            codec=LabelCodec(grids_for(256, 256, [16], [(60.0, 60.0)]), bench.codec.class_count),
+            task=DetectionTask(LabelCodec(grids_for(256, 256, [16], [(60.0, 60.0)]), bench.codec.class_count)),
             precision=bench.precision,
         ),
     ),

@@ -145,6 +145,7 @@ class Judge:
         sys.stdout = sys.stderr = os.fdopen(os.dup(self.screen), "w", encoding="utf-8", errors="backslashreplace")
         before, limits = signal.signal(signal.SIGALRM, _too_long), resource.getrlimit(resource.RLIMIT_DATA)
         resource.setrlimit(resource.RLIMIT_DATA, (_data() + LIMIT, limits[1]))
+        _forget_peak()  # of what this process did before
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("always")

@@ -160,7 +160,7 @@ def test_the_peak_of_a_larger_batch_lies_on_the_line() -> None:
 
 
 def test_batches_are_doubled_until_their_memory_shows(bench: Bench) -> None:
-    order = Order(bench.config, bench.parts, bench.codec, "float32", 1, (1, 2))
+    order = Order(bench.config, bench.parts, bench.task, "float32", 1, (1, 2))
     peaks = [5 * MIB, 6 * MIB, 7 * MIB, 60 * MIB, 60 * MIB]
     with mock.patch.object(memory, "_peak", side_effect=peaks):
         found = memory.measure(order)

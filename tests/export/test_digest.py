@@ -292,7 +292,7 @@ def test_fields_have_the_bounds_of_java(line: str) -> None:
 def test_what_is_no_text_is_told_in_a_line(capfd: pytest.CaptureFixture[str]) -> None:
     content = without_digests()
     graph = content[: content.index(b"yolo_proc", 20)]  # the metadata follows
-    for name in (b"images", b"logits", b"Conv", b"body.stem.0.weight"):  # in the runtime's messages and answers
+    for name in (b"images", b"logits", b"Conv", b"backbone.stem.0.weight"):  # in the runtime's messages and answers
         damaged = graph.replace(name, b"\xf0\x28" + name[2:], 1) + content[len(graph) :]
         assert damaged != content
         refused(damaged)

@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from yolo_proc.export.onnx_graph import INPUT_NODES, IR_VERSION, OUTPUT_NODES, finished
+from yolo_proc.export.onnx_graph import HEAD_NODES, INPUT_NODES, IR_VERSION, OUTPUT_NODES, finished
 from yolo_proc.export.session import as_input
 from yolo_proc.export.spec import ModelSpec
 
@@ -48,7 +48,7 @@ def to_int8(
             return None if batch is None else {spec.input_name: as_input(batch, spec)}
 
     first = next(node.name for node in model.graph.node if node.op_type == "Conv")
-    kept = [one.name for one in model.graph.node if one.name.startswith((INPUT_NODES, OUTPUT_NODES))]
+    kept = [one.name for one in model.graph.node if one.name.startswith((INPUT_NODES, HEAD_NODES, OUTPUT_NODES))]
     with tempfile.TemporaryDirectory() as folder, _silent():
         path = Path(folder, "int8.onnx")
         quantize_static(

@@ -80,10 +80,11 @@ def test_an_untrained_network_says_that_all_classes_are_alike(name: str) -> None
         assert wide(torch.zeros(1, 32, 96, 3, dtype=torch.uint8)).shape == (1, 3)
 
 
-def test_the_head_averages_the_map() -> None:
+def test_the_head_reads_the_maximum_and_the_average_of_the_map() -> None:
     head = ClassificationHead(4, 3)
     x = torch.randn(2, 4, 3, 5)
-    assert torch.allclose(head([x]), F.linear(x.mean((2, 3)), head.layers[0].weight, head.layers[0].bias), atol=1e-6)
+    pooled = torch.cat([F.adaptive_max_pool2d(x, 1).flatten(1), F.adaptive_avg_pool2d(x, 1).flatten(1)], dim=1)
+    assert torch.allclose(head([x]), F.linear(pooled, head.layers[0].weight, head.layers[0].bias), atol=1e-6)
     before = head([x])
     head.calibrate(2.0, 0.5)
     assert torch.allclose(head([x]), 2 * before + 0.5, atol=1e-5)

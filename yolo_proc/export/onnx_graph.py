@@ -4,7 +4,7 @@
 
 Our own translation of layers names every node after its module, folds normalisation in double precision, and carries
 nothing of the machine that it runs on. Layers that it does not know go through torch's own exporter, which needs
-`pip install 'yolo_proc[onnxscript]'`. Either way the result is compared with the network itself on hundreds of images
+`pip install 'yolo-proc[onnxscript]'`. Either way the result is compared with the network itself on hundreds of images
 before anybody gets it (`verify.py`).
 
     B images, S slots, C classes, K channels; maps are (B, K, rows, columns)
@@ -126,8 +126,8 @@ def _features(graph: GraphBuilder, x: str, model: Network[Any], ir_version: int)
         del graph.nodes[nodes:], graph.weights[weights:]
         if ir_version != IR_VERSION:
             raise ConfigError(
-                f"ir-version: the network {model.config.name} is written by torch's own exporter ({error}), which makes "
-                f"files of IR {IR_VERSION}, found {ir_version}; leave the option out"
+                f"ir-version: the network {model.config.name} is written by torch's own exporter ({error}), which "
+                f"makes files of IR {IR_VERSION}, found {ir_version}; leave the option out"
             ) from error
         if size > 1:
             x = graph.add("SpaceToDepth", x, f"{INPUT_NODES}space_to_depth", blocksize=size)

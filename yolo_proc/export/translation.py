@@ -1,7 +1,7 @@
 """torch modules to ONNX nodes: a module is traced by torch.fx, and each step of the trace becomes a node.
 
-So the topology stands in the module alone. A step without a translation raises `UntranslatedError`; `onnx_graph.py` then asks
-torch's own exporter.
+So the topology stands in the module alone. A step without a translation raises `UntranslatedError`; then
+`onnx_graph.py` asks torch's own exporter.
 
     B images, K channels; maps are (B, K, rows, columns)
 """
@@ -104,6 +104,7 @@ class _Walk:
         self.unfolded = unfolded
         self.values: dict[fx.Node, Any] = {}  # of the example, by step
         self.names: dict[fx.Node, str | list[str]] = {}  # of the graph's values
+        self.own_names: dict[fx.Node, str] = {}
         self.waiting: dict[fx.Node, Convolution] = {}  # for the normalisation behind it
         self.results: list[Tensor] = []
 
@@ -143,6 +144,16 @@ class _Walk:
 
     def own(self, step: fx.Node) -> str:
         """Return the name of the node that the step becomes: that of its module in the network."""
+        if step not in self.own_names:
+            own = name = self._place(step)
+            calls = 1
+            while own in self.own_names.values():  # a module that is called again
+                calls += 1
+                own = f"{name}.{calls}"
+            self.own_names[step] = own
+        return self.own_names[step]
+
+    def _place(self, step: fx.Node) -> str:
         if step.op in ("call_module", "get_attr"):
             return f"{self.prefix}{str(step.target).removeprefix('module.')}"
         inside = [str(path).removeprefix("module") for path in step.meta.get("nn_module_stack", {})]

@@ -197,6 +197,15 @@ def _macs(module: nn.Module, output: Tensor) -> int:
     return 0
 
 
+def _average_for_maximum(model: nn.Module) -> None:
+    """Put an average in place of each maximum: of equal values that passes the gradient on to one alone."""
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.MaxPool2d):
+                kernel, stride, padding = child.kernel_size, child.stride, child.padding
+                setattr(module, name, nn.AvgPool2d(kernel, stride, padding, child.ceil_mode))
+
+
 def receptive_field(model: nn.Module, images: Tensor, slots: Sequence[int]) -> tuple[int, int]:
     """Width and height of the pixels of `images` (1, H, W, 3) that the outputs of `slots` depend on.
 
@@ -206,6 +215,7 @@ def receptive_field(model: nn.Module, images: Tensor, slots: Sequence[int]) -> t
     folded into fewer, deeper pixels counts as the pixels that it was folded from.
     """
     model = copy.deepcopy(model).double().eval()
+    _average_for_maximum(model)
     with torch.no_grad():
         for module in model.modules():
             for name, parameter in module.named_parameters(recurse=False):

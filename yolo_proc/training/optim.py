@@ -24,10 +24,12 @@ def build_optimizer(model: Network[Any], config: OptimConfig) -> torch.optim.Opt
         return torch.optim.SGD(groups, lr=lr, momentum=0.9, nesterov=True)
     if config.name == "adamw":
         return torch.optim.AdamW(groups, lr=lr, betas=ADAM_BETAS, fused=True)
-    # Rows that mean different things: no rotation of them is natural, so AdamW trains the heads.
-    head = {id(parameter) for parameter in model.head_parameters()}
-    filters = [p for p in groups[0]["params"] if id(p) not in head]
-    others = [([p for p in groups[0]["params"] if id(p) in head], config.weight_decay), (groups[1]["params"], 0.0)]
+    # Rows that mean different things: no rotation of them is natural, so AdamW trains the heads. It trains grouped
+    # filters too: they are many small matrices, and as one they would connect channels that nothing connects.
+    apart = {id(parameter) for parameter in model.head_parameters()}
+    apart |= {id(layer.weight) for layer in model.modules() if isinstance(layer, nn.Conv2d) and layer.groups > 1}
+    filters = [p for p in groups[0]["params"] if id(p) not in apart]
+    others = [([p for p in groups[0]["params"] if id(p) in apart], config.weight_decay), (groups[1]["params"], 0.0)]
     return Muon(filters, others, lr=lr, adam_lr=lr * ADAM_SHARE, weight_decay=config.weight_decay)
 
 

@@ -27,7 +27,8 @@ from yolo_proc.export.session import OnnxDetector
 from yolo_proc.export.spec import ModelSpec
 from yolo_proc.export.stages import replay
 from yolo_proc.export.vectors import read_vectors
-from yolo_proc.export.verify import GATES, Comparison, VerificationError, compare, fresh_batches, table
+from yolo_proc.export.verify import GATES, VerificationError, fresh_batches, table
+from yolo_proc.export.verify_boxes import BoxComparison, compare_boxes
 from yolo_proc.models.network import Yolo, network_outputs
 
 
@@ -38,12 +39,12 @@ def graph_of(content: bytes) -> onnx.ModelProto:
 # ---- the comparison
 
 
-def tiny_comparison(change: Callable[[Yolo], None], count: int = 12, **spec: Any) -> Comparison:
+def tiny_comparison(change: Callable[[Yolo], None], count: int = 12, **spec: Any) -> BoxComparison:
     """A network against the export of a changed copy of it."""
     other = network()
     change(other)
     config = replace(tiny_config(Path("none")), image_size=SIZE[0])
-    return compare(network(), {"fp32": exported(other, **spec)}, config, count)["fp32"]
+    return compare_boxes(network(), {"fp32": exported(other, **spec)}, config, count)["fp32"]
 
 
 def test_a_right_model_has_no_problem() -> None:
@@ -78,7 +79,7 @@ def test_a_mistake_in_the_model_is_seen(mistake: Callable[[Yolo], None]) -> None
 
 
 def test_the_gates_hold_where_they_are_put() -> None:
-    fine = Comparison(outputs=1e-3, box_share=1.0, map50_95=0.5, reference_map50_95=0.5)
+    fine = BoxComparison(outputs=1e-3, box_share=1.0, map50_95=0.5, reference_map50_95=0.5)
     assert fine.problems("fp32") == []
     assert len(replace(fine, outputs=1.1e-3).problems("fp32")) == 1
     assert len(replace(fine, outputs=float("nan")).problems("fp32")) == 1
@@ -91,7 +92,7 @@ def test_the_gates_hold_where_they_are_put() -> None:
     assert replace(fine, map50_95=0.4981).problems("fp16") == []
     assert replace(fine, outputs=3.0, map50_95=0.4901).problems("int8") == []
     assert len(replace(fine, map50_95=0.4899).problems("int8")) == 1
-    assert Comparison().map_drop == 0  # nothing to find
+    assert BoxComparison().map_drop == 0  # nothing to find
 
 
 def test_half_of_the_pictures_are_of_other_sizes() -> None:
@@ -368,4 +369,4 @@ def test_mistakes_are_one_line(place: Path, words: list[str], line: str, capsys:
 
 
 def test_a_table_of_nothing_found_prints() -> None:
-    assert table({"fp32": Comparison()}).splitlines()[1].startswith("fp32")
+    assert table({"fp32": BoxComparison()}).splitlines()[1].startswith("fp32")

@@ -42,11 +42,10 @@ STREAM = "train"
 
 def export_onnx(model: Yolo, classes: tuple[str, ...]) -> bytes:
     """The file that the command `export` writes of a network, in evaluation mode, with its defaults."""
-    from yolo_proc.evaluation.predict import Detector
     from yolo_proc.export.export import Order, spec_of
     from yolo_proc.export.onnx_graph import to_onnx
 
-    spec = spec_of(Order(Path(), Path()), Detector(model, classes), {})
+    spec = replace(spec_of(Order(Path(), Path()), model, {}), classes=classes)
     return to_onnx(model, spec)
 
 

@@ -6,7 +6,6 @@ As in `commands.py`, imports of what draws and computes stand inside of function
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
 
 from yolo_proc.cli.commands import run_place
 from yolo_proc.cli.flags import TRUST_HELP, FlagParser, build_own, read_input_size
@@ -14,13 +13,6 @@ from yolo_proc.config.options import option
 from yolo_proc.data.run_config import config_from_values
 from yolo_proc.errors import ConfigError
 from yolo_proc.system.progress import Progress
-
-if TYPE_CHECKING:
-    pass
-
-MODEL_FILE = "model.onnx"
-
-_Tally = Literal["read", "skipped", "found"]
 
 
 @dataclass(frozen=True)
@@ -60,7 +52,7 @@ class ExportFlags:
 
 def export_parser() -> FlagParser:
     """Flags of `export`."""
-    about = "Writes a trained detector as ONNX for Java and others, compares it with the network, adds test vectors."
+    about = "Writes a trained network as ONNX for Java and others, compares it with the network, adds test vectors."
     return FlagParser("export", about, ExportFlags, ["runs-dir", "threads"])
 
 

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -33,9 +34,6 @@ MODEL_FILE = "model.onnx"
 TOP = 3  # classes of an image that are told
 
 _Tally = Literal["read", "skipped", "found"]
-
-
-# ----------------------------------------------------------------------------------------------- export
 
 
 @dataclass(frozen=True)
@@ -179,13 +177,13 @@ def _finder(flags: PredictFlags, config: Config) -> _Finder:
 
     input_size = read_input_size(flags.input_size)
     if onnx is not None:
-        from yolo_proc.export.session import OnnxDetector, Settings
+        from yolo_proc.export.session import OnnxClassifier, OnnxDetector, Settings, load_model
         from yolo_proc.export.spec import description_note
 
         settings = Settings(threads=config.threads)
         if config.device.startswith("cuda"):
             settings = Settings(config.threads, ("CUDAExecutionProvider", "CPUExecutionProvider"))
-        model = OnnxDetector.load(onnx, settings=settings)
+        model = load_model(onnx, settings=settings)
         if flags.model is not None and Path(flags.model).is_dir():
             note = description_note(onnx.with_name("model.json"), model.spec, onnx)
             if note is not None:
@@ -195,9 +193,14 @@ def _finder(flags: PredictFlags, config: Config) -> _Finder:
             raise ConfigError(
                 f"--input-size: {onnx} has one input, {own}, found {flags.input_size}; export it again with another"
             )
+        if isinstance(model, OnnxClassifier):
+            _refuse_options_of_boxes(flags)
+            return _Finder(model.classes, model.classify, ClassView(model.classes, flags.top or TOP))
+        assert isinstance(model, OnnxDetector)
+        _refuse_top(flags)
         limits = model.decoding(**changes)
-        view = DetectionView(model.classes)
-        return _Finder(model.classes, lambda rgb: model.detect(rgb, **changes), view, Cuts(limits))
+        found = partial(model.detect, **changes)
+        return _Finder(model.classes, found, DetectionView(model.classes), Cuts(limits))
     import torch
 
     from yolo_proc.evaluation.classifier import Classifier

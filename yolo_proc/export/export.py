@@ -3,9 +3,10 @@
 out/model.onnx  model.json  vectors/  README.md
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,31 +14,44 @@ from numpy.typing import NDArray
 from yolo_proc.config.schema import Config
 from yolo_proc.data.generator import file_stem, load_generator
 from yolo_proc.data.run_config import saved_config
-from yolo_proc.errors import CheckpointError, DataError
+from yolo_proc.errors import CheckpointError, ConfigError, DataError
+from yolo_proc.evaluation.classifier import Classifier
 from yolo_proc.evaluation.predict import Detector
 from yolo_proc.export.digest import sealed_text
 from yolo_proc.export.onnx_graph import IR_VERSION, to_onnx
 from yolo_proc.export.place import MODEL, PRECISIONS, README, SPEC, VECTORS, check_place, replacing
 from yolo_proc.export.quantize import to_int8
 from yolo_proc.export.readme import readme_text
-from yolo_proc.export.session import OnnxDetector, Settings
-from yolo_proc.export.spec import ModelSpec
+from yolo_proc.export.session import READERS, OnnxModel, Settings
+from yolo_proc.export.spec import CLASSIFICATION, DETECTION, ModelSpec
 from yolo_proc.export.stages import DEFAULT_TOLERANCES
 from yolo_proc.export.vectors import write_vectors
-from yolo_proc.export.verify import Comparison, VerificationError, compare, fresh_batches, measure, table
+from yolo_proc.export.verify import Comparison, VerificationError, fresh_batches, measure, table
+from yolo_proc.export.verify_boxes import compare_boxes
+from yolo_proc.export.verify_classes import compare_classes
 from yolo_proc.imaging.letterbox import Letterbox
 from yolo_proc.models import checkpoint
 from yolo_proc.models.fields import check_state, saved_values
-from yolo_proc.models.network import Yolo
+from yolo_proc.models.network import Network
 
 INPUTS = ("uint8-nhwc", "float-nchw")
 OUTPUTS = ("logits", "predictions")
 ALL = "all"
 QUANTISATION_IMAGES = 200  # whose values give the ranges of int8
 VECTOR_IMAGES = 3
-LITTLE = 0.1  # mAP50-95 of a network that has hardly learnt: it has none to lose
 # What another version of the runtime, on another processor, may give for the same picture.
 _VECTOR_LOGITS = {"fp32": 1e-3, "fp16": 0.05, "int8": 0.25}
+
+
+# By task: from a checkpoint to a network, and how exported models are compared with it.
+_LOADERS: Mapping[str, Callable[..., Detector | Classifier]] = {
+    DETECTION: Detector.load,
+    CLASSIFICATION: Classifier.load,
+}
+_COMPARE: Mapping[str, Callable[..., Mapping[str, Comparison]]] = {
+    DETECTION: compare_boxes,
+    CLASSIFICATION: compare_classes,
+}
 
 
 @dataclass(frozen=True)
@@ -88,7 +102,7 @@ class Exported:
 
     checkpoint: Path
     spec: ModelSpec
-    results: dict[str, Comparison]
+    results: Mapping[str, Comparison]
 
 
 def export(
@@ -109,21 +123,27 @@ def export(
     """
     check_place(order.out)
     path, state, notes = checkpoint.shipped(order.place, check_state)
-    detector = Detector.load(path, input_size=order.input_size, device="cpu")
+    load = _LOADERS.get(state["task"])
+    if load is None:
+        raise ConfigError(
+            f"task: {path} is of the task {state['task']}, and export knows {', '.join(_LOADERS)}; use one of them, or "
+            "write your own file with yolo_proc.export.onnx_graph"
+        )
+    trained = load(path, input_size=order.input_size, device="cpu")
     for note in notes:
         say(note)
     config = saved_config(saved_values(state, path), path, trust=order.trust)
     drawn = load_generator(config.generator.name, config.generator.parameters).classes
-    if len(drawn) != len(detector.classes):
+    if len(drawn) != len(trained.classes):
         raise CheckpointError(
-            f"{path}: expected its generator {config.generator.name} to draw {len(detector.classes)} classes, as it "
+            f"{path}: expected its generator {config.generator.name} to draw {len(trained.classes)} classes, as it "
             f"did in training, found {len(drawn)}; the export is compared on what it draws"
         )
-    spec = spec_of(order, detector, _training_of(path, state, config))
+    spec = spec_of(order, trained.model, _training_of(path, state, config))
     out = order.out.resolve()  # of a link, the folder that it leads to
     try:
         with replacing(out) as part:
-            results = _written(order, part, detector, spec, config, say, on_images)
+            results = _written(order, part, trained.model, spec, config, say, on_images)
             check_place(order.out)  # it took a while
     except OSError as error:
         raise DataError(f"{order.out}: cannot be written: {error.strerror or error}") from error
@@ -133,24 +153,24 @@ def export(
 def _written(
     order: Order,
     part: Path,
-    detector: Detector,
+    model: Network[Any],
     spec: ModelSpec,
     config: Config,
     say: Callable[[str], None],
     on_images: Callable[[int], None],
-) -> dict[str, Comparison]:
+) -> Mapping[str, Comparison]:
     """Writes everything to a folder that nobody knows yet, and compares it with the network."""
-    contents = _contents(order, detector.model, spec, config)
+    contents = _contents(order, model, spec, config)
     for name in order.precisions:
         (part / order.file_of(name)).write_bytes(contents[name])
-    exported = _loaded(order, part, contents)
-    results = compare(detector.model, exported, config, order.images, on_images=on_images)
+    exported = _loaded(order, part, spec, contents)
+    results = _COMPARE[spec.task](model, exported, config, order.images, on_images=on_images)
     measure(exported, {name: len(content) for name, content in contents.items()}, results)
     compared = table(results)
     say(compared)
-    reached = results[order.compared[0]].reference_map50_95
-    if not reached >= LITTLE:
-        say(f"note: the network itself reaches mAP50-95 {reached:.3f} here; a gate on it says little then")
+    doubt = results[order.compared[0]].doubt
+    if doubt:
+        say(f"note: {doubt}; a gate on it says little then")
     _check_gates(order, results)
     files = {name: order.file_of(name) for name in order.precisions}
     (part / README).write_text(readme_text(spec, files, order.images, compared), encoding="utf-8")
@@ -159,15 +179,16 @@ def _written(
     return results
 
 
-def spec_of(order: Order, detector: Detector, training: dict[str, object]) -> ModelSpec:
-    """What the exported model will say of itself."""
-    width, height = detector.picture_size
+def spec_of(order: Order, model: Network[Any], training: dict[str, object]) -> ModelSpec:
+    """Return what the exported model will say of itself."""
+    width, height = model.frame
     as_bytes = order.input == INPUTS[0]
     return ModelSpec(
-        classes=detector.classes,
+        classes=model.task.classes,
         width=width,
         height=height,
-        grids=detector.model.task.codec.grids,
+        grids=model.task.codec.grids if model.task.name == DETECTION else (),
+        task=model.task.name,
         layout="nhwc" if as_bytes else "nchw",
         value_type="uint8" if as_bytes else "float32",
         output_name=order.outputs,
@@ -182,7 +203,7 @@ def _training_of(path: Path, state: dict[str, object], config: Config) -> dict[s
     return {"generator": file_stem(config.generator.name), "checkpoint": path.name, **figures}
 
 
-def _contents(order: Order, model: Yolo, spec: ModelSpec, config: Config) -> dict[str, bytes]:
+def _contents(order: Order, model: Network[Any], spec: ModelSpec, config: Config) -> dict[str, bytes]:
     """The file of each precision that is compared."""
     version = order.ir_version
     contents = {
@@ -193,13 +214,13 @@ def _contents(order: Order, model: Yolo, spec: ModelSpec, config: Config) -> dic
     return contents
 
 
-def _loaded(order: Order, part: Path, contents: dict[str, bytes]) -> dict[str, OnnxDetector]:
-    """Detectors of them; of those that are written, of what lies in the file."""
+def _loaded(order: Order, part: Path, spec: ModelSpec, contents: dict[str, bytes]) -> dict[str, OnnxModel]:
+    """Models of them; of those that are written, of what lies in the file."""
     exported = {}
     for precision, content in contents.items():
         file = part / order.file_of(precision)
         stored = file.read_bytes() if precision in order.precisions else content
-        exported[precision] = OnnxDetector(stored, str(order.out / file.name), Settings(threads=order.threads))
+        exported[precision] = READERS[spec.task](stored, str(order.out / file.name), Settings(threads=order.threads))
     return exported
 
 
@@ -211,7 +232,7 @@ def _letterboxed(config: Config, spec: ModelSpec) -> Iterator[NDArray[np.uint8]]
         yield np.stack([box.apply(image) for image in batch.images.numpy()])
 
 
-def _check_gates(order: Order, results: dict[str, Comparison]) -> None:
+def _check_gates(order: Order, results: Mapping[str, Comparison]) -> None:
     for precision in order.precisions:
         result = results[precision]
         problems = result.problems(precision)
@@ -222,7 +243,7 @@ def _check_gates(order: Order, results: dict[str, Comparison]) -> None:
             )
 
 
-def _write_rest(part: Path, spec: ModelSpec, detector: OnnxDetector, precision: str, config: Config) -> None:
+def _write_rest(part: Path, spec: ModelSpec, exported: OnnxModel, precision: str, config: Config) -> None:
     (part / SPEC).write_text(sealed_text(spec.to_json()), encoding="ascii")
     pictures = [
         image
@@ -230,4 +251,4 @@ def _write_rest(part: Path, spec: ModelSpec, detector: OnnxDetector, precision: 
         for image in batch.images.numpy()
     ]
     tolerances = {**DEFAULT_TOLERANCES, "logits": _VECTOR_LOGITS[precision]}
-    write_vectors(part / VECTORS, spec.to_dict(), detector.run, pictures, tolerances=tolerances)
+    write_vectors(part / VECTORS, spec.to_dict(), exported.run, pictures, tolerances=tolerances)

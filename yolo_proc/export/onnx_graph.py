@@ -23,7 +23,7 @@ from yolo_proc.detection.codec import SIZE_LOGIT_HIGH, SIZE_LOGIT_LOW
 from yolo_proc.errors import ConfigError
 from yolo_proc.export.digest import METADATA_KEY, sealed, sealed_text
 from yolo_proc.export.graph_builder import OPSETS, GraphBuilder
-from yolo_proc.export.spec import ModelSpec
+from yolo_proc.export.spec import CLASSIFICATION, ModelSpec
 from yolo_proc.export.torch_exporter import add_by_torch
 from yolo_proc.export.translation import UntranslatedError, array_of, translate, translate_maps
 from yolo_proc.models.network import Network
@@ -49,7 +49,7 @@ def to_onnx(model: Network[Any], spec: ModelSpec, *, half: bool = False, ir_vers
         ConfigError: layers that only torch's own exporter knows, and it is not installed or makes no older form.
     """
     assert not model.training, "normalisation is folded as it is in evaluation mode"
-    assert spec.output_shape == model.task.output_shape, "the spec is of another network"
+    assert (spec.task, spec.output_shape) == (model.task.name, model.task.output_shape), "of another network"
     graph = GraphBuilder(half)
     maps, examples = _features(graph, _normalised(graph, model, spec), model, ir_version)
     logits = _head(graph, model.head, maps, examples)
@@ -154,6 +154,9 @@ def _add_output(graph: GraphBuilder, logits: str, spec: ModelSpec) -> None:
     """Add the graph's output: the logits, or what the inverse functions make of them."""
     if not spec.activated:
         graph.add("Identity", logits, spec.output_name)
+        return
+    if spec.task == CLASSIFICATION:
+        graph.add("Softmax", logits, spec.output_name, axis=-1)
         return
     xy, wh, j, classes = names = [f"{OUTPUT_NODES}{field}" for field in ("xy", "wh", "j", "classes")]
     graph.split(logits, [2, 2, 1, len(spec.classes)], names, f"{OUTPUT_NODES}split")

@@ -1,23 +1,25 @@
-"""An exported model on ONNX Runtime: pictures in, detections out. Needs no torch.
+"""An exported model on ONNX Runtime: pictures in, detections or classes out. Needs no torch.
 
 detector = OnnxDetector.load("export/letters/model.onnx")
 found = detector.detect(rgb)
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime_state
 
+from yolo_proc.classification.results import Classification
 from yolo_proc.detection.nms import DecodeConfig, Detections
 from yolo_proc.errors import ConfigError, DataError
 from yolo_proc.export.digest import CHANGED, check_content, is_sealed
 from yolo_proc.export.onnx_file import EXPORTED, MAX_MODEL, read_metadata
-from yolo_proc.export.spec import ModelError, ModelSpec
+from yolo_proc.export.spec import CLASSIFICATION, DETECTION, ModelError, ModelSpec
 from yolo_proc.imaging.letterbox import Letterbox
 from yolo_proc.system.files import UnreadableFileError, read_bytes, read_start
 
@@ -47,48 +49,103 @@ class Settings:
     providers: tuple[str, ...] = ("CPUExecutionProvider",)
 
 
-class OnnxDetector:
-    """An exported network with everything between a picture and boxes on it.
+class OnnxModel:
+    """An exported network on ONNX Runtime; a subclass knows what its outputs mean.
 
     Attributes:
+        task: of the models that it reads.
         spec: what the model says of itself.
         classes: names by class index.
     """
 
+    task: ClassVar[str]
+    takes_any_size: ClassVar[str]  # its method that does, for messages
+
     def __init__(self, content: bytes, where: str = "model.onnx", settings: Settings | None = None) -> None:
-        """The detector of a model's bytes; see `load`.
+        """Open a model's bytes; see `load`.
 
         Args:
             where: they come from, for messages.
         """
         self.where = where
         settings = settings or Settings()
-        self.spec = _checked_spec(content, where)
+        self.spec = read_spec(content, where)
+        if self.spec.task != self.task:
+            reader = READERS[self.spec.task].__name__
+            raise ModelError(
+                f"{where}: expected a model of the task {self.task}, found one of {self.spec.task}; {reader} reads it"
+            )
         self.session = _session(content, where, settings)
         self.classes = self.spec.classes
         _check_graph(self.session, self.spec, where)
 
     @classmethod
-    def load(cls, source: str | Path | bytes, *, settings: Settings | None = None) -> "OnnxDetector":
-        """The detector of `model.onnx`, given as a path or as the file's bytes.
+    def load(cls, source: str | Path | bytes, *, settings: Settings | None = None) -> Self:
+        """Return the model in `model.onnx`, given as a path or as the file's bytes.
 
         Raises:
-            ModelError: no such file, not an ONNX file, a damaged one, or not a model that `export` wrote.
+            ModelError: no such file, not an ONNX file, a damaged one, not a model that `export` wrote, or one of
+                another task.
         """
-        if isinstance(source, bytes):
-            return cls(source, "(bytes)", settings)
-        try:
-            content = read_start(source, 16, _A_MODEL)
-            if content[:1] != b"\0":  # nothing in an ONNX file begins so: a sparse file need not be read
-                content = read_bytes(source, MAX_MODEL, _A_MODEL)
-        except UnreadableFileError as error:
-            raise ModelError(str(error)) from error
-        return cls(content, str(source), settings)
+        content, where = _content_of(source)
+        return cls(content, where, settings)
 
     @property
     def picture_size(self) -> tuple[int, int]:
-        """Width and height of the network's pictures; `detect` fits any other size into it."""
+        """Width and height of the network's pictures; any other size is fitted into it."""
         return self.spec.width, self.spec.height
+
+    def fitted(self, rgb: NDArray[np.uint8]) -> tuple[Letterbox, NDArray[np.uint8]]:
+        """Return a picture's letterbox, and the picture in it.
+
+        Args:
+            rgb: uint8 (H, W, 3), red first, of any size.
+
+        Raises:
+            DataError: a picture of another shape or type.
+        """
+        picture = np.asarray(rgb)
+        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or 0 in picture.shape:
+            raise DataError(
+                f"{self.takes_any_size}: expected a uint8 RGB picture (H, W, 3), found {picture.dtype} {picture.shape}"
+            )
+        box = Letterbox.of(picture.shape[1], picture.shape[0], *self.picture_size)
+        return box, box.apply(np.ascontiguousarray(picture))
+
+    def run(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the network's outputs float32 (B, ...), raw logits or predictions; none for no pictures.
+
+        Args:
+            pictures: uint8 RGB (B, H, W, 3) of the network's size.
+
+        Raises:
+            DataError: pictures of another size, shape or type.
+        """
+        images = np.asarray(pictures)
+        width, height = self.picture_size
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (height, width, 3):
+            raise DataError(
+                f"expected uint8 RGB pictures (B, {height}, {width}, 3), found {images.dtype} {images.shape}; "
+                f"`{self.takes_any_size}` takes a picture of any size"
+            )
+        if not len(images):
+            return np.zeros((0, *self.spec.output_shape), dtype=np.float32)
+        try:
+            outputs = self.session.run([self.spec.output_name], {self.spec.input_name: as_input(images, self.spec)})[0]
+        except RUNTIME_ERRORS as error:
+            raise ModelError(f"{self.where}: the network cannot be run: {_one_line(error)}") from error
+        found: NDArray[np.float32] = np.asarray(outputs, dtype=np.float32)
+        if found.shape != (len(images), *self.spec.output_shape):
+            expected = (len(images), *self.spec.output_shape)
+            raise ModelError(f"{self.where}: expected outputs of the shape {expected}, found {found.shape}; {EXPORTED}")
+        return found
+
+
+class OnnxDetector(OnnxModel):
+    """An exported detector with everything between a picture and boxes on it."""
+
+    task = DETECTION
+    takes_any_size = "detect"
 
     def decoding(
         self,
@@ -139,11 +196,8 @@ class OnnxDetector:
         decoding = self.decoding(
             confidence, max_iou, nms=nms, max_candidates=max_candidates, max_detections=max_detections
         )
-        picture = np.asarray(rgb)
-        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or 0 in picture.shape:
-            raise DataError(f"detect: expected a uint8 RGB picture (H, W, 3), found {picture.dtype} {picture.shape}")
-        box = Letterbox.of(picture.shape[1], picture.shape[0], *self.picture_size)
-        found = self.detect_batch(box.apply(np.ascontiguousarray(picture))[None], decoding)[0]
+        box, fitted = self.fitted(rgb)
+        found = self.detect_batch(fitted[None], decoding)[0]
         return replace(found, box_xyxy=box.boxes_to_picture(found.box_xyxy))
 
     def detect_batch(self, pictures: NDArray[np.uint8], decoding: DecodeConfig | None = None) -> list[Detections]:
@@ -161,33 +215,59 @@ class OnnxDetector:
         except DataError as error:
             raise DataError(f"{self.where}: {error}") from error
 
-    def run(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The network's outputs float32 (B, S, 5 + C), raw logits or predictions; none for no pictures.
+
+class OnnxClassifier(OnnxModel):
+    """An exported classifier with everything between a picture and its class."""
+
+    task = CLASSIFICATION
+    takes_any_size = "classify"
+
+    def classify(self, rgb: NDArray[np.uint8]) -> Classification:
+        """Return the classes of one picture of any size, the most likely first.
 
         Args:
-            pictures: uint8 RGB (B, H, W, 3) of the network's size.
+            rgb: uint8 (H, W, 3), red first.
 
         Raises:
-            DataError: as of `detect_batch`.
+            DataError: a picture of another shape or type; NaN from the network.
         """
-        images = np.asarray(pictures)
-        width, height = self.picture_size
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (height, width, 3):
-            raise DataError(
-                f"expected uint8 RGB pictures (B, {height}, {width}, 3), found {images.dtype} {images.shape}; "
-                "`detect` takes a picture of any size"
-            )
-        if not len(images):
-            return np.zeros((0, *self.spec.output_shape), dtype=np.float32)
+        return self.classify_batch(self.fitted(rgb)[1][None])[0]
+
+    def classify_batch(self, pictures: NDArray[np.uint8]) -> list[Classification]:
+        """Return the classes of each of some pictures of the network's own size.
+
+        Args:
+            pictures: uint8 RGB (B, H, W, 3).
+
+        Raises:
+            DataError: pictures of another size, shape or type; NaN from the network.
+        """
         try:
-            outputs = self.session.run([self.spec.output_name], {self.spec.input_name: as_input(images, self.spec)})[0]
-        except RUNTIME_ERRORS as error:
-            raise ModelError(f"{self.where}: the network cannot be run: {_one_line(error)}") from error
-        found: NDArray[np.float32] = np.asarray(outputs, dtype=np.float32)
-        if found.shape != (len(images), *self.spec.output_shape):
-            expected = (len(images), *self.spec.output_shape)
-            raise ModelError(f"{self.where}: expected outputs of the shape {expected}, found {found.shape}; {EXPORTED}")
-        return found
+            return [Classification.of(values, activated=self.spec.activated) for values in self.run(pictures)]
+        except DataError as error:
+            raise DataError(f"{self.where}: {error}") from error
+
+
+READERS: Mapping[str, type[OnnxModel]] = {one.task: one for one in (OnnxDetector, OnnxClassifier)}
+
+
+def load_model(source: str | Path | bytes, *, settings: Settings | None = None) -> OnnxModel:
+    """Return the detector or the classifier in `model.onnx`; see `OnnxModel.load`."""
+    content, where = _content_of(source)
+    return READERS[read_spec(content, where).task](content, where, settings)
+
+
+def _content_of(source: str | Path | bytes) -> tuple[bytes, str]:
+    """Return a model's bytes, and where they come from."""
+    if isinstance(source, bytes):
+        return source, "(bytes)"
+    try:
+        content = read_start(source, 16, _A_MODEL)
+        if content[:1] != b"\0":  # nothing in an ONNX file begins so: a sparse file need not be read
+            content = read_bytes(source, MAX_MODEL, _A_MODEL)
+    except UnreadableFileError as error:
+        raise ModelError(str(error)) from error
+    return content, str(source)
 
 
 def as_input(images: NDArray[np.uint8], spec: ModelSpec) -> NDArray[Any]:
@@ -201,8 +281,12 @@ def as_input(images: NDArray[np.uint8], spec: ModelSpec) -> NDArray[Any]:
     return np.ascontiguousarray(values)
 
 
-def _checked_spec(content: bytes, where: str) -> ModelSpec:
-    """What the content says of itself, after its digest: of a damaged file the runtime sees nothing."""
+def read_spec(content: bytes, where: str) -> ModelSpec:
+    """Return what a model's bytes say of themselves, after their digest: of a damaged file the runtime sees nothing.
+
+    Raises:
+        ModelError: no ONNX file, a damaged one, or not one that `export` wrote.
+    """
     has_digest = check_content(content, where)
     text = read_metadata(content, where)
     spec = ModelSpec.from_json(text, f"{where}: metadata")

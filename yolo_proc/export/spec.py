@@ -21,6 +21,8 @@ from yolo_proc.system.files import UnreadableFileError, read_bytes
 __all__ = ["METADATA_KEY", "VERSION", "ModelError", "ModelSpec", "description_note"]
 
 VERSION = 1
+DETECTION, CLASSIFICATION = "detection", "classification"
+TASKS = (DETECTION, CLASSIFICATION)
 LETTERBOX_RULE = 1
 # Java's reader has the same limits: what is beyond them is damage, or meant to harm.
 MAX_SIDE = 1 << 20  # of a picture or an anchor
@@ -42,12 +44,13 @@ class ModelSpec:
     Attributes:
         classes: names by class index.
         width, height: pixels of the network's pictures.
-        grids: in ascending stride; they say what slot a value belongs to.
+        grids: of a detector, in ascending stride; they say what slot a value belongs to. A classifier has none.
+        task: of `TASKS`; a description without one is of a detector.
         input_name: of the graph's input.
         layout: "nhwc" (N x H x W x 3) or "nchw" (N x 3 x H x W).
         value_type: "uint8", or "float32".
         value_range: what a picture's 0 and 255 become on the way in.
-        output_name: of the graph's output, N x slots x (5 + C).
+        output_name: of the graph's output, N x slots x (5 + C), or N x C of a classifier.
         activated: the output holds predictions, not raw logits.
         defaults: how the boxes are decoded unless the application says otherwise.
         training: where the weights come from, for people.
@@ -60,7 +63,8 @@ class ModelSpec:
     classes: tuple[str, ...]
     width: int
     height: int
-    grids: tuple[Grid, ...]
+    grids: tuple[Grid, ...] = ()
+    task: str = DETECTION
     input_name: str = "images"
     layout: Layout = "nhwc"
     value_type: ValueType = "uint8"
@@ -77,6 +81,11 @@ class ModelSpec:
         _check_name(self.output_name, "output: name")
         if self.width * self.height > MAX_PIXELS:
             raise ModelError(f"input: expected at most {MAX_PIXELS} pixels, found {self.width} x {self.height}")
+        if self.task == CLASSIFICATION:
+            if self.grids or len(self.classes) < 2:
+                found = "grids" if self.grids else f"{len(self.classes)} classes"
+                raise ModelError(f"task: expected a classifier of two classes or more without grids, found {found}")
+            return
         values = self.codec.slots * self.codec.fields
         if values > MAX_VALUES:
             raise ModelError(f"grids: expected at most {MAX_VALUES} values for a picture, found {values}")
@@ -86,7 +95,8 @@ class ModelSpec:
 
     @cached_property
     def codec(self) -> LabelCodec:
-        """The rules of its slots."""
+        """The rules of a detector's slots."""
+        assert self.task == DETECTION, "a classifier has no slots"
         return LabelCodec(self.grids, len(self.classes))
 
     @property
@@ -95,15 +105,18 @@ class ModelSpec:
         return (self.height, self.width, 3) if self.layout == "nhwc" else (3, self.height, self.width)
 
     @property
-    def output_shape(self) -> tuple[int, int]:
-        """(S, 5 + C) of one picture."""
-        return self.codec.slots, self.codec.fields
+    def output_shape(self) -> tuple[int, ...]:
+        """Of one image: (S, 5 + C) of a detector, (C,) of a classifier."""
+        return (self.codec.slots, self.codec.fields) if self.task == DETECTION else (len(self.classes),)
 
     def to_dict(self) -> dict[str, Any]:
         """As it stands in `model.json`."""
         low, high = (int(limit) if limit == int(limit) else limit for limit in self.value_range)
+        detector = self.task == DETECTION
+        of_detector = {"grids": [grid.to_dict() for grid in self.grids], "defaults": asdict(self.defaults)}
         return {
             "version": VERSION,
+            **({} if detector else {"task": self.task}),
             "classes": list(self.classes),
             "input": {
                 "name": self.input_name,
@@ -116,8 +129,7 @@ class ModelSpec:
             },
             "letterbox": {"rule": LETTERBOX_RULE, "pad": [PAD] * 3},
             "output": {"name": self.output_name, "activated": self.activated},
-            "grids": [grid.to_dict() for grid in self.grids],
-            "defaults": asdict(self.defaults),
+            **(of_detector if detector else {}),
             "training": dict(self.training),
         }
 
@@ -166,14 +178,17 @@ class ModelSpec:
         letterbox.one_of("rule", (LETTERBOX_RULE,))
         letterbox.one_of("pad", ([PAD] * 3,))
         given.one_of("color", ("rgb",))
+        task = top.one_of("task", TASKS, DETECTION)
         classes = top.each("classes", str)
-        grids = tuple(_grid_of(_Reader(one, f"{where}: grids[{n}]")) for n, one in enumerate(top.take("grids", list)))
+        cells = top.take("grids", list) if task == DETECTION else []
+        grids = tuple(_grid_of(_Reader(one, f"{where}: grids[{n}]")) for n, one in enumerate(cells))
         try:
             return cls(
                 classes=classes,
                 width=given.side("width"),
                 height=given.side("height"),
                 grids=grids,
+                task=task,
                 input_name=given.take("name", str),
                 layout=given.one_of("layout", ("nhwc", "nchw")),
                 value_type=given.one_of("type", ("uint8", "float32")),
@@ -202,7 +217,7 @@ def description_note(file: Path, spec: ModelSpec, onnx: Path) -> str | None:
     except ModelError as error:
         return f"{error}; {onnx} is used as it says of itself"
     own, other = spec.to_dict(), found.to_dict()
-    differing = ", ".join(name for name in own if own[name] != other[name])
+    differing = ", ".join(name for name in {**own, **other} if own.get(name) != other.get(name))
     if not differing:
         return None
     return (
@@ -284,9 +299,9 @@ class _Reader:
         """A length in pixels, or a number of cells."""
         return self.within(name, MAX_SIDE)
 
-    def one_of(self, name: str, allowed: Sequence[Any]) -> Any:
-        """A value of which only some are known."""
-        value = self.take(name, type(allowed[0]))
+    def one_of(self, name: str, allowed: Sequence[Any], usual: Any = _ABSENT) -> Any:
+        """A value of which only some are known, or `usual` where there is none."""
+        value = self.take(name, type(allowed[0]), usual)
         if value not in allowed:
             known = " or ".join(repr(one) for one in allowed)
             raise ModelError(f"{self.where}: {name}: expected {known}, found {_shown(value)}")

@@ -1,4 +1,4 @@
-"""The stages between a picture file and boxes on it, each alone: what the golden vectors hold, and their replay.
+"""The stages between a picture file and boxes on it, or its class, each alone: what the golden vectors hold.
 
     N pictures of H x W, S slots, C classes, K rows of 5 + C values, n boxes
 
@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo_proc.batch import Batch
+from yolo_proc.classification.results import Classification
 from yolo_proc.config.schema import LabelConfig
 from yolo_proc.detection.codec import DecodeConfig, Detections, Grid, LabelCodec, activate, deactivate
 from yolo_proc.errors import DataError, YoloProcError
+from yolo_proc.export.spec import DETECTION
 from yolo_proc.imaging.letterbox import Letterbox
 from yolo_proc.imaging.pictures import read_picture
 
@@ -58,20 +60,25 @@ class Stages:
     """Every stage by its name, from inputs to outputs, as this package does it.
 
     Args:
-        codec: of the model.
+        codec: of a detector; None: of a classifier.
+        frame: (width, height) of the network's pictures.
         activated: the network gives predictions, not logits.
         run: the network; needed by the stage "model" alone.
     """
 
-    codec: LabelCodec
+    codec: LabelCodec | None
+    frame: tuple[int, int]
     activated: bool = False
     run: Run | None = None
 
     @classmethod
     def of_model(cls, model: Mapping[str, Any], run: Run | None = None) -> "Stages":
         """The stages of a model, from what its model.json says."""
-        codec = LabelCodec(tuple(Grid.from_dict(grid) for grid in model["grids"]), len(model["classes"]))
-        return cls(codec, bool(model["output"]["activated"]), run)
+        frame = (int(model["input"]["width"]), int(model["input"]["height"]))
+        codec = None
+        if model.get("task", DETECTION) == DETECTION:
+            codec = LabelCodec(tuple(Grid.from_dict(grid) for grid in model["grids"]), len(model["classes"]))
+        return cls(codec, frame, bool(model["output"]["activated"]), run)
 
     @property
     def outputs_key(self) -> str:
@@ -88,6 +95,7 @@ class Stages:
             "picture": self._picture,
             "letterbox": self._letterbox,
             "model": self._model,
+            "classify": self._classify,
             "activate": lambda given: {"predictions": activate(given["logits"])},
             "decode": self._decode,
             "nms": self._nms,
@@ -111,23 +119,39 @@ class Stages:
         assert self.run is not None, "the stage `model` needs a network"
         return {self.outputs_key: self.run(given["images"])}
 
+    def _classify(self, given: Values) -> dict[str, Any]:
+        outputs, activated = _outputs_of(given)
+        found = Classification.of(outputs, activated=activated)
+        return {"class_ids": found.class_ids, "confidences": found.confidence}
+
+    @property
+    def detector(self) -> LabelCodec:
+        """The codec of a detector.
+
+        Raises:
+            DataError: the model is a classifier, and the case a detector's.
+        """
+        if self.codec is None:
+            raise DataError("golden vectors: expected a case for a classifier, found one of a detector's stages")
+        return self.codec
+
     def _decode(self, given: Values) -> dict[str, Any]:
         outputs, activated = _outputs_of(given)
         config = DecodeConfig(confidence=given["confidence"], max_candidates=given["max_candidates"])
-        return _found(self.codec.candidates(outputs, config, activated=activated))
+        return _found(self.detector.candidates(outputs, config, activated=activated))
 
     def _nms(self, given: Values) -> dict[str, Any]:
         outputs, activated = _outputs_of(given)
         keys = ("confidence", "max_iou", "nms", "max_candidates", "max_detections")
         config = DecodeConfig(**{key: given[key] for key in keys})
-        return _found(self.codec.decode(outputs[None], config, activated=activated)[0])
+        return _found(self.detector.decode(outputs[None], config, activated=activated)[0])
 
     def _picture_boxes(self, given: Values) -> dict[str, Any]:
         sizes = (given[key] for key in ("picture_width", "picture_height", "width", "height"))
         return {"boxes": Letterbox.of(*sizes).boxes_to_picture(given["boxes"])}
 
     def _assign(self, given: Values) -> dict[str, Any]:
-        width, height = self.codec.frame
+        width, height = self.detector.frame
         images: Any = np.zeros((1, height, width, 3), dtype=np.uint8)
         batch = Batch(
             images=images,
@@ -142,12 +166,12 @@ class Stages:
             indices=np.zeros(1, dtype=np.int64),
         )
         limits = LabelConfig(given["min_visible"], given["min_in_frame"], given["min_box_px"])
-        targets = self.codec.assign(batch, limits)
-        return {"targets": self.codec.dense(targets)[0], "dropped": targets.dropped}
+        targets = self.detector.assign(batch, limits)
+        return {"targets": self.detector.dense(targets)[0], "dropped": targets.dropped}
 
 
 def _outputs_of(given: Values) -> tuple[NDArray[Any], bool]:
-    """A picture's outputs (S, 5 + C), and whether they are predictions."""
+    """A picture's outputs, (S, 5 + C) or (C,), and whether they are predictions."""
     activated = "predictions" in given
     return given["predictions" if activated else "logits"], activated
 

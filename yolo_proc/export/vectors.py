@@ -202,7 +202,7 @@ def write_vectors(
         cases.append(Case(name, stage, given, outputs, comment))
         return outputs
 
-    width, height = stages.codec.frame
+    width, height = stages.frame
     fitted = []
     for number, rgb in enumerate(pictures):
         read = add(f"picture_{number}", "picture", {"bytes": np.frombuffer(_png_of(rgb), np.uint8)})["rgb"]
@@ -213,7 +213,10 @@ def write_vectors(
         add("model_of_one", "model", {"images": images[:1]})
         outputs = add("model", "model", {"images": images}, "all pictures at once")[stages.outputs_key]
         for number, (rgb, values) in enumerate(zip(pictures, outputs, strict=True)):
-            _add_boxes(add, stages, model, number, rgb, values)
+            if stages.codec is None:
+                add(f"classify_{number}", "classify", {stages.outputs_key: values})
+            else:
+                _add_boxes(add, stages, model, number, rgb, values)
     suffixes = {case.name: "png" for case in cases}
     save_vectors(folder, model, cases, onnx=onnx, suffixes=suffixes, tolerances=tolerances)
 
@@ -227,7 +230,7 @@ def _add_boxes(
     values: NDArray[np.float32],
 ) -> None:
     """The cases behind the network, of one picture's outputs (S, 5 + C)."""
-    defaults, (width, height) = model["defaults"], stages.codec.frame
+    defaults, (width, height) = model["defaults"], stages.frame
     given = {stages.outputs_key: values, "confidence": defaults["confidence"]}
     given["max_candidates"] = defaults["max_candidates"]
     rest = {key: defaults[key] for key in ("nms", "max_iou", "max_detections")}

@@ -34,7 +34,7 @@ public record GoldenVectors(ModelSpec model, Path onnx, Map<String, Double> tole
      * What one stage makes of some inputs. Values are {@link Array}, {@code Number}, {@code String} or {@code Map}.
      *
      * @param name    of the case
-     * @param stage   of the nine
+     * @param stage   of the ten
      * @param comment for people
      * @param in      inputs by name
      * @param out     outputs by name

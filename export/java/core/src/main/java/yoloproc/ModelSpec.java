@@ -6,6 +6,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 
 import yoloproc.LabelCodec.Grid;
@@ -14,14 +15,15 @@ import yoloproc.LabelCodec.Grid;
  * What a model says of itself: the JSON under the metadata key {@link #METADATA_KEY} of {@code model.onnx}, and in
  * {@code model.json}.
  *
+ * @param task      what it does; a description without one is of a detector
  * @param classes   their names; a class id is an index into them
  * @param input     what goes in
  * @param output    what comes out
- * @param grids     in ascending stride, all over the input's picture
+ * @param grids     of a detector, in ascending stride, all over the input's picture; a classifier has none
  * @param defaults  how its boxes are chosen unless the user says otherwise
  * @param training  what is known of its training; for people
  */
-public record ModelSpec(List<String> classes, Input input, Output output, List<Grid> grids, Defaults defaults,
+public record ModelSpec(Task task, List<String> classes, Input input, Output output, List<Grid> grids, Defaults defaults,
         Map<String, Object> training) {
 
     /** The version of the JSON that is read here. */
@@ -35,6 +37,19 @@ public record ModelSpec(List<String> classes, Input input, Output output, List<G
 
     /** Where the JSON stands in the metadata of {@code model.onnx}. */
     public static final String METADATA_KEY = "yolo_proc";
+
+    /** What a model does. */
+    public enum Task {
+        /** Boxes with classes, see {@link LabelCodec}. */
+        DETECTION,
+        /** The class of the whole picture. */
+        CLASSIFICATION;
+
+        /** As it stands in the JSON. */
+        public String word() {
+            return name().toLowerCase(Locale.ROOT);
+        }
+    }
 
     /** The order of the input's axes: N pictures, H rows, W columns, C = 3 colours, red first. */
     public enum Layout {
@@ -73,7 +88,8 @@ public record ModelSpec(List<String> classes, Input input, Output output, List<G
     }
 
     /**
-     * What comes out: N x slots x (5 + classes) in single precision, see {@link LabelCodec}.
+     * What comes out, in single precision: of a detector N x slots x (5 + classes), see {@link LabelCodec}; of a
+     * classifier N x classes.
      *
      * @param name      of the tensor
      * @param activated whether they are predictions and not raw logits
@@ -120,21 +136,45 @@ public record ModelSpec(List<String> classes, Input input, Output output, List<G
         grids = List.copyOf(grids);
     }
 
-    /** The codec of its labels. */
+    /**
+     * The codec of a detector's labels.
+     *
+     * @throws IllegalStateException a classifier, which has none
+     */
     public LabelCodec codec() {
+        if (task != Task.DETECTION) {
+            throw new IllegalStateException("codec: expected a detector, found a classifier, which has no slots");
+        }
         return new LabelCodec(grids, classes.size());
     }
 
     /**
-     * Compares the output's shape with what the grids and classes need.
+     * The shape of the output.
      *
-     * @param shape N x slots x (5 + classes); -1 for an axis of any length
+     * @param pictures how many; -1 for any number
+     */
+    public long[] outputShape(int pictures) {
+        if (task == Task.CLASSIFICATION) {
+            return new long[] {pictures, classes.size()};
+        }
+        LabelCodec codec = codec();
+        return new long[] {pictures, codec.slots(), codec.fields()};
+    }
+
+    /** How many values the output has for one picture. */
+    public int outputValues() {
+        return Math.toIntExact(Arrays.stream(outputShape(1)).reduce(1, Math::multiplyExact));
+    }
+
+    /**
+     * Compares the output's shape with what the task needs.
+     *
+     * @param shape of the tensor; -1 for an axis of any length
      * @param where what has the shape, for messages
      * @throws FormatException another shape
      */
     public void checkOutput(long[] shape, String where) throws FormatException {
-        LabelCodec codec = codec();
-        checkShape(shape, new long[] {-1, codec.slots(), codec.fields()}, where, "output " + output.name);
+        checkShape(shape, outputShape(-1), where, "output " + output.name);
     }
 
     /**
@@ -162,6 +202,7 @@ public record ModelSpec(List<String> classes, Input input, Output output, List<G
     /** What of two descriptions is not the same, by the keys of the JSON; empty if they are equal. */
     public List<String> differences(ModelSpec other) {
         List<String> names = new ArrayList<>();
+        addIf(task != other.task, "task", names);
         addIf(!classes.equals(other.classes), "classes", names);
         addIf(!input.equals(other.input), "input", names);
         addIf(!output.equals(other.output), "output", names);
@@ -175,6 +216,17 @@ public record ModelSpec(List<String> classes, Input input, Output output, List<G
         if (differs) {
             names.add(name);
         }
+    }
+
+    /**
+     * Reads what a model's file such as {@code model.onnx} says of itself; no runtime is needed.
+     *
+     * @throws FormatException not an ONNX model, a damaged one, or one that yolo_proc did not export
+     * @throws IOException     a file that cannot be read
+     */
+    public static ModelSpec ofModel(Path model) throws IOException {
+        byte[] content = PlainFiles.read(model, PlainFiles.MAX_BYTES, "a model such as model.onnx", "missing", "value");
+        return OnnxFile.read(content, model.toString());
     }
 
     /**
@@ -213,10 +265,17 @@ public record ModelSpec(List<String> classes, Input input, Output output, List<G
         letterbox.only("pad", List.of((long) Letterbox.PAD, (long) Letterbox.PAD, (long) Letterbox.PAD));
         Input input = input(root.object("input"));
         JsonFields output = root.object("output");
-        ModelSpec spec = new ModelSpec(classes(root), input,
-                new Output(output.name("name", output.text("name")), output.flag("activated")), grids(root, input),
-                root.has("defaults") ? defaults(root.object("defaults")) : Defaults.USUAL,
+        Task task = root.has("task") && root.choice("task", List.of("detection", "classification"))
+                .equals("classification") ? Task.CLASSIFICATION : Task.DETECTION;
+        boolean detector = task == Task.DETECTION;
+        ModelSpec spec = new ModelSpec(task, classes(root, detector ? 1 : 2), input,
+                new Output(output.name("name", output.text("name")), output.flag("activated")),
+                detector ? grids(root, input) : List.of(),
+                detector && root.has("defaults") ? defaults(root.object("defaults")) : Defaults.USUAL,
                 root.has("training") ? root.object("training").values() : Map.of());
+        if (!detector) {
+            return spec;
+        }
         try {
             LabelCodec codec = spec.codec();
             if ((long) codec.slots() * codec.fields() > MAX_VALUES) {
@@ -229,7 +288,7 @@ public record ModelSpec(List<String> classes, Input input, Output output, List<G
         return spec;
     }
 
-    private static List<String> classes(JsonFields root) throws FormatException {
+    private static List<String> classes(JsonFields root, int least) throws FormatException {
         List<String> classes = new ArrayList<>();
         for (Object name : root.list("classes")) {
             if (!(name instanceof String text)) {
@@ -237,8 +296,9 @@ public record ModelSpec(List<String> classes, Input input, Output output, List<G
             }
             classes.add(root.name("classes[" + classes.size() + "]", text));
         }
-        if (classes.isEmpty()) {
-            throw root.wrong("classes", "at least one name", "none", "value");
+        if (classes.size() < least) {
+            String found = classes.isEmpty() ? "none" : classes.size() + "";
+            throw root.wrong("classes", least == 1 ? "at least one name" : "at least two names", found, "value");
         }
         return classes;
     }

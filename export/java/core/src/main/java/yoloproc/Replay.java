@@ -6,12 +6,15 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 import yoloproc.GoldenVectors.Array;
 import yoloproc.GoldenVectors.Case;
 
 /** Golden vectors through this library: every stage apart, each case compared with what it must give. */
 public final class Replay {
+
+    private static final Set<String> OF_DETECTORS = Set.of("activate", "deactivate", "decode", "nms", "assign");
 
     private final GoldenVectors vectors;
     private final LabelCodec codec;
@@ -26,7 +29,7 @@ public final class Replay {
          *
          * @param images   pictures x height x width x 3 bytes, letterboxed RGB
          * @param pictures how many
-         * @return pictures x slots x (5 + C)
+         * @return pictures x slots x (5 + C), or pictures x C of a classifier
          */
         float[] run(byte[] images, int pictures);
     }
@@ -40,7 +43,7 @@ public final class Replay {
     public Replay(GoldenVectors vectors, Network network) {
         this.vectors = vectors;
         this.network = network;
-        codec = vectors.model().codec();
+        codec = vectors.model().task() == ModelSpec.Task.DETECTION ? vectors.model().codec() : null;
     }
 
     /**
@@ -83,6 +86,9 @@ public final class Replay {
 
     /** The outputs of a stage. */
     private Map<String, Object> perform(String stage, Map<String, Object> in) throws IOException {
+        if (codec == null && OF_DETECTORS.contains(stage)) {
+            throw new IllegalArgumentException("golden vectors: expected a stage of a classifier, found " + stage);
+        }
         switch (stage) {
             case "picture":
                 RgbImage picture = Pictures.read(array(in, "bytes").bytes());
@@ -92,8 +98,12 @@ public final class Replay {
             case "model":
                 Array images = array(in, "images");
                 float[] outputs = network.run(images.bytes(), images.shape().get(0));
-                return Map.of(vectors.model().output().activated() ? "predictions" : "logits", new Array("f32",
-                        List.of(images.shape().get(0), codec.slots(), codec.fields()), outputs));
+                List<Integer> shape = Arrays.stream(vectors.model().outputShape(images.shape().get(0)))
+                        .mapToObj(Math::toIntExact).toList();
+                return Map.of(vectors.model().output().activated() ? "predictions" : "logits",
+                        new Array("f32", shape, outputs));
+            case "classify":
+                return classified(in);
             case "activate":
                 Array logits = array(in, "logits");
                 return Map.of("predictions", new Array("f64", logits.shape(), codec.activate(logits.floats())));
@@ -116,7 +126,7 @@ public final class Replay {
             case "assign":
                 return assign(in);
             default:
-                throw new IllegalArgumentException("golden vectors: expected a stage of the nine, found " + stage);
+                throw new IllegalArgumentException("golden vectors: expected a stage of the ten, found " + stage);
         }
     }
 
@@ -126,6 +136,17 @@ public final class Replay {
         List<Integer> shape = List.of(place.height(), place.width(), 3);
         return Map.of("letterboxed", new Array("u8", shape, place.apply(rgb.bytes())), "left", place.left(), "top",
                 place.top(), "nw", place.nw(), "nh", place.nh());
+    }
+
+    private Map<String, Object> classified(Map<String, Object> in) {
+        boolean activated = in.containsKey("predictions");
+        float[] values = array(in, activated ? "predictions" : "logits").floats();
+        List<Classification.Score> scores = Classification.of(values, 0, vectors.model().classes(), activated).scores();
+        List<Integer> shape = List.of(scores.size());
+        return Map.of("class_ids",
+                new Array("i32", shape, scores.stream().mapToInt(Classification.Score::classId).toArray()),
+                "confidences",
+                new Array("f64", shape, scores.stream().mapToDouble(Classification.Score::confidence).toArray()));
     }
 
     private LabelCodec.Candidates candidates(Map<String, Object> in) {

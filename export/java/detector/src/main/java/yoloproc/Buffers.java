@@ -19,7 +19,7 @@ final class Buffers implements AutoCloseable {
     /** One letterboxed picture, height x width x 3; any content between uses. */
     final byte[] frame;
 
-    /** N x slots x (5 + C), what the network gave. */
+    /** What the network gave: N x slots x (5 + C), or N x C of a classifier. */
     final float[] outputs;
 
     final Map<String, OnnxTensor> in;
@@ -37,11 +37,11 @@ final class Buffers implements AutoCloseable {
      *
      * @param pictures N, of every run
      */
-    Buffers(OrtEnvironment environment, ModelSpec spec, LabelCodec codec, int pictures) throws OrtException {
+    Buffers(OrtEnvironment environment, ModelSpec spec, int pictures) throws OrtException {
         input = spec.input();
         length = Math.multiplyExact(input.width() * input.height(), 3);
         frame = new byte[length];
-        outputs = new float[Math.multiplyExact(pictures, codec.slots() * codec.fields())];
+        outputs = new float[Math.multiplyExact(pictures, spec.outputValues())];
         int values = Math.multiplyExact(pictures, length);
         OnnxTensor given;
         if (input.type() == ModelSpec.Type.UINT8) {
@@ -58,8 +58,8 @@ final class Buffers implements AutoCloseable {
         results = direct(Math.multiplyExact(outputs.length, Float.BYTES)).asFloatBuffer();
         in = Map.of(input.name(), given);
         try {
-            long[] shape = {pictures, codec.slots(), codec.fields()};
-            out = Map.of(spec.output().name(), OnnxTensor.createTensor(environment, results, shape));
+            out = Map.of(spec.output().name(),
+                    OnnxTensor.createTensor(environment, results, spec.outputShape(pictures)));
         } catch (OrtException | RuntimeException error) {
             given.close();
             throw error;

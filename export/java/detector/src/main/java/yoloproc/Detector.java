@@ -3,9 +3,7 @@ package yoloproc;
 import java.awt.image.BufferedImage;
 import java.io.IOException;
 import java.io.InputStream;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
@@ -30,13 +28,14 @@ public final class Detector implements AutoCloseable {
 
     private final Network network;
     private final ModelSpec.Defaults limits;
-    private final Usage usage = new Usage();
+    private final LabelCodec codec;
     private final LongAdder cutDetections = new LongAdder();
     private final LongAdder cutCandidates = new LongAdder();
 
     private Detector(byte[] model, String where, Options options) throws FormatException {
         Objects.requireNonNull(options, "options: expected some, found null; Options.DEFAULT leaves all to the model");
-        network = new Network(model, where, options);
+        network = new Network(model, where, options, ModelSpec.Task.DETECTION);
+        codec = network.spec.codec();
         limits = options.over(network.spec.defaults());
     }
 
@@ -55,19 +54,7 @@ public final class Detector implements AutoCloseable {
      * @throws IOException      a file that cannot be read
      */
     public static Detector load(Path model, Options options) throws IOException {
-        Objects.requireNonNull(model, "model: expected a path, found null");
-        if (Files.isDirectory(model)) {
-            throw new FormatException(model.toString(), "", "a model such as model.onnx",
-                    "a folder; name the file model.onnx in it", "value");
-        }
-        byte[] content;
-        try {
-            content = PlainFiles.read(model, PlainFiles.MAX_BYTES, "a model such as model.onnx", "missing", "value");
-        } catch (FormatException error) {
-            throw error;
-        } catch (IOException error) {
-            throw new IOException(model + ": expected a readable file, found: " + error.getMessage(), error);
-        }
+        byte[] content = Network.content(model);
         return new Detector(content, model.toString(), options);
     }
 
@@ -100,8 +87,7 @@ public final class Detector implements AutoCloseable {
      * @throws IOException     a stream that cannot be read
      */
     public static Detector load(InputStream model, Options options) throws IOException {
-        Objects.requireNonNull(model, "model: expected a stream, found null; is the resource's name right?");
-        return load(model.readAllBytes(), options);
+        return load(Network.content(model), options);
     }
 
     /** What the model says of itself: its classes, its picture's size, its slots. */
@@ -170,26 +156,11 @@ public final class Detector implements AutoCloseable {
      * @throws IllegalStateException    the detector is closed
      */
     public List<Detection> detect(RgbImage picture) {
-        return detect(() -> {
-            if (picture == null) {
-                throw new IllegalArgumentException("picture: expected an RgbImage, found null");
-            }
-            return picture;
-        });
+        return detect(() -> Network.required(picture));
     }
 
     private List<Detection> detect(Supplier<RgbImage> picture) {
-        usage.enter();
-        try {
-            RgbImage image = picture.get();
-            return network.lend(false, buffers -> {
-                Letterbox box = put(image, 0, buffers);
-                network.run(buffers);
-                return decoded(buffers, 0, box);
-            });
-        } finally {
-            usage.leave();
-        }
+        return network.read(picture, this::decoded);
     }
 
     /**
@@ -205,75 +176,18 @@ public final class Detector implements AutoCloseable {
      * @throws IllegalStateException    the detector is closed
      */
     public List<List<Detection>> detectAll(List<?> pictures) throws IOException {
-        usage.enter();
-        try {
-            if (pictures == null) {
-                throw new IllegalArgumentException("pictures: expected a list, found null");
-            }
-            List<List<Detection>> found = new ArrayList<>();
-            while (found.size() < pictures.size()) {
-                int left = pictures.size() - found.size();
-                int count = left >= network.batch() ? network.batch() : 1;
-                RgbImage[] images = new RgbImage[count];
-                for (int i = 0; i < count; i++) {
-                    images[i] = read(pictures.get(found.size() + i));
-                }
-                found.addAll(network.lend(count > 1, buffers -> batch(images, buffers)));
-            }
-            return Collections.unmodifiableList(found);
-        } finally {
-            usage.leave();
-        }
+        return network.readAll(pictures, this::decoded);
     }
 
-    private static RgbImage read(Object picture) throws IOException {
-        if (picture instanceof Path path) {
-            return Pictures.read(path);
-        }
-        if (picture instanceof byte[] bytes) {
-            return Pictures.read(bytes, "picture of " + bytes.length + " bytes");
-        }
-        if (picture instanceof BufferedImage image) {
-            return Pictures.of(image);
-        }
-        if (picture instanceof RgbImage image) {
-            return image;
-        }
-        throw new IllegalArgumentException("pictures: expected a Path, byte[], BufferedImage or RgbImage, found "
-                + (picture == null ? "null" : picture.getClass().getName()));
-    }
-
-    private List<List<Detection>> batch(RgbImage[] images, Buffers buffers) {
-        Letterbox[] boxes = new Letterbox[images.length];
-        for (int i = 0; i < images.length; i++) {
-            boxes[i] = put(images[i], i, buffers);
-        }
-        network.run(buffers);
-        List<List<Detection>> found = new ArrayList<>();
-        for (int i = 0; i < images.length; i++) {
-            found.add(decoded(buffers, i, boxes[i]));
-        }
-        return found;
-    }
-
-    private Letterbox put(RgbImage image, int number, Buffers buffers) {
-        ModelSpec.Input input = network.spec.input();
-        Letterbox box = Letterbox.of(image.width(), image.height(), input.width(), input.height());
-        box.apply(image.rgb(), buffers.frame);
-        buffers.put(number, buffers.frame, 0);
-        return box;
-    }
-
-    private List<Detection> decoded(Buffers buffers, int number, Letterbox box) {
-        LabelCodec codec = network.codec;
+    private List<Detection> decoded(float[] outputs, int number, Letterbox box) {
         LabelCodec.Candidates found;
         try {
-            found = codec.decode(buffers.outputs, number * codec.slots() * codec.fields(), limits.confidence(),
+            found = codec.decode(outputs, number * codec.slots() * codec.fields(), limits.confidence(),
                     limits.maxCandidates(), network.spec.output().activated());
         } catch (IllegalArgumentException error) { // the limits were checked: NaN
             throw new InferenceException(network.where + ": " + error.getMessage(), error);
         }
-        if (found.size() == limits.maxCandidates() && codec.count(buffers.outputs, number * codec.slots() * codec.fields(),
+        if (found.size() == limits.maxCandidates() && codec.count(outputs, number * codec.slots() * codec.fields(),
                 limits.confidence(), network.spec.output().activated()) > found.size()) {
             cutCandidates.increment();
         }
@@ -304,38 +218,12 @@ public final class Detector implements AutoCloseable {
      * @throws IllegalStateException    the detector is closed
      */
     public float[] run(byte[] letterboxed) {
-        int length = 3 * network.spec.input().width() * network.spec.input().height();
-        if (letterboxed.length % length != 0) {
-            throw new IllegalArgumentException("run: expected N x " + network.spec.input().height() + " x "
-                    + network.spec.input().width() + " x 3 bytes, found " + letterboxed.length);
-        }
-        int pictures = letterboxed.length / length;
-        int values = network.codec.slots() * network.codec.fields();
-        float[] outputs = new float[Math.multiplyExact(pictures, values)];
-        usage.enter();
-        try {
-            for (int done = 0; done < pictures;) {
-                int first = done;
-                int count = pictures - done >= network.batch() ? network.batch() : 1;
-                network.lend(count > 1, buffers -> {
-                    for (int i = 0; i < count; i++) {
-                        buffers.put(i, letterboxed, (first + i) * length);
-                    }
-                    network.run(buffers);
-                    System.arraycopy(buffers.outputs, 0, outputs, first * values, count * values);
-                    return null;
-                });
-                done += count;
-            }
-        } finally {
-            usage.leave();
-        }
-        return outputs;
+        return network.outputs(letterboxed);
     }
 
     /** Waits for the calls that run, then gives the model's memory back. Later calls throw IllegalStateException. */
     @Override
     public void close() {
-        usage.close(network::close);
+        network.close();
     }
 }

@@ -5,7 +5,7 @@ import java.util.function.Consumer;
 import ai.onnxruntime.OrtSession.SessionOptions;
 
 /**
- * How a {@link Detector} works. Immutable: every method gives new options.
+ * How a {@link Detector} or a {@link Classifier} works. Immutable: every method gives new options.
  *
  * <pre>{@code
  * Options options = Options.DEFAULT.confidence(0.5).threads(1);
@@ -74,6 +74,19 @@ public record Options(Double confidence, Double maxIou, Boolean classAgnostic, I
     /** With a function that changes ONNX Runtime's own options, for example to add a GPU. */
     public Options session(Consumer<SessionOptions> change) {
         return new Options(confidence, maxIou, classAgnostic, maxDetections, threads, change);
+    }
+
+    /**
+     * Refuses options that speak of boxes, of which a classifier has none.
+     *
+     * @throws IllegalArgumentException names the option
+     */
+    void requireNoBoxes() {
+        String given = confidence != null ? "confidence" : maxIou != null ? "maxIou"
+                : classAgnostic != null ? "classAgnostic" : maxDetections != null ? "maxDetections" : null;
+        if (given != null) {
+            throw new IllegalArgumentException(given + ": expected none for a classifier, which finds no boxes");
+        }
     }
 
     /** These options, and the model's own where there are none. */

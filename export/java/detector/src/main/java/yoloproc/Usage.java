@@ -7,8 +7,18 @@ package yoloproc;
  */
 final class Usage {
 
+    private final String what;
     private int running;
     private boolean closed;
+
+    /**
+     * A use of something.
+     *
+     * @param what it is, for messages
+     */
+    Usage(String what) {
+        this.what = what;
+    }
 
     /**
      * Begins a use. {@link #leave()} must follow.
@@ -17,7 +27,7 @@ final class Usage {
      */
     synchronized void enter() {
         if (closed) {
-            throw new IllegalStateException("detector: expected an open one, found it closed; load the model again");
+            throw new IllegalStateException(what + ": expected an open one, found it closed; load the model again");
         }
         running++;
     }

@@ -41,7 +41,7 @@ class ClosingTest {
 
     @Test
     void closingWaitsForThoseWhoWork() throws Exception {
-        Usage usage = new Usage();
+        Usage usage = new Usage("detector");
         AtomicInteger released = new AtomicInteger();
         AtomicBoolean interrupted = new AtomicBoolean();
         usage.enter();

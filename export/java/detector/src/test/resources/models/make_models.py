@@ -121,6 +121,42 @@ def write(
     (HERE / f"{name}.onnx").write_bytes(sealed(content) if digests else content)
 
 
+def write_classifier(name: str, *, activated: bool = False, broken: bool = False) -> None:
+    """A classifier by the mean colour of the whole picture: red, blue or green; red and blue are equal on grey."""
+    weights = np.array([[10, 0, 0], [0, 0, 10], [0, 10, 0]], dtype=np.float32)
+    nodes = [
+        helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["floats"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("GlobalAveragePool", ["planes"], ["means"]),
+        helper.make_node("Flatten", ["means"], ["flat"]),
+        helper.make_node("Gemm", ["flat", "weights", "biases"], ["raw"], transB=1, alpha=1 / 255),
+    ]
+    output = "raw"
+    if broken:
+        nodes += [helper.make_node("Log", ["minus"], ["nan"]), helper.make_node("Mul", ["raw", "nan"], ["damaged"])]
+        output = "damaged"
+    if activated:
+        nodes.append(helper.make_node("Softmax", [output], ["shares"], axis=-1))
+        output = "shares"
+    nodes.append(helper.make_node("Identity", [output], ["logits"]))
+    constants = {"weights": weights, "biases": np.array([0, 0, -5], np.float32), "minus": np.float32(-1)}
+    used = {one for node in nodes for one in node.input}
+    graph = helper.make_graph(
+        nodes,
+        "colours",
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", SIDE, SIDE, 3])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", 3])],
+        [numpy_helper.from_array(np.asarray(one), key) for key, one in constants.items() if key in used],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    said = spec(task="classification", classes=["red", "blue", "green"])
+    said["output"] = {"name": "logits", "activated": activated}
+    del said["grids"], said["defaults"]
+    helper.set_model_props(model, {"yolo_proc": json.dumps(said, separators=(",", ":"))})
+    onnx.checker.check_model(model)
+    (HERE / f"{name}.onnx").write_bytes(model.SerializeToString(deterministic=True))
+
+
 def main() -> None:
     """All of them."""
     plain = spec()
@@ -137,6 +173,9 @@ def main() -> None:
     write("version_2", spec(version=2))
     write("three_classes", spec(classes=["red", "green", "blue"]))
     write("other_type", spec(input={**planes, "layout": "nhwc", "range": [0, 255]}))
+    write_classifier("colours")
+    write_classifier("colour_shares", activated=True)
+    write_classifier("colours_nan", broken=True)
     write("other_name", spec(output={"name": "boxes", "activated": False}))
 
 

@@ -11,7 +11,6 @@ import java.util.Set;
 
 import ai.onnxruntime.OrtEnvironment;
 
-import yoloproc.Detector;
 import yoloproc.Json;
 import yoloproc.LabelCodec.Grid;
 import yoloproc.ModelSpec;
@@ -28,8 +27,8 @@ final class DescribeCommand {
             throw new Mistake("describe: expected one model, found " + arguments.values().size() + "; see --help");
         }
         Path path = Arguments.path("", arguments.values().get(0));
-        try (Detector detector = Detector.load(path)) {
-            describe(detector.spec(), out);
+        try (Model model = Model.load(path)) {
+            describe(model.spec(), out);
         }
         line(out, "file", "%s, %d bytes; loads with ONNX Runtime %s", path, Files.size(path),
                 OrtEnvironment.getEnvironment().getVersion());
@@ -37,13 +36,27 @@ final class DescribeCommand {
     }
 
     private static void describe(ModelSpec spec, PrintStream out) {
+        line(out, "task", "%s", spec.task().word());
         line(out, "classes", "%d: %s", spec.classes().size(), String.join(", ", spec.classes()));
         ModelSpec.Input input = spec.input();
         line(out, "input", "%s: %s %s, N pictures of %d x %d (width x height) in RGB, black %s, white %s", input.name(),
                 input.type().name().toLowerCase(Locale.ROOT), input.layout().name().toLowerCase(Locale.ROOT),
                 input.width(), input.height(), number(input.low()), number(input.high()));
-        line(out, "output", "%s: N x %d slots x %d values, %s", spec.output().name(), spec.codec().slots(),
-                spec.codec().fields(), spec.output().activated() ? "predictions" : "raw logits");
+        String kind = spec.output().activated() ? "predictions" : "raw logits";
+        if (spec.task() == ModelSpec.Task.DETECTION) {
+            line(out, "output", "%s: N x %d slots x %d values, %s", spec.output().name(), spec.codec().slots(),
+                    spec.codec().fields(), kind);
+            boxes(spec, out);
+        } else {
+            line(out, "output", "%s: N x %d classes, %s", spec.output().name(), spec.classes().size(), kind);
+        }
+        for (Map.Entry<String, Object> entry : spec.training().entrySet()) {
+            Object value = entry.getValue();
+            line(out, "training", "%s: %s", entry.getKey(), value instanceof String ? value : Json.write(value));
+        }
+    }
+
+    private static void boxes(ModelSpec spec, PrintStream out) {
         for (Grid grid : spec.grids()) {
             StringBuilder anchors = new StringBuilder();
             for (Grid.Anchor anchor : grid.anchors()) {
@@ -57,10 +70,6 @@ final class DescribeCommand {
         line(out, "boxes", "confidence %s, max IoU %s, %s, at most %d candidates and %d detections",
                 defaults.confidence(), defaults.maxIou(), defaults.agnostic() ? "all classes compared" : "class by class",
                 defaults.maxCandidates(), defaults.maxDetections());
-        for (Map.Entry<String, Object> entry : spec.training().entrySet()) {
-            Object value = entry.getValue();
-            line(out, "training", "%s: %s", entry.getKey(), value instanceof String ? value : Json.write(value));
-        }
     }
 
     private static void line(PrintStream out, String name, String format, Object... values) {

@@ -14,7 +14,6 @@ import yoloproc.BitDepth;
 import yoloproc.Detection;
 import yoloproc.Detector;
 import yoloproc.InferenceException;
-import yoloproc.Json;
 import yoloproc.ModelSpec;
 import yoloproc.Options;
 import yoloproc.Pictures;
@@ -28,18 +27,17 @@ final class DetectCommand {
 
     private final PrintStream out;
     private final PrintStream err;
-    private final boolean json;
+    private final JsonArray json; // null: lines for people
     private final DrawnPictures drawn;
     private final ScreditProject project;
     private final BitDepth depth;
     private int read;
-    private int shown;
 
     private DetectCommand(Arguments arguments, PictureFiles pictures, PrintStream out, PrintStream err)
             throws Mistake {
         this.out = out;
         this.err = err;
-        json = arguments.has("--json");
+        json = arguments.has("--json") ? new JsonArray(out) : null;
         Path annotated = arguments.path("--annotated");
         drawn = annotated == null ? null : DrawnPictures.at(annotated, pictures.isOne());
         Path folder = arguments.path("--scredit");
@@ -63,8 +61,8 @@ final class DetectCommand {
             }
             command.tellCuts(detector);
         }
-        if (command.json) {
-            out.println(command.shown == 0 ? "[]" : "\n]");
+        if (command.json != null) {
+            command.json.end();
         }
         command.depth.notes(DEPTH).forEach(note -> Main.tell(err, note));
         return command.read > 0 ? Main.DONE : Main.MISTAKE;
@@ -107,8 +105,8 @@ final class DetectCommand {
         } catch (IOException | Mistake | InferenceException error) { // NaN may come for one picture alone
             String line = Main.oneLine(error);
             Main.tell(err, line);
-            if (json) {
-                element(Map.of("error", line), file);
+            if (json != null) {
+                json.add(file, Map.of("error", line));
             }
         }
     }
@@ -131,7 +129,7 @@ final class DetectCommand {
     }
 
     private void tell(Path file, RgbImage picture, List<Detection> found) {
-        if (!json) {
+        if (json == null) {
             out.println(Names.onALine(file) + ": " + (found.isEmpty() ? "nothing" : found.size()) + " found");
             found.forEach(one -> out.println("  " + one));
             return;
@@ -141,27 +139,15 @@ final class DetectCommand {
             Map<String, Object> fields = new LinkedHashMap<>();
             fields.put("class_id", one.classId());
             fields.put("label", one.label());
-            fields.put("confidence", rounded(one.confidence(), 1e6));
-            fields.put("box", List.of(rounded(one.x0(), 1e3), rounded(one.y0(), 1e3), rounded(one.x1(), 1e3),
-                    rounded(one.y1(), 1e3)));
+            fields.put("confidence", JsonArray.rounded(one.confidence(), 1e6));
+            fields.put("box", List.of(JsonArray.rounded(one.x0(), 1e3), JsonArray.rounded(one.y0(), 1e3), JsonArray.rounded(one.x1(), 1e3),
+                    JsonArray.rounded(one.y1(), 1e3)));
             list.add(fields);
         }
         Map<String, Object> fields = new LinkedHashMap<>();
         fields.put("width", picture.width());
         fields.put("height", picture.height());
         fields.put("detections", list);
-        element(fields, file);
-    }
-
-    private static double rounded(double value, double parts) {
-        return Math.round(value * parts) / parts;
-    }
-
-    /** One line of the JSON array, at once: of a long run what is done is seen. */
-    private void element(Map<String, Object> fields, Path file) {
-        Map<String, Object> all = new LinkedHashMap<>();
-        all.put("file", Names.shown(file));
-        all.putAll(fields);
-        out.print((shown++ == 0 ? "[\n" : ",\n") + Json.write(all));
+        json.add(file, fields);
     }
 }

@@ -11,7 +11,7 @@ import java.util.List;
 import yoloproc.FormatException;
 import yoloproc.InferenceException;
 
-/** The command line: {@code java -jar yolo-proc.jar detect | verify | describe | trace}. */
+/** The command line: {@code java -jar yolo-proc.jar detect | classify | verify | describe | trace}. */
 public final class Main {
 
     /** All went well. */
@@ -34,12 +34,15 @@ public final class Main {
                 --max-detections N   boxes left in a picture
                 --bit-depth 8..16    bits that samples of 16-bit pictures use, such as 12 of many cameras
                 --threads N          of the network; without it one a processor
+              java -jar yolo-proc.jar classify MODEL PICTURE|FOLDER... what pictures show, of a model that is a classifier
+                --top N              how many classes of a picture are told; without it 3
+                                     and --json, --bit-depth and --threads as of detect
               java -jar yolo-proc.jar verify FOLDER      replays the golden vectors of an exported folder in this JVM,
                                                          and compares model.json with model.onnx
               java -jar yolo-proc.jar describe MODEL     what the model says of itself
               java -jar yolo-proc.jar trace MODEL PICTURE|FOLDER...    what every stage makes of pictures, as JSON
                 --outputs FOLDER     what the network gives, slots x (5 + classes) float32 values, little-endian
-                                     and all options of detect that choose boxes
+                                     and all options of detect that choose boxes; N x classes of a classifier
 
             Exit codes: 0 done, 1 verify found differences, 2 a mistake, told in one line on standard error.
             """;
@@ -78,10 +81,11 @@ public final class Main {
         try {
             return switch (words.get(0)) {
                 case "detect" -> DetectCommand.run(rest, out, err);
+                case "classify" -> ClassifyCommand.run(rest, out, err);
                 case "verify" -> VerifyCommand.run(rest, out);
                 case "trace" -> TraceCommand.run(rest, out, err);
                 case "describe" -> DescribeCommand.run(rest, out);
-                default -> throw new Mistake(words.get(0) + ": expected detect, verify, describe or trace; see --help");
+                default -> throw new Mistake(words.get(0) + ": expected detect, classify, verify, describe or trace; see --help");
             };
         } catch (Mistake | IOException | InferenceException error) {
             err.println("yolo-proc: " + oneLine(error));

@@ -58,9 +58,9 @@ final class TraceCommand {
         PictureFiles pictures = PictureFiles.behindModel("trace", arguments.values());
         TraceCommand command = new TraceCommand(arguments.path("--outputs"), DetectCommand.depth(arguments), out, err);
         pictures.notes().forEach(note -> Main.tell(err, note));
-        try (Detector detector = Detector.load(Arguments.path("", arguments.values().get(0)), options)) {
+        try (Model model = Model.load(Arguments.path("", arguments.values().get(0)), options)) {
             for (Path file : pictures.files()) {
-                command.trace(detector, file);
+                command.trace(model, file);
                 if (out.checkError()) { // nobody reads on, or the device is full: Main says which
                     break;
                 }
@@ -71,11 +71,11 @@ final class TraceCommand {
         return command.read > 0 ? Main.DONE : Main.MISTAKE;
     }
 
-    private void trace(Detector detector, Path file) {
+    private void trace(Model model, Path file) {
         Map<String, Object> fields = new LinkedHashMap<>();
         fields.put("file", Names.shown(file));
         try {
-            stages(detector, file, Pictures.read(file, depth), fields);
+            stages(model, file, Pictures.read(file, depth), fields);
             read++;
         } catch (IOException | Mistake | InferenceException error) {
             String line = Main.oneLine(error);
@@ -86,12 +86,12 @@ final class TraceCommand {
         before = ",\n";
     }
 
-    private void stages(Detector detector, Path file, RgbImage picture, Map<String, Object> fields)
+    private void stages(Model model, Path file, RgbImage picture, Map<String, Object> fields)
             throws IOException, Mistake {
-        ModelSpec.Input input = detector.spec().input();
+        ModelSpec.Input input = model.spec().input();
         Letterbox box = Letterbox.of(picture.width(), picture.height(), input.width(), input.height());
         byte[] frame = box.apply(picture.rgb());
-        float[] values = detector.run(frame);
+        float[] values = model.run(frame);
         String stored = outputs == null ? null : store(file, values);
         fields.put("width", picture.width());
         fields.put("height", picture.height());
@@ -100,7 +100,12 @@ final class TraceCommand {
         if (stored != null) {
             fields.put("outputs", stored);
         }
-        fields.put("detections", detections(detector, picture, values));
+        if (model.detector() != null) {
+            fields.put("detections", detections(model.detector(), picture, values));
+        } else {
+            fields.put("classes", model.classifier().classify(picture).scores().stream()
+                    .map(score -> Map.of("class_id", score.classId(), "confidence", score.confidence())).toList());
+        }
     }
 
     /** What an application gets, with the slots that the stages by themselves choose. */
@@ -129,7 +134,7 @@ final class TraceCommand {
         return list;
     }
 
-    /** Writes slots x (5 + C) numbers, little-endian; the file's name. */
+    /** Writes what the network gave, little-endian; the file's name. */
     private String store(Path picture, float[] values) throws IOException, Mistake {
         String name = picture.getFileName() + ".f32";
         Path other = written.putIfAbsent(name, picture);

@@ -10,7 +10,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 
-import yoloproc.Detector;
 import yoloproc.GoldenVectors;
 import yoloproc.ModelSpec;
 import yoloproc.Replay;
@@ -38,13 +37,13 @@ final class VerifyCommand {
         }
         GoldenVectors vectors = GoldenVectors.read(place);
         VerifyCommand command = new VerifyCommand();
-        try (Detector detector = Detector.load(vectors.onnx())) {
-            if (!detector.spec().equals(vectors.model())) {
+        try (Model model = Model.load(vectors.onnx())) {
+            if (!model.spec().equals(vectors.model())) {
                 throw new Mistake(place.resolve("index.json") + ": model: expected what " + vectors.onnx()
                         + " says of itself, found something else; export the model again");
             }
-            checkDescription(vectors.onnx(), place, detector.spec());
-            Replay replay = new Replay(vectors, (images, pictures) -> detector.run(images));
+            checkDescription(vectors.onnx(), place, model.spec());
+            Replay replay = new Replay(vectors, (images, pictures) -> model.run(images));
             for (GoldenVectors.Case one : vectors.cases()) {
                 command.verify(one, replay);
             }

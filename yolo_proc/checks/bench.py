@@ -21,8 +21,7 @@ from yolo_proc.batch import Batch
 from yolo_proc.config.schema import Config
 from yolo_proc.data.stream import Stream, batches
 from yolo_proc.detection.codec import LabelCodec
-from yolo_proc.detection.task import DetectionTask
-from yolo_proc.models.network import Yolo
+from yolo_proc.models.network import Network
 from yolo_proc.scene import Scene
 from yolo_proc.system.device import pick_device, processors
 from yolo_proc.task import mean_terms
@@ -34,13 +33,13 @@ from yolo_proc.training.stopping import Estimate
 from yolo_proc.training.validation import measure_loss
 
 if TYPE_CHECKING:
-    from yolo_proc.export.session import OnnxDetector
+    from yolo_proc.export.session import OnnxModel
 
 LARGEST_BATCH = 32  # images a check takes at once, however large the run's batches are
 STREAM = "train"
 
 
-def export_onnx(model: Yolo, classes: tuple[str, ...]) -> bytes:
+def export_onnx(model: Network[Any], classes: tuple[str, ...]) -> bytes:
     """The file that the command `export` writes of a network, in evaluation mode, with its defaults."""
     from yolo_proc.export.export import Order, spec_of
     from yolo_proc.export.onnx_graph import to_onnx
@@ -49,11 +48,11 @@ def export_onnx(model: Yolo, classes: tuple[str, ...]) -> bytes:
     return to_onnx(model, spec)
 
 
-def open_onnx(content: bytes) -> "OnnxDetector":
+def open_onnx(content: bytes) -> "OnnxModel":
     """The reader of that file, as the command `predict` uses it."""
-    from yolo_proc.export.session import OnnxDetector, Settings
+    from yolo_proc.export.session import Settings, load_model
 
-    return OnnxDetector.load(content, settings=Settings(threads=1))
+    return load_model(content, settings=Settings(threads=1))
 
 
 @dataclass(frozen=True)
@@ -75,13 +74,13 @@ class Parts:
     open_stream: Callable[[Config, str], Stream] = Stream.from_config
     batches: Callable[..., Iterator[Batch]] = batches
     build_task: Callable[[Config, Stream, int], Any] = build_task
-    build_model: Callable[[Config, Any, torch.device], Yolo] = first_model
+    build_model: Callable[[Config, Any, torch.device], Network[Any]] = first_model
     build_state: Callable[..., TrainingState] = build_state
     learn: Callable[..., tuple[StepResult, Mapping[str, int]]] = training_step
     measure_loss: Callable[..., Estimate] = measure_loss
     trial_steps: int = 40
-    export_onnx: Callable[[Yolo, tuple[str, ...]], bytes] = export_onnx
-    open_onnx: Callable[[bytes], "OnnxDetector"] = open_onnx
+    export_onnx: Callable[[Network[Any], tuple[str, ...]], bytes] = export_onnx
+    open_onnx: Callable[[bytes], "OnnxModel"] = open_onnx
 
 
 class Bench:
@@ -173,17 +172,17 @@ class Bench:
     # ---- labels, network, learning
 
     @cached_property
-    def task(self) -> DetectionTask:
-        """What makes targets and compares with them."""
+    def task(self) -> Any:
+        """What makes targets and compares with them: a `Task`."""
         if self._task is not None:
-            return self._task  # type: ignore[no-any-return]
+            return self._task
         source = self.parts.open_stream(self.config, "anchors")
-        return self.parts.build_task(self.config, source, self.workers)  # type: ignore[no-any-return]
+        return self.parts.build_task(self.config, source, self.workers)
 
     @property
     def codec(self) -> LabelCodec:
-        """Grids and anchors."""
-        return self.task.codec
+        """Grids and anchors of a detector."""
+        return self.task.codec  # type: ignore[no-any-return]
 
     @cached_property
     def precision(self) -> str:
@@ -202,7 +201,7 @@ class Bench:
         """The dtype of the network's arithmetic; None for float32."""
         return autocast_dtype(self.precision)
 
-    def new_model(self) -> Yolo:
+    def new_model(self) -> Network[Any]:
         """A network as a run begins with, in training mode; alike at each call."""
         return self.parts.build_model(self.config, self.task, self.device)
 
@@ -221,7 +220,7 @@ class Bench:
         return self.task.targets(batch, self.device)[0]
 
     def forward_loss(
-        self, model: Yolo, batch: Batch, task: DetectionTask | None = None
+        self, model: Network[Any], batch: Batch, task: Any = None
     ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """The loss as a step computes it: the scalar, the unweighted mean of each term, and the raw logits."""
         task = task or self.task
@@ -230,12 +229,12 @@ class Bench:
         loss, terms, logits = forward_loss(model, task, images, targets, autocast=self.autocast)
         return loss, mean_terms(terms), logits
 
-    def objective(self, model: Yolo, batch: Batch) -> Tensor:
+    def objective(self, model: Network[Any], batch: Batch) -> Tensor:
         """What a step minimises: the loss and the auxiliary loss; a scalar."""
         targets, images = self.targets(batch), batch.images.to(self.device)
         return forward_objective(model, self.task, images, targets, autocast=self.autocast)[0]
 
-    def learn(self, state: TrainingState, batch: Batch, task: DetectionTask | None = None) -> StepResult:
+    def learn(self, state: TrainingState, batch: Batch, task: Any = None) -> StepResult:
         """One step of training on a batch."""
         return self.parts.learn(state, task or self.task, batch, self.device)[0]
 
@@ -245,6 +244,6 @@ class Bench:
 
     # ---- what leaves
 
-    def exported(self, model: Yolo) -> "OnnxDetector":
+    def exported(self, model: Network[Any]) -> "OnnxModel":
         """The network (in evaluation mode) as an application runs it, after its export."""
         return self.parts.open_onnx(self.parts.export_onnx(model, self.classes))

@@ -1,14 +1,15 @@
 """What a check is, and how checks are run."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import torch
 
 from yolo_proc.checks.bench import Bench
+from yolo_proc.detection.task import DetectionTask
 from yolo_proc.errors import ConfigError, YoloProcError
 from yolo_proc.plotting.preview import write_png
 from yolo_proc.training.outcomes import Finding, Group, Outcome
@@ -23,6 +24,9 @@ class Check:
     Attributes:
         asserted: what is to hold, a sentence without a full stop.
         quick: whether `train` runs it before its first step.
+        run: for detection.
+        other_tasks: its form for other tasks, by their names; where there is none it is not applicable to them.
+        any_task: whether `run` is right for every task.
     """
 
     name: str
@@ -30,6 +34,17 @@ class Check:
     asserted: str
     quick: bool
     run: Callable[[Bench], Finding]
+    other_tasks: Mapping[str, Callable[[Bench], Finding]] = field(default_factory=dict, hash=False)
+    any_task: bool = False
+
+    def find(self, bench: Bench) -> Finding:
+        """Run it in its form for the bench's task."""
+        task = bench.config.task
+        if task == DetectionTask.name or self.any_task:
+            return self.run(bench)
+        if task not in self.other_tasks:
+            return Finding.not_applicable(f"it speaks of boxes, and the task is {task}")
+        return self.other_tasks[task](bench)
 
 
 def run_checks(
@@ -70,7 +85,7 @@ def _run(check: Check, bench: Bench, stopped: dict[str, str]) -> Finding:
         stopped: the errors so far, and which check met each.
     """
     try:
-        return check.run(bench)
+        return check.find(bench)
     except ConfigError:
         raise
     except YoloProcError as error:

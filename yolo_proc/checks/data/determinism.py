@@ -199,4 +199,5 @@ CHECK = Check(
     "scene that judges is trained on",
     quick=True,
     run=run,
+    any_task=True,
 )

@@ -18,6 +18,7 @@ import numpy as np
 from yolo_proc.batch import Batch
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import Check
+from yolo_proc.checks.data import class_labels
 from yolo_proc.detection.codec import SLOT_TAKEN
 from yolo_proc.detection.label_checks import LARGEST_DROPPED_SHARE, Breach, label_breaches, target_breaches
 from yolo_proc.plotting.preview import preview_sheet
@@ -159,4 +160,5 @@ CHECK = Check(
     "or counted as dropped",
     quick=True,
     run=run,
+    other_tasks={"classification": class_labels.run},
 )

@@ -33,7 +33,9 @@ from yolo_proc.batch import Batch
 from yolo_proc.boxes import FloatArray, iou_wh
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import Check
+from yolo_proc.classification.task import ClassificationTask
 from yolo_proc.data.generator import Generator, Source
+from yolo_proc.detection.task import DetectionTask
 from yolo_proc.plotting.charts import BLUE, ORANGE, RED, Axis, Page
 from yolo_proc.plotting.preview import preview_sheet
 from yolo_proc.scene import Scene
@@ -104,14 +106,13 @@ def run(bench: Bench) -> Finding:
     seen = _survey(bench, limit)
     boxes = np.concatenate(seen.boxes) if seen.boxes else np.zeros((0, 4))
     sizes = boxes[:, 2:] - boxes[:, :2]
-    overlap = float(iou_wh(sizes, bench.codec.anchors_wh).max(axis=1).mean()) if len(sizes) else 0.0
-    stride = min(grid.stride for grid in bench.codec.grids)
-    strides = float(np.median(sizes.max(axis=1))) / stride if len(sizes) else 0.0
-    causes = [
-        *_image_causes(seen),
-        *_class_causes(seen, bench.classes, limit),
-        *_box_causes(boxes, overlap, strides, stride, bench.codec.anchors_wh),
-    ]
+    causes = [*_image_causes(seen), *_class_causes(seen, bench.classes, limit)]
+    overlap = strides = math.nan  # of no grid
+    if bench.config.task == DetectionTask.name:
+        overlap = float(iou_wh(sizes, bench.codec.anchors_wh).max(axis=1).mean()) if len(sizes) else 0.0
+        stride = min(grid.stride for grid in bench.codec.grids)
+        strides = float(np.median(sizes.max(axis=1))) / stride if len(sizes) else 0.0
+        causes += _box_causes(boxes, overlap, strides, stride, bench.codec.anchors_wh)
     figures: dict[str, Figure] = {"scenes": seen.scenes, "objects": seen.objects, "repeated": seen.repeated}
     figures |= {"blank": seen.blank, "blank without labels": seen.empty_blank, "best-anchor IoU": overlap}
     figures |= {"median size in strides": strides}
@@ -165,12 +166,15 @@ def _add(seen: _Seen, batch: Batch, bench: Bench, most: int) -> None:
     labelled &= (side >= limits.min_box_px) & (side > 0)
     known = labelled & (batch.class_ids >= 0) & (batch.class_ids < len(seen.counts))
     images = batch.images.numpy()
+    of_scenes = batch.scene_class_ids if bench.config.task == ClassificationTask.name else ()
+    of_scenes = of_scenes if len(of_scenes) else np.full(len(batch), -1)
     for image in range(min(len(batch), most - seen.scenes)):
         rows = np.arange(*batch.objects_of(image).indices(len(known)))
         rows = rows[known[rows]]
         seen.scenes += 1
         seen.boxes.append(batch.box_xyxy[rows])
-        seen.counts += np.bincount(batch.class_ids[rows], minlength=len(seen.counts))
+        said = of_scenes[image]  # what a scene is labelled with counts before its objects
+        seen.counts += np.bincount(batch.class_ids[rows] if said < 0 else [said], minlength=len(seen.counts))
         mark = hashlib.blake2b(images[image].tobytes(), digest_size=16).digest()
         flat = images[image].reshape(-1, 3)
         blank = int((flat.max(axis=0).astype(int) - flat.min(axis=0)).max()) <= BLANK_RANGE
@@ -285,9 +289,10 @@ def _picture(seen: _Seen, bench: Bench, sizes: FloatArray) -> NDArray[np.uint8]:
     counts = seen.counts.tolist()
     colours = [RED if number in seen.rare else BLUE for number in range(len(counts))]
     panel.rows(bench.classes, counts, [str(count) for count in counts], colours)
-    panel = page.panel("Sizes of boxes, and the anchors")
-    anchors = bench.codec.anchors_wh
-    most = 1.1 * max(float(sizes.max(initial=1.0)), float(anchors.max()))
+    detects = bench.config.task == DetectionTask.name
+    panel = page.panel("Sizes of boxes, and the anchors" if detects else "Sizes of boxes")
+    anchors = bench.codec.anchors_wh if detects else np.zeros((0, 2))
+    most = 1.1 * max(float(sizes.max(initial=1.0)), float(anchors.max(initial=1.0)))
     panel.axes(Axis("width, px", 0, most), Axis("height, px", 0, most), square=True)
     across = np.histogram2d(sizes[:, 1], sizes[:, 0], bins=32, range=[[0, most], [0, most]])[0]
     panel.heat(across[::-1].astype(np.int64))
@@ -302,4 +307,5 @@ CHECK = Check(
     "anchors can say",
     quick=True,
     run=run,
+    any_task=True,
 )

@@ -30,6 +30,7 @@ from torch import Tensor
 
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import Check
+from yolo_proc.checks.loss import class_loss
 from yolo_proc.checks.loss.loss_by_hand import Aims, Array, activated, auxiliary_by_hand, overlap_by_hand, terms_by_hand
 from yolo_proc.detection.task import DetectionTask
 from yolo_proc.plotting.charts import GREEN, RED, Axis, Page
@@ -362,4 +363,5 @@ CHECK = Check(
     asserted="the loss's gradients are its slopes, and the declared formula's, in double precision",
     quick=True,
     run=run,
+    other_tasks={"classification": class_loss.gradients},
 )

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import Check
+from yolo_proc.checks.loss import class_loss
 from yolo_proc.config.schema import LossConfig
 from yolo_proc.plotting.charts import BLUE, MUTED, RED, Page
 from yolo_proc.training.outcomes import Figure, Finding
@@ -170,4 +171,5 @@ CHECK = Check(
     asserted="the loss before the first step is what the biases alone give, term by term",
     quick=True,
     run=run,
+    other_tasks={"classification": class_loss.initial_loss},
 )

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import Check
+from yolo_proc.checks.loss import class_loss
 from yolo_proc.checks.loss.loss_by_hand import Aims, Array, activated, perfect_logits, terms_by_hand
 from yolo_proc.plotting.charts import BLUE, MUTED, RED, Page
 from yolo_proc.task import mean_terms
@@ -236,4 +237,5 @@ CHECK = Check(
     asserted="the loss takes raw logits and the network gives them: perfect ones score 0, sure wrong ones much",
     quick=True,
     run=run,
+    other_tasks={"classification": class_loss.logits_in},
 )

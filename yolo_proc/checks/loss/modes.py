@@ -262,4 +262,5 @@ CHECK = Check(
     asserted="statistics move in training and stand still in evaluation, and each is done in its own mode",
     quick=True,
     run=run,
+    any_task=True,
 )

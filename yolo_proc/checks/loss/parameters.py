@@ -28,7 +28,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import Check
-from yolo_proc.models.network import Yolo
+from yolo_proc.detection.task import DetectionTask
+from yolo_proc.models.network import Network
 from yolo_proc.plotting.charts import BLUE, RED, Page
 from yolo_proc.training.outcomes import Figure, Finding
 from yolo_proc.training.state import TrainingState
@@ -74,16 +75,18 @@ def run(bench: Bench) -> Finding:
         return Finding.not_applicable("the learning rate is declared to be 0: nothing is to train")
     state = bench.new_state()
     watched = _train(bench, state)
-    if bench.config.loss.weight_obj_f == 0 and not watched.objects.all():
+    detects = bench.config.task == DetectionTask.name
+    if detects and bench.config.loss.weight_obj_f == 0 and not watched.objects.all():
         return Finding.not_applicable("empty slots are declared to cost nothing, and not every grid has an object")
     idle = _idle(bench, watched)
     names = [name for name, _ in state.model.named_parameters() if name not in idle]
     inner = [name for name in names if not name.startswith(HEADS) and name in watched.live]
     dead = {name: float(1 - watched.live[name].mean()) for name in inner}
-    filters = {name: dead[name] for name in dead if state.model.get_parameter(name).ndim > 1}
+    points = _of_points(bench.new_model(), bench.batch(0, IMAGES).images.to(bench.device))
+    filters = {name: dead[name] for name in dead if state.model.get_parameter(name).ndim > 1 and name not in points}
     faults = [
         *_untrained(state, watched, names),
-        *_silent_fields(bench, watched),
+        *(_silent_fields(bench, watched) if detects else ()),
         *_biases(bench, state.model),
         *_units(watched, filters),
         *_decays(bench, state),
@@ -144,12 +147,13 @@ def _train(bench: Bench, state: TrainingState) -> _Watched:
     try:
         for k in range(STEPS):
             batch = bench.batch(k, IMAGES)
-            slots.append(bench.targets(batch).slot.cpu().numpy())
+            if bench.config.task == DetectionTask.name:
+                slots.append(bench.targets(batch).slot.cpu().numpy())
             bench.learn(state, batch)
     finally:
         handle.remove()
-    borders = np.array(bench.codec.grid_offsets)
-    watched.objects = np.histogram(np.concatenate(slots), bins=borders)[0]
+    if slots:
+        watched.objects = np.histogram(np.concatenate(slots), bins=np.array(bench.codec.grid_offsets))[0]
     for name, parameter in state.model.named_parameters():
         if not torch.equal(parameter.detach(), before[name]):
             watched.moved.add(name)
@@ -162,7 +166,29 @@ def _train(bench: Bench, state: TrainingState) -> _Watched:
 
 
 @torch.no_grad()
-def _first_off(model: Yolo, images: Tensor) -> str:
+def _of_points(model: Network[Any], images: Tensor) -> set[str]:
+    """Return the weights of layers inside that give one value an image: so few may well be off for a few images."""
+    found: set[str] = set()
+
+    def after(name: str) -> Any:
+        def hook(_: nn.Module, __: Any, result: Tensor) -> None:
+            if result.shape[2:].numel() == 1:
+                found.add(f"{name}.weight")
+
+        return hook
+
+    layers = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Conv2d)]
+    handles = [module.register_forward_hook(after(name)) for name, module in layers]
+    try:
+        model(images)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
+
+
+@torch.no_grad()
+def _first_off(model: Network[Any], images: Tensor) -> str:
     """The first layer, in the order in which they compute, that gives nothing but 0; empty if there is none."""
     found = []
 
@@ -238,7 +264,7 @@ def _silent_fields(bench: Bench, watched: _Watched) -> Iterator[str]:
         yield f"the outputs for {' and '.join(silent)} have no gradient: they are detached, or the loss leaves them out"
 
 
-def _biases(bench: Bench, model: Yolo) -> Iterator[str]:
+def _biases(bench: Bench, model: Network[Any]) -> Iterator[str]:
     """Of biases that are missing, or in vain."""
     linear = (nn.Conv2d, nn.Linear)
     bare = [name for name, one in model.head.named_modules() if isinstance(one, linear) and one.bias is None]
@@ -337,4 +363,5 @@ CHECK = Check(
     asserted="every parameter trains, no layer is dead, biases are where they count",
     quick=True,
     run=run,
+    any_task=True,
 )

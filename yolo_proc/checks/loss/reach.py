@@ -4,6 +4,7 @@ from yolo_proc.config.schema import ModelConfig
 
 COARSEST_AT_LEAST = 16  # features of this stride exist even where no grid is so coarse
 STEM_STRIDE = 4
+BY_HAND = ("small", "original")  # the networks whose layers are declared here
 FOLD = 2  # pixels folded into channels before the stem
 Span = tuple[int, int]  # half-open, in cells of one map
 

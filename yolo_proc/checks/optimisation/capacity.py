@@ -113,4 +113,5 @@ CHECK = Check(
     asserted="(a figure) what more width and what another decay of weights would change",
     quick=False,
     run=run,
+    any_task=True,
 )

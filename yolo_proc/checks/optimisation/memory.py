@@ -305,4 +305,5 @@ CHECK = Check(
     asserted="the configured batch fits into memory, and no step needs more than the one before",
     quick=False,
     run=run,
+    any_task=True,
 )

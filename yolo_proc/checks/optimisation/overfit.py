@@ -29,6 +29,7 @@ from yolo_proc.batch import Batch
 from yolo_proc.boxes import iou_xyxy
 from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import Check
+from yolo_proc.checks.optimisation import class_overfit
 from yolo_proc.checks.optimisation.trial import Trial, changes_by_itself, evaluated, goes_uphill, learnable, repeat
 from yolo_proc.detection.nms import DecodeConfig, Detections
 from yolo_proc.plotting.charts import BLUE, ORANGE, RED, Axis, Page
@@ -282,4 +283,5 @@ CHECK = Check(
     asserted="two pictures can be learned by heart: the loss goes to nearly zero, predictions become the labels",
     quick=False,
     run=run,
+    other_tasks={"classification": class_overfit.run},
 )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from yolo_proc.batch import Batch
 from yolo_proc.checks.bench import Bench
 from yolo_proc.config.schema import OptimConfig
+from yolo_proc.detection.task import DetectionTask
 from yolo_proc.training.schedule import Decay
 from yolo_proc.training.state import TrainingState
 from yolo_proc.training.step import NotFiniteError
@@ -48,15 +49,17 @@ class Trial:
 
 
 def learnable(bench: Bench, size: int) -> Batch | None:
-    """The first batch of `size` scenes in which each scene has an object with a slot; else the one with most of them.
+    """The first batch of `size` scenes in which each scene has an object with a slot, or a class; else that with most.
 
-    None where the first ones have no object at all.
+    None where the first ones have none at all.
     """
     best, most = None, 0
     for batch in (bench.batch(k, size) for k in range(TRIED)):
-        with_objects = len(bench.targets(batch).image.unique())
-        if with_objects > most:
-            best, most = batch, with_objects
+        targets = bench.targets(batch)
+        detects = bench.config.task == DetectionTask.name
+        with_labels = len(targets.image.unique()) if detects else int(targets.known.sum())
+        if with_labels > most:
+            best, most = batch, with_labels
         if most == size:
             break
     return best

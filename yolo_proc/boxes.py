@@ -1,4 +1,4 @@
-"""Boxes: float64 arrays of shape (N, 4); the format stands in every name.
+"""Boxes: float64 arrays of shape (N, 4); the format stands in every name. And the types of arrays that all share.
 
 xyxy    x0, y0, x1, y1   half-open pixels: a box of one pixel at the origin is 0, 0, 1, 1
 cxcywh  centre x, centre y, width, height
@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+RgbImage = NDArray[np.uint8]  # (H, W, 3), red first
 
 
 def as_boxes(boxes: ArrayLike) -> FloatArray:

@@ -10,11 +10,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo_proc.boxes import FloatArray, as_boxes
+from yolo_proc.boxes import FloatArray, RgbImage, as_boxes
 from yolo_proc.config.schema import LabelConfig
 from yolo_proc.errors import DataError
-
-Image = NDArray[np.uint8]  # (H, W, 3) RGB
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +54,7 @@ class Scene:
         DataError: an image of another type, a box that is not finite, reversed or outside the frame.
     """
 
-    image: Image
+    image: RgbImage
     objects: tuple[SceneObject, ...] = ()
     ignore: FloatArray = field(default_factory=_no_boxes)
     class_id: int | None = None

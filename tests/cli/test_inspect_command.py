@@ -18,6 +18,7 @@ from yolo_proc.cli.flags import FlagParser
 from yolo_proc.cli.inspect_command import InspectFlags, inspect_parser
 from yolo_proc.cli.main import main
 from yolo_proc.config.schema import AugmentConfig
+from yolo_proc.data.fingerprint import scene_digest
 from yolo_proc.data.stream import Stream
 from yolo_proc.errors import ConfigError
 from yolo_proc.inspection.report import Inspection
@@ -28,7 +29,6 @@ from yolo_proc.inspection.sources import (
     TimedStream,
     check_determinism,
     sample_of,
-    scene_digest,
     scene_of,
 )
 from yolo_proc.plotting.charts import RED

@@ -300,8 +300,8 @@ def test_what_a_killed_process_left_is_known_by_its_name(tmp_path: Path, monkeyp
 
     for name in ("000001.pt", "metrics.csv", ".turn", "a"):
         with monkeypatch.context() as patch:
-            patch.setattr(Path, "replace", killed)
-            patch.setattr(Path, "unlink", lambda _: None)
+            patch.setattr(os, "replace", killed)
+            patch.setattr(os, "unlink", lambda _: None)
             with pytest.raises(SystemExit):
                 replace_whole(tmp_path / name, b"con", b"tent")
     (tmp_path / ".notes.tmp").touch()

@@ -11,13 +11,11 @@ import pytest
 from tiny_run import STEPS_PER_EPOCH, run_tiny, tiny_config
 
 from yolo_proc.errors import DataError, UserError
-from yolo_proc.system import locking
 from yolo_proc.system.locking import locked
 from yolo_proc.training.events import Step, Stopped
 from yolo_proc.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.skipif(not locking.KEEPS_OUT, reason="the system has no flock")
 
 
 def test_the_second_is_refused_and_told_who_has_it(tmp_path: Path) -> None:
@@ -79,9 +77,6 @@ def test_where_there_are_no_locks_nobody_is_kept_out(tmp_path: Path, monkeypatch
         patched.setattr("fcntl.flock", refuse)
         with locked(tmp_path / "lock", tmp_path, "works"), locked(tmp_path / "lock", tmp_path, "works"):
             pass
-    monkeypatch.setattr(locking, "KEEPS_OUT", False)
-    with locked(tmp_path / "a" / "lock", tmp_path, "works"):
-        pass
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:

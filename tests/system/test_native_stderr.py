@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from yolo_proc.boxes import RgbImage
 from yolo_proc.cli.main import main
 from yolo_proc.datasets.scenefiles import encode_picture
 from yolo_proc.imaging.pictures import read_picture
 from yolo_proc.imaging.reading import PictureReading
-from yolo_proc.scene import Image
 from yolo_proc.system import native_stderr
 from yolo_proc.system.native_stderr import caught
 
 
-def noisy() -> Image:
+def noisy() -> RgbImage:
     return np.random.default_rng(3).integers(0, 256, (48, 64, 3), dtype=np.uint8)
 
 

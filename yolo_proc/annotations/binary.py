@@ -26,12 +26,11 @@ from yolo_proc.annotations.common import Folder, lost_details, tell_unread_split
 from yolo_proc.annotations.passed_over import check_has_pictures, tell_unread_pictures
 from yolo_proc.annotations.records import SPLITS, Annotation, BinaryLayout, DataSet, Item, ReadOptions, checked_box
 from yolo_proc.batch import Batch
-from yolo_proc.boxes import as_boxes, cxcywh_to_xyxy
+from yolo_proc.boxes import RgbImage, as_boxes, cxcywh_to_xyxy
 from yolo_proc.config.schema import LabelConfig
 from yolo_proc.detection.codec import CLASSES, SLOT_TAKEN, J, LabelCodec, W, X
 from yolo_proc.detection.grids import Grid
 from yolo_proc.errors import AnnotationError, ConfigError, DataError
-from yolo_proc.scene import Image
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -96,7 +95,7 @@ def set_info(count: int, layout: BinaryLayout, classes: int) -> bytes:
 # ---- writing
 
 
-def picture_record(image: Image, layout: BinaryLayout) -> memoryview:
+def picture_record(image: RgbImage, layout: BinaryLayout) -> memoryview:
     """The bytes of the record of one picture, (H, W, 3) uint8 RGB.
 
     Raises:
@@ -344,7 +343,7 @@ def record_folder(root: Path, split: str) -> Path:
     return _folders(root).get(split, root)
 
 
-def read_picture_record(root: Path, record: int, layout: BinaryLayout) -> Image:
+def read_picture_record(root: Path, record: int, layout: BinaryLayout) -> RgbImage:
     """(H, W, 3) uint8 RGB of the picture with that number.
 
     Args:

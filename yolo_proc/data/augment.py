@@ -17,13 +17,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from yolo_proc.boxes import FloatArray
+from yolo_proc.boxes import FloatArray, RgbImage
 from yolo_proc.config.schema import AugmentConfig
 from yolo_proc.rng import Addresses
-
-Image = NDArray[np.uint8]  # (H, W, 3) RGB
 
 GEOMETRY = ("flip_x", "flip_y", "translate", "scale", "rotate", "shear", "letterbox")
 PIXELS = ("colour", "hue", "blur", "noise", "compression")  # in the order in which they act
@@ -172,13 +169,13 @@ class Augmenter:
         chances = self._addresses.at(index, "acting").random(len(_PARTS)).tolist()
         return frozenset(part for part, chance in zip(_PARTS, chances, strict=True) if chance < shares[part])
 
-    def change_pixels(self, image: Image, plan: Plan) -> Image:
+    def change_pixels(self, image: RgbImage, plan: Plan) -> RgbImage:
         """The picture (H, W, 3) uint8 RGB with the plan's pixel changes; a new array if there are any."""
         for part, seed in plan.pixels:
             image = self._noise(image, seed) if part == "noise" else self._albumentations(part, image, seed)
         return image
 
-    def _albumentations(self, part: str, image: Image, seed: int) -> Image:
+    def _albumentations(self, part: str, image: RgbImage, seed: int) -> RgbImage:
         if not self._transforms:
             self._transforms = _build_transforms(self.config)
         transform = self._transforms[part]
@@ -192,7 +189,7 @@ class Augmenter:
         swapped = transform(image=cv2.cvtColor(image, cv2.COLOR_RGB2BGR))["image"]
         return np.asarray(cv2.cvtColor(swapped, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
-    def _noise(self, image: Image, seed: int) -> Image:
+    def _noise(self, image: RgbImage, seed: int) -> RgbImage:
         bits = np.random.SFC64(seed)
         deviation = np.random.Generator(bits).uniform(min(LEAST_DEVIATION, self.config.noise), self.config.noise)
         return add_noise(image, float(deviation), bits)
@@ -228,7 +225,7 @@ def _normal_table() -> FloatArray:
 _NORMAL = _normal_table()
 
 
-def add_noise(image: Image, deviation: float, bits: np.random.BitGenerator) -> Image:
+def add_noise(image: RgbImage, deviation: float, bits: np.random.BitGenerator) -> RgbImage:
     """Gaussian noise on a picture (H, W, 3) uint8 RGB, independent in each pixel and channel, saturating.
 
     A random byte picks one of 256 equally likely values of the normal distribution. Drawing them as floats costs

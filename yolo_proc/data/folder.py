@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from yolo_proc.annotations import binary, formats
 from yolo_proc.annotations.about import binary_from_about, read_about
 from yolo_proc.annotations.classes import SET_FILE, read_class_file
 from yolo_proc.annotations.records import YOLO_LINES, Annotation, BinaryLayout, Item, Problems, ReadOptions, YoloLines
-from yolo_proc.boxes import FloatArray
+from yolo_proc.boxes import FloatArray, RgbImage
 from yolo_proc.config.options import option
 from yolo_proc.config.values import parse_anchors
 from yolo_proc.data.generator import Place, Source
@@ -205,7 +204,7 @@ class Folder(Source):
         turn, rank = divmod(place.index, len(pictures))
         return pictures[shuffled((rank + further) % len(pictures), len(pictures), place.seed, place.stream, turn)]
 
-    def _picture_at(self, place: Place) -> "tuple[_Picture, Pixels]":
+    def _picture_at(self, place: Place) -> "tuple[_Picture, RgbImage]":
         """The picture of a scene; where damaged ones are skipped, the next one of the same pass in its stead."""
         for further in range(self.count(place.stream)):
             picture = self._chosen(place, further)
@@ -246,8 +245,6 @@ def _outline(item: Item) -> FloatArray | None:
 # ---------------------------------------------------------------------------------------------------------------
 # Reading. The result is kept: a run opens several streams of one folder, and workers that are forked share it.
 
-Pixels = NDArray[np.uint8]  # (H, W, 3) RGB
-
 
 @dataclass(frozen=True)
 class _Settings:
@@ -280,7 +277,7 @@ class _Picture:
             return str(self.annotation.path)
         return f"record {self.annotation.record} of {self.records[0]}"
 
-    def read(self, bit_depth: int | None) -> Pixels:
+    def read(self, bit_depth: int | None) -> RgbImage:
         """(H, W, 3) uint8 RGB, upright.
 
         Raises:
@@ -346,7 +343,7 @@ def _read(root: Path, _folder: Path, settings: _Settings, _signature: str) -> _P
     return _PictureSet(data.classes, tuple(pictures), about.get("augmented") is True, tuple(notes))
 
 
-def _load(annotation: Annotation, records: tuple[Path, BinaryLayout] | None) -> tuple[bytes, bytes | Pixels]:
+def _load(annotation: Annotation, records: tuple[Path, BinaryLayout] | None) -> tuple[bytes, bytes | RgbImage]:
     """The digest of a picture, and its file or (of a binary set) its pixels.
 
     Raises:

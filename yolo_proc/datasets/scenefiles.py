@@ -10,9 +10,9 @@ import numpy as np
 
 from yolo_proc.annotations.polygons import Points, clipped_polygon
 from yolo_proc.annotations.records import Item
-from yolo_proc.boxes import FloatArray
+from yolo_proc.boxes import FloatArray, RgbImage
 from yolo_proc.config.schema import LabelConfig
-from yolo_proc.scene import LABELLED, Image, SceneObject, label_verdicts
+from yolo_proc.scene import LABELLED, SceneObject, label_verdicts
 
 
 class Drawn(NamedTuple):
@@ -102,7 +102,7 @@ def _item(thing: SceneObject, size: tuple[int, int], points: Points, *, ignore: 
     )
 
 
-def encode_picture(image: Image, picture_type: str, quality: int) -> bytes:
+def encode_picture(image: RgbImage, picture_type: str, quality: int) -> bytes:
     """The bytes of `cv2.imencode` of a (H, W, 3) uint8 RGB image as "png" or "jpg"."""
     options = [cv2.IMWRITE_JPEG_QUALITY, quality] if picture_type == "jpg" else []
     encoded, content = cv2.imencode(f".{picture_type}", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)

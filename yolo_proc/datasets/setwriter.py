@@ -11,9 +11,9 @@ from typing import BinaryIO
 from yolo_proc.annotations import binary
 from yolo_proc.annotations.layout import Layout, Listed
 from yolo_proc.annotations.records import Annotation, BinaryLayout
+from yolo_proc.boxes import RgbImage
 from yolo_proc.errors import DataError
-from yolo_proc.scene import Image
-from yolo_proc.system.files import open_own, write_new
+from yolo_proc.system.files import open_own, replace_by, write_new
 
 # A file that is being written. Always the same name, so that what a killed process leaves is written over.
 PART = ".{}.part"
@@ -48,18 +48,19 @@ def save_whole(path: Path | str, save: Callable[[str], None], *, durable: bool =
     # Texts and no paths: this is done for every picture, and the system's part of it takes a tenth of a millisecond.
     folder, name = os.path.split(path)
     part = os.path.join(folder, PART.format(name))  # noqa: PTH118
-    try:
+
+    def saved(name: str) -> None:
         try:
-            save(part)
+            save(name)
         except FileNotFoundError:
             os.makedirs(folder, exist_ok=True)  # noqa: PTH103
-            save(part)
+            save(name)
         if durable:
-            _sync(part)
-        os.replace(part, path)  # noqa: PTH105
+            _sync(name)
+
+    try:
+        replace_by(path, part, saved)
     except OSError as error:
-        with suppress(OSError):
-            os.unlink(part)  # noqa: PTH108
         raise write_error(path, error) from error
 
 
@@ -234,7 +235,7 @@ class BinarySet:
         """Raises `ConfigError` for a layout that no set can have."""
         binary.set_info(0, self.layout, self.classes)
 
-    def put_picture(self, split: str, number: int, image: Image) -> None:
+    def put_picture(self, split: str, number: int, image: RgbImage) -> None:
         """Writes picture `number` of a split, (H, W, 3) uint8 RGB.
 
         Raises:

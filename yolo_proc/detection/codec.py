@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo_proc.boxes import FloatArray, clip_xyxy, cxcywh_to_xyxy, iou_wh, xyxy_to_cxcywh
+from yolo_proc.boxes import FloatArray, IntArray, clip_xyxy, cxcywh_to_xyxy, iou_wh, xyxy_to_cxcywh
 from yolo_proc.config.schema import LabelConfig
 from yolo_proc.detection.grids import Grid
 from yolo_proc.detection.nms import DecodeConfig, Detections, nms
@@ -55,7 +55,6 @@ __all__ = [
     "nms",
 ]
 
-IntArray = NDArray[np.int64]
 
 X, Y, W, H, J, CLASSES = 0, 1, 2, 3, 4, 5  # the fields of a slot; the classes begin at 5
 SIZE_LOGIT_LOW, SIZE_LOGIT_HIGH = -20.0, 9.2  # what exp is given

@@ -5,11 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo_proc.boxes import FloatArray, area_xyxy, intersection_xyxy
+from yolo_proc.boxes import FloatArray, IntArray, area_xyxy, intersection_xyxy
 from yolo_proc.config.options import check_value, declared_options, option
 from yolo_proc.errors import DataError
-
-IntArray = NDArray[np.int64]
 
 _CHUNK = 128  # boxes compared at once: few calls, small tables
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from yolo_proc.errors import ConfigError, DataError, UserError
 from yolo_proc.system.files import UnreadableFileError, read_start
-from yolo_proc.system.locking import KEEPS_OUT, locked
+from yolo_proc.system.locking import locked
 
 MODEL, SPEC, VECTORS, README = "model.onnx", "model.json", "vectors", "README.md"
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -145,13 +145,13 @@ def _locked(out: Path, hidden: Path) -> Iterator[None]:
                     raise DataError(f"{path}: expected a name that is free, found a link or another thing; remove it")
         try:
             holder = locked(lock, out, "exports to this folder")
-            holder.__enter__()
+            keeps_out = holder.__enter__()
         except DataError:
             if last or hidden.is_dir():
                 raise
             continue  # its last owner has just removed it
         try:
-            if last or not KEEPS_OUT or _is_ours(lock):
+            if last or not keeps_out or _is_ours(lock):
                 yield
                 return
         finally:

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import BmpImagePlugin, Image, ImageFile, TiffImagePlugin, WebPImagePlugin
 
+from yolo_proc.boxes import RgbImage
 from yolo_proc.errors import AnnotationError
 from yolo_proc.imaging.costs import MAX_PIXELS
 from yolo_proc.imaging.headers import (
@@ -54,7 +55,6 @@ OTHER_SUFFIXES = frozenset(
 )
 MAX_BYTES = 2 * GIB  # of a file; Java's arrays end there
 
-Pixels = NDArray[np.uint8]  # (H, W, 3)
 
 # Pillow logs what it refuses, which Python prints where nobody listens; we say it.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
@@ -113,7 +113,7 @@ def read_picture(
     max_pixels: int = MAX_PIXELS,
     reading: PictureReading | None = None,
     name: str = "(bytes)",
-) -> Pixels:
+) -> RgbImage:
     """The upright picture (H, W, 3), uint8 RGB, writable, of a file or of a file's bytes.
 
     Args:
@@ -350,7 +350,7 @@ def _pixels_of(image: Image.Image) -> NDArray[Any]:
     raise WrongFileError("a picture in grey or RGB", f"{image.mode}; convert it to RGB")
 
 
-def _eight_bits(values: NDArray[np.uint16], significant: int, where: str, reading: PictureReading) -> Pixels:
+def _eight_bits(values: NDArray[np.uint16], significant: int, where: str, reading: PictureReading) -> RgbImage:
     """Samples (H, W) or (H, W, 3) with 8 bits; `significant` are those that the file says it uses, or 0."""
     largest = int(values.max(initial=0))
     if reading.bits is not None:
@@ -381,7 +381,7 @@ def _are_unscaled(values: NDArray[np.uint16], largest: int, significant: int) ->
     return any(bool(((values[row : row + _ROWS] & lower) > 1).any()) for row in range(0, len(values), _ROWS))
 
 
-def _upright(pixels: Pixels, orientation: int) -> Pixels:
+def _upright(pixels: RgbImage, orientation: int) -> RgbImage:
     if orientation >= 5:
         pixels = pixels.transpose(1, 0, 2)
     if orientation in (2, 3, 6, 7):

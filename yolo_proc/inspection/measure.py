@@ -13,9 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo_proc.boxes import FloatArray, as_boxes, iou_xyxy
+from yolo_proc.boxes import FloatArray, RgbImage, as_boxes, iou_xyxy
 from yolo_proc.inspection.duplicates import Look, look_of
-from yolo_proc.scene import Image
 
 HEAT = 24  # cells of the heat map each way
 DARK = 63  # level of 255 that hardly a pixel of a dark picture exceeds: a quarter of the brightness
@@ -42,7 +41,7 @@ class Sample:
 
     name: str
     split: str
-    image: Image
+    image: RgbImage
     box_xyxy: FloatArray
     class_ids: NDArray[np.int64]
     visible: FloatArray

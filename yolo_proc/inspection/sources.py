@@ -1,6 +1,5 @@
 """Where inspected pictures come from: a data set on disk, or a generator's stream, which is timed and checked."""
 
-import hashlib
 import pickle
 import time
 from collections.abc import Iterator, Sequence
@@ -15,14 +14,15 @@ import numpy as np
 from yolo_proc.annotations.binary import read_picture_record, record_folder
 from yolo_proc.annotations.records import Annotation, DataSet, ReadOptions
 from yolo_proc.annotations.scredit.project import is_omitted
-from yolo_proc.boxes import as_boxes, clip_xyxy
+from yolo_proc.boxes import RgbImage, as_boxes, clip_xyxy
 from yolo_proc.data.augment import Plan, import_albumentations, needs_albumentations
+from yolo_proc.data.fingerprint import scene_digest
 from yolo_proc.data.stream import Stream
 from yolo_proc.drawing.canvas import Canvas
 from yolo_proc.errors import AnnotationError, YoloProcError
 from yolo_proc.imaging.pictures import read_picture
 from yolo_proc.inspection.measure import Sample
-from yolo_proc.scene import Image, Scene, SceneObject
+from yolo_proc.scene import Scene, SceneObject
 
 OMITTED = "omit"  # the reason of a picture that its annotator took out of the set
 
@@ -95,7 +95,7 @@ class DataSetSource:
         name, split, one = self._listed[self._read[number]]
         return sample_of(name, split, one, self._pixels(split, one))
 
-    def _pixels(self, split: str, one: Annotation) -> Image:
+    def _pixels(self, split: str, one: Annotation) -> RgbImage:
         if one.path is not None:
             pixels = read_picture(one.path, max_pixels=self._options.max_pixels, reading=self._options.reading)
         else:
@@ -109,7 +109,7 @@ class DataSetSource:
         return pixels
 
 
-def sample_of(name: str, split: str, one: Annotation, image: Image) -> Sample:
+def sample_of(name: str, split: str, one: Annotation, image: RgbImage) -> Sample:
     """An annotated picture as a sample."""
     labels = [item for item in one.items if item.is_label]
     ignored = [item for item in one.items if item.ignore]
@@ -223,7 +223,7 @@ class TimedStream(Stream):
         self.clock = StageClock()
         inner = self._augmenter.change_pixels
 
-        def change_pixels(image: Image, plan: Plan) -> Image:
+        def change_pixels(image: RgbImage, plan: Plan) -> RgbImage:
             self.clock.mark("render")
             changed = inner(image, plan)
             self.clock.mark("pixel changes")
@@ -339,7 +339,7 @@ def check_determinism(stream: Stream, scenes: int) -> Determinism:
     backwards = scene_digests(fresh, numbers[::-1])[::-1]
     elsewhere = _in_another_process(stream, numbers)
 
-    def differing(found: Sequence[str]) -> tuple[int, ...]:
+    def differing(found: Sequence[bytes]) -> tuple[int, ...]:
         return tuple(number for number, a, b in zip(numbers, first, found, strict=True) if a != b)
 
     if isinstance(elsewhere, str):
@@ -347,7 +347,7 @@ def check_determinism(stream: Stream, scenes: int) -> Determinism:
     return Determinism(scenes, differing(again), differing(backwards), differing(elsewhere))
 
 
-def _in_another_process(stream: Stream, numbers: Sequence[int]) -> list[str] | str:
+def _in_another_process(stream: Stream, numbers: Sequence[int]) -> list[bytes] | str:
     """The digests from a new process, or why there are none. Spawned: it shares no state, and salts `hash` anew."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         try:
@@ -356,26 +356,13 @@ def _in_another_process(stream: Stream, numbers: Sequence[int]) -> list[str] | s
             return "the process died, or could not be started from here"
 
 
-def _digests_or_line(stream: Stream, numbers: Sequence[int]) -> list[str] | str:
+def _digests_or_line(stream: Stream, numbers: Sequence[int]) -> list[bytes] | str:
     try:
         return scene_digests(stream, numbers)
     except YoloProcError as error:  # some of them cannot be pickled
         return str(error)
 
 
-def scene_digests(stream: Stream, numbers: Sequence[int]) -> list[str]:
+def scene_digests(stream: Stream, numbers: Sequence[int]) -> list[bytes]:
     """The digest of each of the scenes, drawn in this order."""
     return [scene_digest(stream[number]) for number in numbers]
-
-
-def scene_digest(scene: Scene) -> str:
-    """SHA-256 of pixels, objects and ignore regions."""
-    digest = hashlib.sha256(repr(scene.image.shape).encode())
-    digest.update(scene.image.tobytes())
-    for thing in scene.objects:
-        numbers = (*thing.box, thing.class_id, thing.visible, thing.in_frame, thing.confidence)
-        digest.update(np.array(numbers, dtype=np.float64).tobytes())
-        if thing.outline is not None:
-            digest.update(thing.outline.tobytes())
-    digest.update(as_boxes(scene.ignore).tobytes())
-    return digest.hexdigest()

@@ -8,6 +8,7 @@ import errno
 import os
 import re
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -187,16 +188,27 @@ def replace_whole(path: Path, *content: bytes | memoryview, durable: bool = Fals
     Raises:
         OSError: the system refuses; an older file at `path` is as it was.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # see `HALF_WRITTEN`
-    try:
-        write_new(temporary, *content, durable=durable)
-        temporary.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
+    part = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # see `HALF_WRITTEN`
+    replace_by(path, part, lambda file: write_new(file, *content, durable=durable))
     if durable:
         _sync_folder(path.parent)
+
+
+def replace_by(path: Path | str, part: Path | str, save: Callable[[str], None]) -> None:
+    """As `replace_whole`, of what `save` puts under the name that it is given: `part`, in the same folder.
+
+    Raises:
+        OSError: the system refuses; an older file at `path` is as it was, and `part` is gone.
+    """
+    # Texts and no paths: this is done for every picture of a set.
+    part = str(part)
+    try:
+        save(part)
+        os.replace(part, path)  # noqa: PTH105
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(part)  # noqa: PTH108
+        raise
 
 
 def half_written(folder: Path) -> list[Path]:

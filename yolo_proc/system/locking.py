@@ -1,30 +1,28 @@
 """One process at a time in a folder: a lock that ends with the process that holds it, however that ends."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from yolo_proc.errors import DataError, UserError
-from yolo_proc.system.files import open_own
+from yolo_proc.system.files import UnreadableFileError, open_own, read_start
 
-try:
-    import fcntl
-except ImportError:
-    KEEPS_OUT = False  # Windows has no `flock`
-else:
-    KEEPS_OUT = True
-
-_held: set[int] = set()  # file descriptors
+# What a file system without locks answers, such as some of a network.
+_NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK)
 
 
 @contextmanager
 def locked(path: Path, owner: Path, doing: str) -> Iterator[bool]:
-    """Holds the lock of a file, which is made, and stays; where the system knows no such locks, nobody is kept out.
+    """Hold the lock of a file, which is made, and stays; where the system knows no such locks, nobody is kept out.
 
     Yields whether others are kept out.
 
-    A lock of the whole system, not of this process: two that want the same file in one process are kept apart too.
+    A lock of the whole system, not of this process: two that want the same file in one process are kept apart too. A
+    forked process does not have it.
 
     Args:
         path: the file, in a folder that is there; it says which process has the lock.
@@ -35,39 +33,34 @@ def locked(path: Path, owner: Path, doing: str) -> Iterator[bool]:
         UserError: another one holds it.
         DataError: the file cannot be made, or a link lies there.
     """
-    if not KEEPS_OUT:
+    lock = FileLock(path, timeout=0, thread_local=False, preserve_lock_file=True, on_acquired=_sign)
+    try:
+        os.close(open_own(path, os.O_RDWR))  # no link, and a line of our own where the folder is not there
+        lock.acquire()
+    except Timeout:
+        raise UserError(f"{owner}: {_holder(path)} {doing}; wait until it has ended, or stop it") from None
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise DataError(f"{path}: cannot be written: {error.strerror}") from error
         yield False
         return
     try:
-        file = open_own(path, os.O_RDWR)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written: {error.strerror}") from error
-    _held.add(file)
-    try:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            number = os.read(file, 20).decode("ascii", "replace").strip()
-            who = f"process {number}" if number.isdecimal() else "another process"
-            raise UserError(f"{owner}: {who} {doing}; wait until it has ended, or stop it") from None
-        except OSError:
-            yield False  # no locks there, as on some network file systems
-            return
-        with suppress(OSError):  # on a full disk others are kept out all the same, and are not told by whom
-            os.truncate(file, 0)
-            os.write(file, f"{os.getpid()}\n".encode())
         yield True
     finally:
-        if file in _held:  # not in a process that was forked meanwhile
-            _held.remove(file)
-            os.close(file)
+        lock.release()
 
 
-def _let_go() -> None:
-    """In a forked process: a lock is held as long as anybody has its file open, and a worker may outlive its parent."""
-    while _held:
-        os.close(_held.pop())
+def _sign(file: int) -> None:
+    """Write into the file who has the lock; on a full disk others are kept out all the same."""
+    with suppress(OSError):
+        os.ftruncate(file, 0)
+        os.write(file, f"{os.getpid()}\n".encode())
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_let_go)
+def _holder(path: Path) -> str:
+    """Return who has the lock, in words."""
+    try:
+        number = read_start(path, 20, "a lock").decode("ascii", "replace").strip()
+    except UnreadableFileError:
+        number = ""
+    return f"process {number}" if number.isdecimal() else "another process"

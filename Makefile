@@ -1,6 +1,7 @@
 # make train   trains the built-in generator `glyphs` to a loss of 0.05; more options: make train ARGS="--epochs 5"
 # make install makes the virtual environment alone, for the commands of the README
 # make test    everything that a change must pass
+# make quick   what takes under two minutes of it: lint, types, the quick tests
 # make lowest  installs the lowest versions that pyproject.toml allows elsewhere, and tries them: gigabytes
 # make prove   every fault against its check, every check on healthy runs: hours; writes docs/checks.md
 # make attack  damaged and malicious files at every reader: minutes, or hours; writes docs/attack.md
@@ -16,7 +17,7 @@ BIN := $(VENV)/bin
 INSTALL := UV_COMPILE_BYTECODE_TIMEOUT=0 $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt
 
 .DELETE_ON_ERROR:
-.PHONY: help train install test lowest prove attack clean
+.PHONY: help train install test quick lowest prove attack clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -32,6 +33,12 @@ test: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	cd export/java && mvn -q -B package
 	$(BIN)/pytest -n 2
+
+quick: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	HYPOTHESIS_PROFILE=quick $(BIN)/pytest -n 2 -m 'not slow and not java and not browser and not gpu and not lowest'
 
 lowest: $(VENV)/.installed-dev
 	$(BIN)/pytest -m lowest tests/test_lowest.py

@@ -19,6 +19,8 @@ from attack.trees import Room, Special, damage_tree, put_tree, tree_of
 
 from yolo_proc.rng import rng_for
 
+pytestmark = pytest.mark.slow
+
 # ---------------------------------------------------------------------------------------------- the engine
 
 

@@ -1,5 +1,6 @@
 """Readers with bugs that the attack must find: what it cannot see here it would not see elsewhere. In no table."""
 
+import mmap
 import os
 import signal
 import sys
@@ -7,8 +8,6 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-
-import numpy as np
 
 from attack.engine import ACCEPTED, Target
 from attack.trees import Room, Tree
@@ -48,6 +47,13 @@ def _spend() -> None:
         pass
 
 
+def _hoard() -> None:
+    # Of the system: what is free in the heap of a process that has done much already is no more memory.
+    with mmap.mmap(-1, 64 << 20) as block:
+        for page in range(0, len(block), mmap.PAGESIZE):
+            block[page] = 1
+
+
 def _die() -> None:
     os.kill(os.getpid(), signal.SIGSEGV)
 
@@ -66,7 +72,7 @@ BUGS: Mapping[str, Callable[[], object]] = {
     "a message without end": _no_end,
     "not sound": _unsound,
     "slow": _spend,
-    "much memory": lambda: np.ones(64 << 20, np.uint8),
+    "much memory": _hoard,
     "the end": _die,
 }
 

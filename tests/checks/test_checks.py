@@ -35,6 +35,8 @@ from yolo_proc.scene import Scene
 from yolo_proc.training.outcomes import Finding, Outcome, tally
 from yolo_proc.training.schedule import Decay, Schedule
 
+pytestmark = pytest.mark.slow
+
 FAULTS = catalogue()
 BY_NAME = {check.name: check for check in CHECKS}
 SIDE = 96

@@ -21,6 +21,8 @@ from yolo_proc.data.stream import batches
 from yolo_proc.training.outcomes import Outcome
 from yolo_proc.training.session import first_model
 
+pytestmark = pytest.mark.slow
+
 SCENES = """
 from dataclasses import dataclass
 from yolo_proc import Generator, circle, rectangle

@@ -20,6 +20,8 @@ from yolo_proc.datasets.generate import generate
 from yolo_proc.scene import Scene
 from yolo_proc.training.outcomes import Finding
 
+pytestmark = pytest.mark.slow
+
 SIDE = 96
 SPARSE = """
 from yolo_proc import Generator, circle, rectangle

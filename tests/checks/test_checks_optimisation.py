@@ -25,6 +25,8 @@ from yolo_proc.detection.nms import Detections
 from yolo_proc.scene import Scene, SceneObject
 from yolo_proc.training.muon import Muon
 
+pytestmark = pytest.mark.slow
+
 GIB = 2.0**30
 
 

@@ -14,6 +14,8 @@ from variants import base_config
 
 from yolo_proc.checks.registry import CHECKS
 
+pytestmark = pytest.mark.slow
+
 FILES = {inspect.getmodule(check.run).__name__: check.name for check in CHECKS}  # type: ignore[union-attr]
 
 

@@ -211,6 +211,7 @@ def running(place: Path) -> Iterator[subprocess.Popen[str]]:
     process.communicate()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_cleanly(place: Path, running: subprocess.Popen[str], number: int, code: int) -> None:
     running.send_signal(number)
@@ -226,6 +227,7 @@ def test_a_signal_stops_cleanly(place: Path, running: subprocess.Popen[str], num
     assert len(pictures) == int(out.split()[1].replace(",", ""))
 
 
+@pytest.mark.slow
 def test_the_same_command_beside_it_is_refused(place: Path, running: subprocess.Popen[str]) -> None:
     second = start(place)
     assert second.communicate(timeout=120) == (
@@ -236,6 +238,7 @@ def test_the_same_command_beside_it_is_refused(place: Path, running: subprocess.
     assert running.poll() is None
 
 
+@pytest.mark.slow
 def test_a_killed_command_leaves_no_process_and_no_half_file(place: Path, running: subprocess.Popen[str]) -> None:
     children = Path(f"/proc/{running.pid}/task/{running.pid}/children")
     workers = children.read_text().split() if children.exists() else []

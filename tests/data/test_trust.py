@@ -24,6 +24,8 @@ from yolo_proc.errors import ConfigError, GeneratorError
 from yolo_proc.models import checkpoint
 from yolo_proc.training.trainer import Trainer
 
+pytestmark = pytest.mark.slow
+
 GENERATOR = """
 from pathlib import Path
 Path("pwned").write_text("")

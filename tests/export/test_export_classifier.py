@@ -27,6 +27,8 @@ from yolo_proc.export.verify import GATES
 from yolo_proc.export.verify_classes import ClassComparison
 from yolo_proc.imaging.pictures import read_picture
 
+pytestmark = pytest.mark.java
+
 ROOT = Path(__file__).parents[2]
 JAR = ROOT / "export/java/target/yolo-proc.jar"
 SCENES = """

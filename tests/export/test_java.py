@@ -21,6 +21,8 @@ from yolo_proc.export.session import OnnxDetector
 from yolo_proc.imaging.letterbox import Letterbox
 from yolo_proc.imaging.pictures import read_picture
 
+pytestmark = pytest.mark.java
+
 ROOT = Path(__file__).parents[2]
 JAR = ROOT / "export/java/target/yolo-proc.jar"
 WIDE = "wide"  # an input that is not square

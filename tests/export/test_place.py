@@ -15,6 +15,8 @@ from yolo_proc.errors import ConfigError, DataError, UserError
 from yolo_proc.export import place
 from yolo_proc.export.place import check_place, exchange, recover, replacing
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parents[1]
 needs_kills = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 

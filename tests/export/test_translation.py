@@ -171,6 +171,7 @@ def test_what_has_no_translation_is_said_and_never_left_out(why: str) -> None:
 # ---- torch's own exporter
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("half", [False, True])
 def test_other_layers_go_through_torchs_own_exporter(half: bool) -> None:
     pytest.importorskip("onnxscript")

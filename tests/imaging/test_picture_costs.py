@@ -18,6 +18,8 @@ from yolo_proc.imaging.costs import MAX_PIXELS, MAX_SCANS
 from yolo_proc.imaging.headers import read_header
 from yolo_proc.imaging.pictures import read_picture
 
+pytestmark = pytest.mark.slow
+
 SIDE = 2500
 ONE_COLOUR = np.full((SIDE, SIDE, 3), (200, 100, 50), np.uint8)
 WHITE = Image.new("1", (SIDE, SIDE), 1)

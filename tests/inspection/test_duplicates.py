@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -91,6 +92,7 @@ def test_no_pair_of_hashes_is_missed(seed: int, count: int) -> None:
     assert found == expected
 
 
+@pytest.mark.slow
 def test_many_plain_pictures_do_not_take_the_square_of_their_number() -> None:
     """Every hash is the same: with all pairs compared this would be two million of them in each band."""
     packed = np.zeros((2000, 32), dtype=np.uint8)

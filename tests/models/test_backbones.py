@@ -29,6 +29,8 @@ from yolo_proc.models.weights import model_from_checkpoint
 from yolo_proc.training.muon import Muon
 from yolo_proc.training.optim import build_optimizer
 
+pytestmark = pytest.mark.slow
+
 NAMES = backbone_names()
 OF_TORCHVISION = ("mobilenet_v3_small", "regnet_y_400mf", "resnet18")
 SIZE = (96, 64)

@@ -391,6 +391,7 @@ def save_until_killed(folder: Path, epoch: int, reports: int) -> None:
         os.write(reports, b"%d\n" % epoch)
 
 
+@pytest.mark.slow
 def test_kill_9_at_random_moments_leaves_what_was_saved(tmp_path: Path) -> None:
     # Forked, so that twenty kills cost no twenty imports of torch.
     rng = random.Random(1)

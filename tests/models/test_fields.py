@@ -26,6 +26,8 @@ from yolo_proc.models.archives import ArchiveError, check_archive
 from yolo_proc.models.fields import MODEL, TASK_FIELDS, TRAINING, check_state, check_training
 from yolo_proc.training.trainer import Trainer
 
+pytestmark = pytest.mark.slow
+
 HUGE = 10**400
 WRONG: list[Any] = [
     None, True, -1, 0, 7, HUGE, 10**5000, 10**6, 1.5, math.nan, math.inf, -math.inf, "", "text", "\x1b[2J", "9" * 401,

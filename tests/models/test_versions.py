@@ -30,6 +30,7 @@ def test_a_network_of_version_1_gives_the_logits_that_it_gave() -> None:
     assert float(np.abs(logits).sum()) == pytest.approx(80.14937, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_run_of_version_1_goes_on(tmp_path: Path) -> None:
     folder = tmp_path / "v1"
     folder.mkdir()

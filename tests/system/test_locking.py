@@ -15,6 +15,8 @@ from yolo_proc.system.locking import locked
 from yolo_proc.training.events import Step, Stopped
 from yolo_proc.training.trainer import Trainer
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -194,6 +194,7 @@ def test_what_it_teaches_is_forgotten_after_training() -> None:
         assert torch.equal(setup.model(setup.batch.images), logits)
 
 
+@pytest.mark.slow
 def test_it_learns_and_the_optimizer_takes_it_as_an_output() -> None:
     setup = Setup()
     before = objective_and_loss(setup, 0.0, 5.0)

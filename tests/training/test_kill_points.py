@@ -17,6 +17,8 @@ from yolo_proc.config.schema import Config
 from yolo_proc.models import checkpoint
 from yolo_proc.training import runs
 
+pytestmark = pytest.mark.slow
+
 EVERY = 11  # of the kill points, those whose number is a multiple of it are tried here
 
 

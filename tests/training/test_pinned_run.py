@@ -8,6 +8,8 @@ from yolo_proc.config.schema import Config
 from yolo_proc.training.events import EpochEnd
 from yolo_proc.training.trainer import Trainer
 
+pytestmark = pytest.mark.slow
+
 # Measured with AVX-512. Other processors add in another order: the first epochs then differ by some 1e-5.
 TOLERANCE = 1e-3
 

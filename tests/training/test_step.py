@@ -53,6 +53,7 @@ class Setup:
         return [parameter.detach().clone() for parameter in self.model.parameters()]
 
 
+@pytest.mark.slow
 def test_it_overfits_one_batch() -> None:
     """The rate falls at the end: what stands beside the loss has no flat bottom."""
     setup = Setup()

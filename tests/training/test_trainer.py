@@ -29,6 +29,8 @@ from yolo_proc.training.session import Session
 from yolo_proc.training.stopping import Patience
 from yolo_proc.training.trainer import Trainer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True, scope="module")
 def _one_thread() -> None:

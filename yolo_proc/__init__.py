@@ -56,7 +56,7 @@ __all__ = sorted(_ROOM_OF)
 
 
 def __getattr__(name: str) -> Any:
-    """Loads a public name from its room; keeps it, since the rooms `text` and `train` have a name's name too."""
+    """Load a public name from its room; keep it, since the rooms `text` and `train` have a name's name too."""
     if name not in _ROOM_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f"{__name__}.{_ROOM_OF[name]}"), name)

@@ -48,7 +48,7 @@ class Batch:
 
     @classmethod
     def of(cls, scenes: Sequence[Scene], indices: Sequence[int] | None = None, *, shared: bool = False) -> "Batch":
-        """The batch of some scenes.
+        """Return the batch of some scenes.
 
         Args:
             indices: which scenes of a stream they are; 0 ... B - 1 if not given.
@@ -83,13 +83,13 @@ class Batch:
         return len(self.indices)
 
     def objects_of(self, image: int) -> slice:
-        """Where the objects of one image stand in the arrays of N."""
+        """Return where the objects of one image stand in the arrays of N."""
         first, end = np.searchsorted(self.image_ids, [image, image + 1])
         return slice(int(first), int(end))
 
 
 def _scene_classes(scenes: Sequence[Scene]) -> NDArray[np.int64]:
-    """The classes of whole scenes; empty where none has one."""
+    """Return the classes of whole scenes; empty where none has one."""
     if all(scene.class_id is None for scene in scenes):
         return np.zeros(0, dtype=np.int64)
     return np.array([-1 if scene.class_id is None else scene.class_id for scene in scenes], dtype=np.int64)

@@ -14,42 +14,42 @@ RgbImage = NDArray[np.uint8]  # (H, W, 3), red first
 
 
 def as_boxes(boxes: ArrayLike) -> FloatArray:
-    """`boxes` as float64 (N, 4); an empty sequence gives (0, 4)."""
+    """Return `boxes` as float64 (N, 4); an empty sequence gives (0, 4)."""
     return np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
 
 
 def xyxy_to_cxcywh(xyxy: ArrayLike) -> FloatArray:
-    """(N, 4) xyxy -> (N, 4) cxcywh."""
+    """Return (N, 4) xyxy -> (N, 4) cxcywh."""
     boxes = as_boxes(xyxy)
     return np.concatenate([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]], axis=1)
 
 
 def cxcywh_to_xyxy(cxcywh: ArrayLike) -> FloatArray:
-    """(N, 4) cxcywh -> (N, 4) xyxy."""
+    """Return (N, 4) cxcywh -> (N, 4) xyxy."""
     boxes = as_boxes(cxcywh)
     half = boxes[:, 2:] / 2
     return np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
 
 
 def xyxy_to_xywh(xyxy: ArrayLike) -> FloatArray:
-    """(N, 4) xyxy -> (N, 4) xywh."""
+    """Return (N, 4) xyxy -> (N, 4) xywh."""
     boxes = as_boxes(xyxy)
     return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
 
 
 def clip_xyxy(xyxy: ArrayLike, width: float, height: float) -> FloatArray:
-    """Boxes clipped to the frame [0, width] x [0, height]; one wholly outside has zero area."""
+    """Return boxes clipped to the frame [0, width] x [0, height]; one wholly outside has zero area."""
     return np.clip(as_boxes(xyxy), 0.0, np.array([width, height, width, height], dtype=np.float64))
 
 
 def area_xyxy(xyxy: ArrayLike) -> FloatArray:
-    """(N,) areas; 0 where corners are swapped."""
+    """Return (N,) areas; 0 where corners are swapped."""
     sides = np.diff(as_boxes(xyxy).reshape(-1, 2, 2), axis=1)[:, 0].clip(min=0.0)  # (N, 2)
     return np.asarray(sides[:, 0] * sides[:, 1])
 
 
 def intersection_xyxy(a: ArrayLike, b: ArrayLike) -> FloatArray:
-    """(N, M) areas of the intersections of N with M boxes."""
+    """Return (N, M) areas of the intersections of N with M boxes."""
     left, right = as_boxes(a).T[:, :, None], as_boxes(b).T[:, None, :]  # (4, N, 1), (4, 1, M): the axes last are long
     width = np.minimum(left[2], right[2]) - np.maximum(left[0], right[0])  # (N, M)
     height = np.minimum(left[3], right[3]) - np.maximum(left[1], right[1])
@@ -57,14 +57,14 @@ def intersection_xyxy(a: ArrayLike, b: ArrayLike) -> FloatArray:
 
 
 def iou_xyxy(a: ArrayLike, b: ArrayLike) -> FloatArray:
-    """(N, M) intersection over union; 0 where the union is empty."""
+    """Return (N, M) intersection over union; 0 where the union is empty."""
     intersection = intersection_xyxy(a, b)
     union = area_xyxy(a)[:, None] + area_xyxy(b)[None, :] - intersection
     return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
 
 
 def iou_wh(a: ArrayLike, b: ArrayLike) -> FloatArray:
-    """(N, M) IoU of shapes: boxes of sizes a (N, 2) and b (M, 2), all centred at one point."""
+    """Return (N, M) IoU of shapes: boxes of sizes a (N, 2) and b (M, 2), all centred at one point."""
     left = np.asarray(a, dtype=np.float64).reshape(-1, 1, 2)
     right = np.asarray(b, dtype=np.float64).reshape(1, -1, 2)
     intersection = np.minimum(left, right).prod(axis=-1)

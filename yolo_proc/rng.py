@@ -14,12 +14,12 @@ import numpy as np
 
 @cache
 def name_key(name: str) -> int:
-    """A 64-bit number for a name, the same in every process and release (`hash` is salted)."""
+    """Return a 64-bit number for a name, the same in every process and release (`hash` is salted)."""
     return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "little")
 
 
 def rng_for(seed: int, stream: str, index: int, op: str) -> np.random.Generator:
-    """The generator of one operation `op` on element `index` of `stream` under `seed`.
+    """Return the generator of one operation `op` on element `index` of `stream` under `seed`.
 
     The key is (seed, stream). Of the 256-bit counter the upper half is (index, op), so that each address owns
     2^128 blocks of its own and no two addresses overlap.
@@ -50,14 +50,14 @@ class Addresses:
         self._counter = self._state["state"]["counter"]
 
     def at(self, index: int, op: str) -> np.random.Generator:
-        """The generator of `op` on element `index`, until the next call."""
+        """Return the generator of `op` on element `index`, until the next call."""
         self._counter[:] = (0, 0, index, name_key(op))
         self._philox.state = self._state
         return self._generator
 
 
 def shuffled(place: int, count: int, *address: int | str) -> int:
-    """Where `place` goes when `range(count)` is shuffled; each address is a shuffle of its own.
+    """Return where `place` goes when `range(count)` is shuffled; each address is a shuffle of its own.
 
     A keyed permutation in constant time and memory: a Feistel network (Luby and Rackoff, "How to construct
     pseudorandom permutations from pseudorandom functions", 1988) on the smallest 4^k >= count, gone through again
@@ -90,5 +90,5 @@ _WORD = (1 << 64) - 1
 
 @lru_cache(maxsize=64)
 def _round_keys(address: tuple[int | str, ...]) -> tuple[int, ...]:
-    """Eight numbers of 64 bits."""
+    """Return eight numbers of 64 bits."""
     return struct.unpack("<8Q", blake2b(repr(address).encode()).digest())

@@ -91,7 +91,7 @@ VERDICTS = (LABELLED, "min_in_frame", "min_visible", "min_box_px")  # the first 
 def label_verdict_codes(
     box_xyxy: FloatArray, visible: FloatArray, in_frame: FloatArray, limits: LabelConfig
 ) -> NDArray[np.int64]:
-    """For each of N objects the index of its verdict in `VERDICTS`: the one rule that decides what is a label.
+    """Return for each of N objects the index of its verdict in `VERDICTS`: the one rule that decides what is a label.
 
     A box without area is below `min_box_px` whatever the limit is: it has no size to learn.
 
@@ -105,7 +105,7 @@ def label_verdict_codes(
 
 
 def label_verdicts(objects: Sequence[SceneObject], limits: LabelConfig) -> list[str]:
-    """For each object `LABELLED`, or the name of the limit that it is below.
+    """Return for each object `LABELLED`, or the name of the limit that it is below.
 
     An object below a limit is not background: the codec ignores its slots, and evaluation ignores its box.
     Returns "min_in_frame", "min_visible" or "min_box_px" otherwise, the first that applies in this order.

@@ -37,7 +37,7 @@ class Head(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, features: list[Tensor]) -> Tensor:
-        """For each stride of the task a map (B, K, rows, columns) -> raw logits (B, ...)."""
+        """Return for each stride of the task a map (B, K, rows, columns) -> raw logits (B, ...)."""
 
     @abstractmethod
     def initialise(self) -> None:
@@ -105,7 +105,7 @@ class Task(Protocol):
         """What the output consists of, in words: `Slots: 256`."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint stores of the task besides its name and classes: plain values."""
+        """Return what a checkpoint stores of the task besides its name and classes: plain values."""
 
     def resized(self, width: int, height: int) -> Self:
         """Return the same task for images of another size.

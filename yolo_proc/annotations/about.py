@@ -15,12 +15,12 @@ VALUE_TYPES = ("unsigned_byte", "float32")
 
 
 def about_bytes(about: Mapping[str, Any]) -> bytes:
-    """The file, for a reader of files as for a program."""
+    """Return the file, for a reader of files as for a program."""
     return (json.dumps(about, ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode()
 
 
 def read_about(root: Path, *, above: bool = True) -> dict[str, Any] | None:
-    """What the file of a data set says; None where there is none.
+    """Return what the file of a data set says; None where there is none.
 
     Args:
         root: the folder; or a file in it, as a YOLO set may be named.
@@ -34,7 +34,7 @@ def read_about(root: Path, *, above: bool = True) -> dict[str, Any] | None:
 
 
 def binary_to_about(layout: BinaryLayout) -> dict[str, Any]:
-    """The value of "binary": what a binary set's own files do not say."""
+    """Return the value of "binary": what a binary set's own files do not say."""
     return {
         "size": [layout.width, layout.height],
         "stride": layout.stride,
@@ -44,7 +44,7 @@ def binary_to_about(layout: BinaryLayout) -> dict[str, Any]:
 
 
 def binary_from_about(about: Mapping[str, Any], root: Path) -> BinaryLayout | None:
-    """The inverse of `binary_to_about`; None where nothing is said.
+    """Return the inverse of `binary_to_about`; None where nothing is said.
 
     Raises:
         AnnotationError: a value that no binary set has.

@@ -54,7 +54,7 @@ Slots = NDArray[np.float32]  # (S, 5 + C)
 
 @lru_cache(maxsize=8)
 def codec_of(layout: BinaryLayout, classes: int) -> LabelCodec:
-    """The slots of a set: one grid over its pictures.
+    """Return the slots of a set: one grid over its pictures.
 
     Raises:
         ConfigError: a size that is no multiple of the stride, an anchor that is not positive.
@@ -66,7 +66,7 @@ def codec_of(layout: BinaryLayout, classes: int) -> LabelCodec:
 
 
 def image_length(layout: BinaryLayout) -> int:
-    """Bytes of a picture.
+    """Return the bytes of a picture.
 
     Raises:
         ConfigError: an unknown type.
@@ -77,13 +77,13 @@ def image_length(layout: BinaryLayout) -> int:
 
 
 def label_length(layout: BinaryLayout, classes: int) -> int:
-    """Bytes of a picture's labels."""
+    """Return bytes of a picture's labels."""
     codec = codec_of(layout, classes)
     return codec.slots * codec.fields * 4
 
 
 def set_info(count: int, layout: BinaryLayout, classes: int) -> bytes:
-    """The bytes of `image_set_info.json` for a set of `count` pictures."""
+    """Return the bytes of `image_set_info.json` for a set of `count` pictures."""
     info = {
         "image_count": count,
         "image_length_bytes": image_length(layout),
@@ -96,7 +96,7 @@ def set_info(count: int, layout: BinaryLayout, classes: int) -> bytes:
 
 
 def picture_record(image: RgbImage, layout: BinaryLayout) -> memoryview:
-    """The bytes of the record of one picture, (H, W, 3) uint8 RGB.
+    """Return the bytes of the record of one picture, (H, W, 3) uint8 RGB.
 
     Raises:
         AnnotationError: a picture of another size than the layout's ("size").
@@ -111,7 +111,7 @@ def picture_record(image: RgbImage, layout: BinaryLayout) -> memoryview:
 
 
 def label_records(annotations: Sequence[Annotation], layout: BinaryLayout, classes: int) -> tuple[bytes, Counter[str]]:
-    """The records of some pictures' labels, one after another.
+    """Return the records of some pictures' labels, one after another.
 
     Args:
         annotations: several, because the slots of many objects cost as much as those of one.
@@ -162,7 +162,7 @@ def _check_picture(picture: Path | str, width: int, height: int, layout: BinaryL
 
 
 def losses(item: Item) -> Sequence[str]:
-    """What of an item a binary set cannot say, whether or not it gets a slot."""
+    """Return what of an item a binary set cannot say, whether or not it gets a slot."""
     if not item.is_label:
         return ("ignore" if item.kind == "rectangle" else item.kind,)
     return lost_details(item)
@@ -172,19 +172,19 @@ def losses(item: Item) -> Sequence[str]:
 
 
 def looks_like(root: Path) -> bool:
-    """Whether the folder, or its `train/` or `val/`, holds a binary set."""
+    """Return whether the folder, or its `train/` or `val/`, holds a binary set."""
     return bool(_folders(root))
 
 
 def _folders(root: Path) -> dict[str, Path]:
-    """The folder of each part."""
+    """Return the folder of each part."""
     if (root / SET_INFO).is_file():
         return {"train": root}
     return {split: root / split for split in SPLITS if (root / split / SET_INFO).is_file()}
 
 
 def read(root: Path, options: ReadOptions) -> DataSet:
-    """The binary set in `root`. Its pictures are named by their number, which is `Annotation.record`.
+    """Return the binary set in `root`. Its pictures are named by their number, which is `Annotation.record`.
 
     An object is a slot with J = 1. Sets of the original also hold slots with fractions, of boxes that only overlap an
     object: they are passed over, and counted.
@@ -264,7 +264,7 @@ def _check_size(path: Path, count: int, length: int) -> None:
 
 
 def _annotations(info: _Info, options: ReadOptions) -> Iterator[Annotation]:
-    """One picture after the other; the file is mapped, not loaded."""
+    """Yield one picture after the other; the file is mapped, not loaded."""
     layout = options.binary
     assert layout is not None
     if not info.count:
@@ -294,7 +294,7 @@ def _annotations(info: _Info, options: ReadOptions) -> Iterator[Annotation]:
 
 
 def _items(slots: Slots, codec: LabelCodec, path: Path, record: int, options: ReadOptions) -> tuple[Item, ...]:
-    """The objects of one record, in the order of their slots.
+    """Return the objects of one record, in the order of their slots.
 
     Args:
         slots: (S, 5 + C) float32.
@@ -304,7 +304,7 @@ def _items(slots: Slots, codec: LabelCodec, path: Path, record: int, options: Re
     """
 
     def check(held: NDArray[np.int64], good: NDArray[np.bool_] | np.bool_, expected: str, reason: str) -> None:
-        """Raises about the first of the slots (N,) that is not good, (N,)."""
+        """Raise about the first of the slots (N,) that is not good, (N,)."""
         if not good.all():
             slot = int(held[good.argmin()])
             found = " ".join(f"{value:g}" for value in slots[slot, : CLASSES + 8])
@@ -339,12 +339,12 @@ def _items(slots: Slots, codec: LabelCodec, path: Path, record: int, options: Re
 
 
 def record_folder(root: Path, split: str) -> Path:
-    """The folder that holds the files of a part: what `read_picture_record` wants."""
+    """Return the folder that holds the files of a part: what `read_picture_record` wants."""
     return _folders(root).get(split, root)
 
 
 def read_picture_record(root: Path, record: int, layout: BinaryLayout) -> RgbImage:
-    """(H, W, 3) uint8 RGB of the picture with that number.
+    """Return (H, W, 3) uint8 RGB of the picture with that number.
 
     Args:
         root: the folder with `images.bin`, see `record_folder`.

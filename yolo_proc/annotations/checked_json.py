@@ -20,7 +20,8 @@ _MOST_DIGITS = 18  # of a number that stands there as text
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The object that a JSON file holds; UTF-8, with or without a byte order mark. Its keys are in small letters.
+    """Return the object that a JSON file holds; UTF-8, with or without a byte order mark. Its keys are in small
+    letters.
 
     `NaN` and `Infinity`, which are no JSON, come out as such: who asks for a number refuses them, and can say where.
 
@@ -56,7 +57,7 @@ def read_object(path: Path) -> dict[str, Any]:
 
 
 def _differing(pairs: list[tuple[str, Any]]) -> list[str]:
-    """A key that stands in an object with two values, and the object; empty where all values of a key are equal."""
+    """Return a key that stands in an object with two values, and the object; empty where all values of a key are equal."""
     fields: dict[str, Any] = {}
     for key, value in pairs:
         if fields.setdefault(key, value) != value:
@@ -65,7 +66,7 @@ def _differing(pairs: list[tuple[str, Any]]) -> list[str]:
 
 
 def _compact(fields: dict[str, Any]) -> dict[str, Any]:
-    """The same, with the polygons of COCO as arrays: a list of floats takes four times the memory."""
+    """Return the same, with the polygons of COCO as arrays: a list of floats takes four times the memory."""
     pieces = fields.get("segmentation")
     if pieces.__class__ is list:
         with suppress(TypeError, OverflowError):  # no numbers: whoever asks for them says so
@@ -74,7 +75,7 @@ def _compact(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _small_keys(fields: dict[str, Any], path: Path, place: str) -> dict[str, Any]:
-    """The same with keys in small letters: `IsCrowd` means `iscrowd`.
+    """Return the same with keys in small letters: `IsCrowd` means `iscrowd`.
 
     Raises:
         AnnotationError: two keys that are one then, with different values.
@@ -92,7 +93,7 @@ def _small_keys(fields: dict[str, Any], path: Path, place: str) -> dict[str, Any
 
 
 def shown_value(value: Any) -> str:
-    """A value from a file as a message shows it: on one line, and short."""
+    """Return a value from a file as a message shows it: on one line, and short."""
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
 
@@ -112,12 +113,12 @@ class Entry:
     fields: Mapping[str, Any]
 
     def error(self, key: str, expected: str, reason: str, found: str | None = None) -> AnnotationError:
-        """What to raise about a field; `found` is the field's value unless given."""
+        """Return what to raise about a field; `found` is the field's value unless given."""
         found = found or (shown_value(self.fields[key]) if key in self.fields else "no such key")
         return AnnotationError(self.path, f"{self.place}.{key}".lstrip("."), expected, found, reason=reason)
 
     def whole(self, key: str, low: int | None = None) -> int:
-        """A whole number, at least `low`; 5.0 is 5 too.
+        """Return a whole number, at least `low`; 5.0 is 5 too.
 
         Raises:
             AnnotationError: anything else ("value"), a string of digits too.
@@ -129,7 +130,7 @@ class Entry:
         return value
 
     def identity(self, key: str) -> int | str:
-        """A whole number, however it is written (1.0 and "1" are 1), or text that is not empty: an id.
+        """Return a whole number, however it is written (1.0 and "1" are 1), or text that is not empty: an id.
 
         Raises:
             AnnotationError: anything else ("value").
@@ -143,7 +144,7 @@ class Entry:
         return value
 
     def text(self, key: str) -> str:
-        """Text that is not empty.
+        """Return text that is not empty.
 
         Raises:
             AnnotationError: anything else ("value").
@@ -154,7 +155,7 @@ class Entry:
         return value
 
     def floats(self, key: str, values: Any) -> list[float]:
-        """`values`, which stand under `key`, as finite floats.
+        """Return `values`, which stand under `key`, as finite floats.
 
         Raises:
             AnnotationError: no list of numbers ("value"), or not finite ("not-finite").
@@ -171,7 +172,7 @@ class Entry:
         return found
 
     def objects(self, key: str) -> Iterator["Entry"]:
-        """The objects of a list.
+        """Yield the objects of a list.
 
         Raises:
             AnnotationError: no list, or something else in it ("syntax").
@@ -187,7 +188,7 @@ class Entry:
 
 
 def _as_whole(value: Any) -> int | None:
-    """The whole number that a value is; None: it is none."""
+    """Return the whole number that a value is; None: it is none."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):

@@ -26,7 +26,7 @@ MAX_CLASSES = 10_000  # made up at most: a damaged index must not make a billion
 def resolve_classes(
     root: Path, options: ReadOptions, own: Sequence[str] | None, highest: int
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The class names of a data set, and lines for the user.
+    """Return the class names of a data set, and lines for the user.
 
     Args:
         root: the data set's folder.
@@ -62,7 +62,7 @@ def resolve_classes(
 
 
 def known_classes(root: Path, options: ReadOptions, own: Sequence[str] | None) -> tuple[str, ...] | None:
-    """The names that somebody gave, by the rule of this module; None where nobody did.
+    """Return the names that somebody gave, by the rule of this module; None where nobody did.
 
     Raises:
         ConfigError: the user gave a name twice, or an empty one.
@@ -83,7 +83,7 @@ def known_classes(root: Path, options: ReadOptions, own: Sequence[str] | None) -
 
 
 def wrong_names(names: Sequence[str]) -> str:
-    """What is wrong with class names; empty where nothing is."""
+    """Return what is wrong with class names; empty where nothing is."""
     if len(names) > MAX_NAMES:
         return f"{len(names):,} of them, more than {MAX_NAMES:,}"
     seen: set[str] = set()
@@ -97,7 +97,7 @@ def wrong_names(names: Sequence[str]) -> str:
 
 
 def set_file(root: Path) -> Path:
-    """Where `yolo_proc.json` is: in the data set, or above a part that is a data set itself; it need not exist."""
+    """Return where `yolo_proc.json` is: in the data set, or above a part that is a data set itself; it need not exist."""
     path = root / SET_FILE
     above = root.parent / SET_FILE
     if root.name in SPLITS and not path.exists() and above.is_file():
@@ -110,7 +110,7 @@ def set_file(root: Path) -> Path:
 
 
 def read_set_file(path: Path) -> dict[str, Any] | None:
-    """What a `yolo_proc.json` says; None where there is none.
+    """Return what a `yolo_proc.json` says; None where there is none.
 
     Raises:
         AnnotationError: it is no JSON object, is of another version, or lies outside of the folder ("escape").
@@ -137,7 +137,7 @@ def _content(path: Path) -> dict[str, Any]:
 
 
 def names_of_set(root: Path) -> tuple[str, ...] | None:
-    """The classes of a data set's `yolo_proc.json`; None without the file, or without the key.
+    """Return the classes of a data set's `yolo_proc.json`; None without the file, or without the key.
 
     Raises:
         AnnotationError: the file is damaged, of another version, or lies outside of the folder ("escape").
@@ -152,7 +152,7 @@ def names_of_set(root: Path) -> tuple[str, ...] | None:
 
 
 def read_class_file(path: Path) -> tuple[str, ...]:
-    """The class names of a text file in UTF-8, one a line, in the order of their indices.
+    """Return the class names of a text file in UTF-8, one a line, in the order of their indices.
 
     Blanks around a name do not count, and neither do empty lines at the end.
 
@@ -174,7 +174,7 @@ def read_class_file(path: Path) -> tuple[str, ...]:
 
 
 def read_name_list(path: Path) -> tuple[str, ...]:
-    """The class names in a file of the data set: as `read_class_file`.
+    """Return the class names in a file of the data set: as `read_class_file`.
 
     Raises:
         AnnotationError: see there.
@@ -192,7 +192,7 @@ def _lines_of(text: str) -> tuple[str, ...]:
 
 
 def _wrong_line(names: Sequence[str]) -> tuple[int, str, str] | None:
-    """The first line that is no class name, what is expected there, and what is found unless the former says it."""
+    """Return the first line that is no class name, what is expected there, and what is found unless the former says it."""
     if len(names) > MAX_NAMES:
         return MAX_NAMES + 1, f"the end of the file: a data set has at most {MAX_NAMES:,} classes", ""
     seen: dict[str, int] = {}
@@ -207,7 +207,8 @@ def _wrong_line(names: Sequence[str]) -> tuple[int, str, str] | None:
 
 
 def find_name_list(folder: Folder) -> tuple[str, ...] | None:
-    """The class names that a label program has left in a data set: `classes.txt` and the like; None: there are none.
+    """Return the class names that a label program has left in a data set: `classes.txt` and the like; None: there are
+    none.
 
     Raises:
         AnnotationError: a damaged list, two that name other classes, or one that lies outside ("escape").
@@ -226,7 +227,7 @@ def find_name_list(folder: Folder) -> tuple[str, ...] | None:
 
 
 def _name_files(root: Path) -> Iterator[Path]:
-    """Files of class names in the folders where label programs leave them."""
+    """Yield files of class names in the folders where label programs leave them."""
     places = [root]
     for name in ("labels", "images", "obj_train_data", *SPLITS, "valid", "test"):
         places.append(root / name)
@@ -236,7 +237,7 @@ def _name_files(root: Path) -> Iterator[Path]:
 
 
 def _names_in_notes(folder: Folder) -> tuple[str, ...] | None:
-    """The names in Label Studio's `notes.json`, in the order of their ids; None where it does not say them."""
+    """Return the names in Label Studio's `notes.json`, in the order of their ids; None where it does not say them."""
     path = folder.path / NOTES_FILE
     if not path.is_file():
         return None

@@ -20,7 +20,7 @@ MAX_TEXT_BYTES = 16 * MIB  # of one picture's annotation, or of a list: more is 
 
 
 def read_file(path: Path, max_bytes: int = MAX_TEXT_BYTES, what: str = "a file", *, text: bool = False) -> bytes:
-    """The bytes of a file of a data set; see `files.read_bytes`.
+    """Return the bytes of a file of a data set; see `files.read_bytes`.
 
     Raises:
         AnnotationError: it cannot be read, is no plain file ("value"), or is longer than `max_bytes` ("bomb").
@@ -71,7 +71,7 @@ class Folder:
         self._real_parents: dict[Path, bool] = {}
 
     def holds(self, path: Path) -> bool:
-        """Whether the path lies inside, with symbolic links followed; it need not exist."""
+        """Return whether the path lies inside, with symbolic links followed; it need not exist."""
         if not path.is_symlink():
             parent = path.parent
             if parent not in self._real_parents:
@@ -81,7 +81,7 @@ class Folder:
         return self._is_inside(path)
 
     def checked(self, path: Path) -> Path:
-        """The path, which was found in the folder or below.
+        """Return the path, which was found in the folder or below.
 
         Raises:
             AnnotationError: "escape": a symbolic link that leads out.
@@ -92,7 +92,7 @@ class Folder:
         return path
 
     def named(self, text: str, base: Path, file: Path, place: str) -> Path:
-        """The path that a file names, without `..`; it need not exist.
+        """Return the path that a file names, without `..`; it need not exist.
 
         Args:
             text: the name, absolute or relative to `base`.
@@ -117,7 +117,7 @@ class Folder:
         raise AnnotationError(file, place, f"a path inside {self.path}", shown(text), reason="escape")
 
     def files(self, folder: Path) -> list[Path]:
-        """The files of a folder and of the folders in it, by name; hidden ones are left out.
+        """Return the files of a folder and of the folders in it, by name; hidden ones are left out.
 
         Raises:
             AnnotationError: "escape": a folder that is a link out of the data set; "value": one that cannot be read.
@@ -146,7 +146,8 @@ class Folder:
 
 
 def split_of(name: str) -> str | None:
-    """The part of a data set that a folder or a file is called after: "train", "val", "test"; None: none of them.
+    """Return the part of a data set that a folder or a file is called after: "train", "val", "test"; None: none of
+    them.
 
     Args:
         name: without suffix and folders: `train`, `valid`, `instances_val2017`, `test-dev`.
@@ -156,7 +157,7 @@ def split_of(name: str) -> str | None:
 
 
 def tell_missing(tally: Tally, split: str, without: Sequence[Path], total: int) -> None:
-    """Counts the pictures of a split that have no label file: objects that were never labelled teach background.
+    """Count the pictures of a split that have no label file: objects that were never labelled teach background.
 
     Args:
         without: the pictures that have none.
@@ -168,23 +169,23 @@ def tell_missing(tally: Tally, split: str, without: Sequence[Path], total: int) 
 
 
 def tell_unread_split(tally: Tally, split: str, first: Path | str, count: int) -> None:
-    """Counts the pictures of a part that is neither train nor val; `first` is one of them, or the part's folder."""
+    """Count the pictures of a part that is neither train nor val; `first` is one of them, or the part's folder."""
     tally.add(f"(picture of {split} is|pictures of {split} are) not read, because only train and val are", first, count)
 
 
 def tell_passed_over(tally: Tally, pictures: Sequence[Path]) -> None:
-    """Counts pictures that lie in the data set's folder, though nothing in it says which part they belong to."""
+    """Count pictures that lie in the data set's folder, though nothing in it says which part they belong to."""
     if pictures:
         tally.add("(picture belongs|pictures belong) to no split and (is|are) not read", pictures[0], len(pictures))
 
 
 def shown(text: str, longest: int = 100) -> str:
-    """A text from a file as a message shows it: on one line, and short."""
+    """Return a text from a file as a message shows it: on one line, and short."""
     return repr(text if len(text) <= longest else text[:longest] + "...")
 
 
 def checked_name(name: str) -> str:
-    """The name of a picture's file, if a file can have it and a reader finds it again.
+    """Return the name of a picture's file, if a file can have it and a reader finds it again.
 
     Raises:
         DataError: a folder in it, signs that are not printable, blanks at an end, no stem, or no suffix of a picture.
@@ -227,7 +228,7 @@ def parse_number(text: str) -> float:
 
 
 def is_not_finite(text: str) -> bool:
-    """Whether a text says NaN, infinity, or a number that is too large."""
+    """Return whether a text says NaN, infinity, or a number that is too large."""
     try:
         return not math.isfinite(float(text))
     except ValueError:
@@ -235,7 +236,7 @@ def is_not_finite(text: str) -> bool:
 
 
 def with_names(found: Sequence[tuple[PurePosixPath, Annotation]], where: Path, tally: Tally) -> Iterator[Annotation]:
-    """Every picture of a part with a name of its own, as a folder for all of them needs it; in the same order.
+    """Yield every picture of a part with a name of its own, as a folder for all of them needs it; in the same order.
 
     Pictures whose names differ in their suffix alone, or not at all, get the folders that they lie in before it, and
     underscores where such a name is taken. Those without folders keep theirs.
@@ -260,12 +261,12 @@ def with_names(found: Sequence[tuple[PurePosixPath, Annotation]], where: Path, t
 
 
 def has_fractions(*values: float) -> bool:
-    """Whether any of some finite numbers is not whole, but for what single precision makes of a whole one."""
+    """Return whether any of some finite numbers is not whole, but for what single precision makes of a whole one."""
     return any(abs(value - round(value)) > _WHOLE for value in values)
 
 
 def lost_details(item: Item) -> tuple[str, ...]:
-    """What a class and an upright box do not say of a rectangle; what holds anyway (a share of 1) is no loss."""
+    """Return what a class and an upright box do not say of a rectangle; what holds anyway (a share of 1) is no loss."""
     lost = []
     if item.confidence not in (None, 1):
         lost.append("confidence")

@@ -24,14 +24,14 @@ _BY_SUFFIX = {
 
 
 def _first(value: Any) -> Mapping[str, Any]:
-    """The first object of a list, or of an object's values; an empty one where there is none."""
+    """Return the first object of a list, or of an object's values; an empty one where there is none."""
     values: Iterable[Any] = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
     found = next(iter(values), None)
     return found if isinstance(found, Mapping) else {}
 
 
 def _has(keys: str, **kinds: type) -> Callable[[Mapping[str, Any]], bool]:
-    """Whether an object has all the keys, some of them with values of a type."""
+    """Return whether an object has all the keys, some of them with values of a type."""
     wanted = {*keys.split(), *kinds}
     return lambda top: wanted <= top.keys() and all(isinstance(top[key], kind) for key, kind in kinds.items())
 
@@ -89,7 +89,7 @@ _LISTS: tuple[tuple[str, Callable[[Mapping[str, Any]], bool]], ...] = (
 
 
 def json_format(value: Any) -> str | None:
-    """The name of the format that a JSON file's value is of; None: none that is known here."""
+    """Return the name of the format that a JSON file's value is of; None: none that is known here."""
     if isinstance(value, Mapping):
         top = {str(key).lower(): inner for key, inner in value.items()}
         return next((name for name, fits in _OBJECTS if fits(top)), None)
@@ -99,7 +99,7 @@ def json_format(value: Any) -> str | None:
 
 
 def shown_json(value: Any) -> str:
-    """What a JSON file holds, for a message: a format by its name, with what to do; else the keys, or the kind."""
+    """Return what a JSON file holds, for a message: a format by its name, with what to do; else the keys, or the kind."""
     name = json_format(value)
     if name is not None:
         return f"{name}; {MEND}"
@@ -110,7 +110,7 @@ def shown_json(value: Any) -> str:
 
 
 def xml_format(tag: str, children: Iterable[str]) -> str | None:
-    """The name of the format of an XML file, by its outer element and those in it, in small letters."""
+    """Return the name of the format of an XML file, by its outer element and those in it, in small letters."""
     inside = {*children}
     if tag == "annotations" and inside & {"image", "track", "meta", "version"}:
         return "CVAT's XML"
@@ -120,7 +120,7 @@ def xml_format(tag: str, children: Iterable[str]) -> str | None:
 
 
 def format_in(root: Path) -> tuple[str, Path] | None:
-    """The name of a format that is none of ours, of the first file in a folder that tells, and that file.
+    """Return the name of a format that is none of ours, of the first file in a folder that tells, and that file.
 
     Looks at a few files of the folder and of those in it.
     """

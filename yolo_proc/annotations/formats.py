@@ -62,7 +62,7 @@ FORMATS: Mapping[str, Format] = {
 
 
 def read_data_set(root: Path | str, options: ReadOptions, format: str | None = None) -> DataSet:  # noqa: A002
-    """The annotated pictures of a folder.
+    """Return the annotated pictures of a folder.
 
     Args:
         root: the folder; of a YOLO set also its `data.yaml`.
@@ -97,7 +97,7 @@ def read_data_set(root: Path | str, options: ReadOptions, format: str | None = N
 
 
 def _with_tally(data: DataSet, tally: Tally) -> DataSet:
-    """The data set with the lines of the tally; objects and pictures that are there twice are counted too."""
+    """Return the data set with the lines of the tally; objects and pictures that are there twice are counted too."""
     train, val = ({one.path for one in data.splits.get(split, ())} for split in SPLITS)
     twice = sorted(path for path in train & val if path is not None)
     if twice:
@@ -116,7 +116,7 @@ def _with_tally(data: DataSet, tally: Tally) -> DataSet:
 
 
 def find_format(root: Path) -> str:
-    """The name of the format of a folder.
+    """Return the name of the format of a folder.
 
     Raises:
         DataError: none fits, or more than one.
@@ -142,7 +142,7 @@ def find_format(root: Path) -> str:
 
 
 def _sets_in(root: Path) -> list[str]:
-    """What the folders in a folder look like: archives are often unpacked into one more."""
+    """Return what the folders in a folder look like: archives are often unpacked into one more."""
     try:
         folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
     except OSError:

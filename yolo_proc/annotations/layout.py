@@ -49,7 +49,7 @@ class Layout(ABC):
 
     @abstractmethod
     def picture_file(self, split: str, name: str) -> str:
-        """Where the picture `name` goes.
+        """Return where the picture `name` goes.
 
         Raises:
             DataError: a name that the format cannot have.
@@ -57,25 +57,27 @@ class Layout(ABC):
 
     @abstractmethod
     def label_file(self, split: str, annotation: Annotation) -> tuple[str, bytes] | None:
-        """The file of one picture's labels, with its bytes; None where a picture has none."""
+        """Return the file of one picture's labels, with its bytes; None where a picture has none."""
 
     def listed(self, annotations: Sequence[Annotation]) -> list[Listed]:
-        """What `set_files` needs of some pictures: several, because one may cost as much as many."""
+        """Return what `set_files` needs of some pictures: several, because one may cost as much as many."""
         return [Listed(one.name) for one in annotations]
 
     def has_listed(self, picture: Listed) -> bool:
-        """Whether `listed` may have said so, of a picture that was read from a file: `set_files` can take it."""
+        """Return whether `listed` may have said so, of a picture that was read from a file: `set_files` can take it."""
         return not picture.text
 
     @abstractmethod
     def set_files(self, splits: Mapping[str, Sequence[Listed]]) -> dict[str, bytes]:
-        """The files of the whole set: lists, names, `data.yaml`; written last."""
+        """Return the files of the whole set: lists, names, `data.yaml`; written last."""
 
     @abstractmethod
     def losses(self, item: Item) -> Sequence[str]:
-        """What of an item this format cannot say: "confidence", "rotation", "visible", "in_frame", "ignore", "polygon",
-        "mask", "point", "text", "outline", "anchor", "class", "pixel fractions", "percent fractions"; empty mostly."""
+        """Return what of an item this format cannot say: "confidence", "rotation", "visible", "in_frame", "ignore",
+        "polygon", "mask", "point", "text", "outline", "anchor", "class", "pixel fractions", "percent fractions"; empty
+        mostly.
+        """
 
     def picture_losses(self, annotation: Annotation) -> Sequence[str]:
-        """What of a picture itself this format cannot say: the keys of `extra`, which scredit alone has."""
+        """Return what of a picture itself this format cannot say: the keys of `extra`, which scredit alone has."""
         return tuple(annotation.extra)

@@ -12,7 +12,7 @@ from yolo_proc.imaging.pictures import OTHER_SUFFIXES, SUFFIXES, unread_pictures
 
 
 def check_has_pictures(root: Path, split: str, count: int, found: str) -> None:
-    """Refuses a part that says that it is there and has no pictures; a set that we wrote may have such a part.
+    """Refuse a part that says that it is there and has no pictures; a set that we wrote may have such a part.
 
     Args:
         count: of the pictures that the part names, bad ones too.
@@ -26,7 +26,7 @@ def check_has_pictures(root: Path, split: str, count: int, found: str) -> None:
 
 
 def tell_unread_pictures(folder: Folder, read: Set[Path], tally: Tally) -> tuple[str, ...]:
-    """Counts the pictures in the folder and in those below that are not among `read`; hidden ones do not count.
+    """Count the pictures in the folder and in those below that are not among `read`; hidden ones do not count.
 
     Returns:
         A line on those of kinds that are not read; empty where there are none.

@@ -22,7 +22,7 @@ _WHOLES = 10_000  # pixels, to which the tables reach
 
 
 def clipped_polygon(points: Sequence[tuple[float, float]], width: float, height: float) -> Points:
-    """The part of a closed polygon that is inside of [0, width] x [0, height]; empty if it has no area.
+    """Return the part of a closed polygon that is inside of [0, width] x [0, height]; empty if it has no area.
 
     Sutherland and Hodgman, "Reentrant polygon clipping", CACM 1974: cut along one border after another. Of a polygon
     that is not convex parts may stay joined along the border; the area is right all the same.
@@ -45,12 +45,14 @@ def clipped_polygon(points: Sequence[tuple[float, float]], width: float, height:
 
 
 def kept_polygon(points: Points, size: tuple[int, int], options: ReadOptions) -> Points:
-    """A polygon as it is kept beside its box: clipped to a picture of (width, height) where `options.clip` says so."""
+    """Return a polygon as it is kept beside its box: clipped to a picture of (width, height) where `options.clip` says
+    so.
+    """
     return clipped_polygon(points, *size) if options.clip and points else points
 
 
 def areas_and_texts(polygons: Sequence[Points]) -> tuple[list[float], list[str]]:
-    """Of each polygon its area in square pixels, by the shoelace formula, and `x0,y0,x1,y1,...`.
+    """Tell of each polygon its area in square pixels, by the shoelace formula, and `x0,y0,x1,y1,...`.
 
     Numbers have 9 significant digits: the shortest digits that give a float back cost twice as much. All polygons are
     done together, because one costs as much as many.
@@ -72,7 +74,7 @@ def areas_and_texts(polygons: Sequence[Points]) -> tuple[list[float], list[str]]
 
 
 def _texts(flat: FloatArray, ends: NDArray[np.int64]) -> list[str]:
-    """The numbers up to each end, (K,), with commas between."""
+    """Return the numbers up to each end, (K,), with commas between."""
     thousandths = np.rint(flat * 1000)
     if not (0 <= thousandths.min() <= thousandths.max() < 1000 * _WHOLES and (thousandths / 1000 == flat).all()):
         parts = np.split(flat, ends[:-1])
@@ -89,7 +91,7 @@ def _texts(flat: FloatArray, ends: NDArray[np.int64]) -> list[str]:
 
 @lru_cache(maxsize=1)
 def _tables() -> tuple[_Signs, _Signs, np.uint32, np.uint32]:
-    """The digits before the point, (10000,), the point with those after it, (1000,), a comma and a semicolon."""
+    """Return the digits before the point, (10000,), the point with those after it, (1000,), a comma and a semicolon."""
     wholes = [str(number) for number in range(_WHOLES)]
     fractions = [f".{number:03d}".rstrip("0").rstrip(".") for number in range(1000)]
     before, after, ends = (np.array(texts, dtype="S4").view(np.uint32) for texts in (wholes, fractions, [",", ";"]))
@@ -97,7 +99,7 @@ def _tables() -> tuple[_Signs, _Signs, np.uint32, np.uint32]:
 
 
 def box_rle(xyxy: Box, width: int, height: int) -> dict[str, list[int]]:
-    """The pixels that a box touches as COCO's uncompressed RLE: runs of 0 and 1 in turn, column by column."""
+    """Return the pixels that a box touches as COCO's uncompressed RLE: runs of 0 and 1 in turn, column by column."""
     x0, y0 = max(math.floor(xyxy[0]), 0), max(math.floor(xyxy[1]), 0)
     x1, y1 = min(math.ceil(xyxy[2]), width), min(math.ceil(xyxy[3]), height)
     counts = [x0 * height + y0]
@@ -117,7 +119,7 @@ class Rle(NamedTuple):
 
 
 def read_rle(mask: Any) -> Rle:
-    """A mask in COCO's RLE, `{"size": [h, w], "counts": ...}`, the counts as numbers or as text.
+    """Return a mask in COCO's RLE, `{"size": [h, w], "counts": ...}`, the counts as numbers or as text.
 
     Raises:
         ValueError: it is none; the text says what is wrong.
@@ -149,7 +151,8 @@ def read_rle(mask: Any) -> Rle:
 
 
 def _counts_of_text(text: str) -> list[int]:
-    """The runs of a compressed RLE: five bits a sign, from the third number on as differences to the last but one.
+    """Return the runs of a compressed RLE: five bits a sign, from the third number on as differences to the last but
+    one.
 
     Raises:
         ValueError: signs that no writer puts there.

@@ -102,7 +102,7 @@ class Annotation:
 
 
 def stem_of(name: str) -> str:
-    """The name of a file without its last suffix."""
+    """Return the name of a file without its last suffix."""
     return name.rpartition(".")[0] or name
 
 
@@ -121,13 +121,13 @@ class Problems:
     errors: list[AnnotationError] = field(default_factory=list)
 
     def met(self, error: AnnotationError) -> None:
-        """Raises the error, or counts it."""
+        """Raise the error, or count it."""
         if not self.skip:
             raise error
         self.errors.append(error)
 
     def check_some_left(self, count: int) -> None:
-        """Refuses a set all of whose pictures were skipped: what is written of it would be empty.
+        """Refuse a set all of whose pictures were skipped: what is written of it would be empty.
 
         Args:
             count: of the pictures that are left.
@@ -162,7 +162,7 @@ class Tally:
     ones: dict[str, str] = field(default_factory=dict)
 
     def add(self, what: str, where: Path | str, count: int = 1) -> None:
-        """Counts more.
+        """Count more.
 
         Args:
             what: words that follow a number, with both forms where they differ: "(box is|boxes are) clipped".
@@ -176,7 +176,7 @@ class Tally:
             self.ones[many] = one
 
     def lines(self) -> tuple[str, ...]:
-        """For the user: `7 boxes reached over the border and are clipped (first: a.txt: line 3)`."""
+        """Return lines for the user: `7 boxes reached over the border and are clipped (first: a.txt: line 3)`."""
         return tuple(
             f"{count:,} {self.ones[what] if count == 1 else what} (first: {self.first[what]})"
             for what, count in sorted(self.counts.items())
@@ -185,7 +185,7 @@ class Tally:
 
 @lru_cache(maxsize=1024)
 def _forms(what: str) -> tuple[str, str]:
-    """The words that follow 1, and those that follow other numbers."""
+    """Return the words that follow 1, and those that follow other numbers."""
     return _ONE_OR_MANY.sub(r"\1", what), _ONE_OR_MANY.sub(r"\2", what)
 
 
@@ -265,7 +265,7 @@ class DataSet:
 def checked_box(
     xyxy: Box, width: int, height: int, path: Path | str, place: str, options: ReadOptions | None = None
 ) -> Box | None:
-    """The box clipped to its picture; None where `options.clip` leaves nothing of it.
+    """Return the box clipped to its picture; None where `options.clip` leaves nothing of it.
 
     What is clipped is counted in `options.tally`.
 

@@ -40,7 +40,7 @@ STREAM = "train"
 
 
 def export_onnx(model: Network[Any], classes: tuple[str, ...]) -> bytes:
-    """The file that the command `export` writes of a network, in evaluation mode, with its defaults."""
+    """Return the file that the command `export` writes of a network, in evaluation mode, with its defaults."""
     from yolo_proc.export.export import Order, spec_of
     from yolo_proc.export.onnx_graph import to_onnx
 
@@ -49,7 +49,7 @@ def export_onnx(model: Network[Any], classes: tuple[str, ...]) -> bytes:
 
 
 def open_onnx(content: bytes) -> "OnnxModel":
-    """The reader of that file, as the command `predict` uses it."""
+    """Return the reader of that file, as the command `predict` uses it."""
     from yolo_proc.export.session import Settings, load_model
 
     return load_model(content, settings=Settings(threads=1))
@@ -113,11 +113,11 @@ class Bench:
 
     @classmethod
     def of_session(cls, session: Session) -> "Bench":
-        """The bench of a run that is about to begin."""
+        """Return the bench of a run that is about to begin."""
         return cls(session.config, task=session.task, precision=session.state.precision)
 
     def with_parts(self, **changes: Any) -> "Bench":
-        """A bench of the same run with some of its parts replaced; nothing that they may change is taken over."""
+        """Return a bench of the same run with some of its parts replaced; nothing that they may change is taken over."""
         scenes_stay = not {"open_stream", "build_task", "batches"} & set(changes)
         return Bench(
             self.config,
@@ -145,11 +145,11 @@ class Bench:
         return self.stream.classes
 
     def scene(self, index: int, *, augmented: bool = True) -> Scene:
-        """Scene `index` of the training stream."""
+        """Return scene `index` of the training stream."""
         return (self.stream if augmented else self.plain_stream)[index]
 
     def scene_without(self, index: int, number: int, *, augmented: bool = True) -> Scene:
-        """That scene, drawn again without its object `number`."""
+        """Return that scene, drawn again without its object `number`."""
         return (self.stream if augmented else self.plain_stream).without(index, number)
 
     @property
@@ -158,14 +158,16 @@ class Bench:
         return min(self.config.batch_size, LARGEST_BATCH)
 
     def batch(self, k: int = 0, size: int | None = None) -> Batch:
-        """Batch k of `size` scenes, drawn in this process once and kept."""
+        """Return batch k of `size` scenes, drawn in this process once and kept."""
         size = size or self.batch_size
         if (k, size) not in self._batches:
             self._batches[k, size] = next(self.parts.batches(self.stream, k, size, count=1, workers=0))
         return self._batches[k, size]
 
     def drawn(self, count: int, size: int = LARGEST_BATCH, *, workers: int | None = None) -> Iterator[Batch]:
-        """The first `count` scenes (in whole batches) as the run draws them: in its worker processes. None is kept."""
+        """Yield the first `count` scenes (in whole batches) as the run draws them: in its worker processes. None is
+        kept.
+        """
         number = self.workers if workers is None else workers
         yield from self.parts.batches(self.stream, 0, size, count=-(-count // size), workers=number)
 
@@ -202,11 +204,11 @@ class Bench:
         return autocast_dtype(self.precision)
 
     def new_model(self) -> Network[Any]:
-        """A network as a run begins with, in training mode; alike at each call."""
+        """Return a network as a run begins with, in training mode; alike at each call."""
         return self.parts.build_model(self.config, self.task, self.device)
 
     def new_state(self, config: Config | None = None) -> TrainingState:
-        """A run's state before its first step; `config`: with other options of the optimizer."""
+        """Return a run's state before its first step; `config`: with other options of the optimizer."""
         return self.parts.build_state(
             config or self.config,
             self.new_model(),
@@ -216,13 +218,13 @@ class Bench:
         )
 
     def targets(self, batch: Batch) -> Any:
-        """A batch's targets on the device (`TensorTargets`)."""
+        """Return a batch's targets on the device (`TensorTargets`)."""
         return self.task.targets(batch, self.device)[0]
 
     def forward_loss(
         self, model: Network[Any], batch: Batch, task: Any = None
     ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
-        """The loss as a step computes it: the scalar, the unweighted mean of each term, and the raw logits."""
+        """Return the loss as a step computes it: the scalar, the unweighted mean of each term, and the raw logits."""
         task = task or self.task
         targets = task.targets(batch, self.device)[0]
         images = batch.images.to(self.device)
@@ -230,20 +232,20 @@ class Bench:
         return loss, mean_terms(terms), logits
 
     def objective(self, model: Network[Any], batch: Batch) -> Tensor:
-        """What a step minimises: the loss and the auxiliary loss; a scalar."""
+        """Return what a step minimises: the loss and the auxiliary loss; a scalar."""
         targets, images = self.targets(batch), batch.images.to(self.device)
         return forward_objective(model, self.task, images, targets, autocast=self.autocast)[0]
 
     def learn(self, state: TrainingState, batch: Batch, task: Any = None) -> StepResult:
-        """One step of training on a batch."""
+        """Return one step of training on a batch."""
         return self.parts.learn(state, task or self.task, batch, self.device)[0]
 
     def measure_loss(self, model: nn.Module, groups: list[Batch]) -> Estimate:
-        """The loss of a network in evaluation mode, as the validation and the stopping rule measure it."""
+        """Return the loss of a network in evaluation mode, as the validation and the stopping rule measure it."""
         return self.parts.measure_loss(model, self.task, groups, self.device)
 
     # ---- what leaves
 
     def exported(self, model: Network[Any]) -> "OnnxModel":
-        """The network (in evaluation mode) as an application runs it, after its export."""
+        """Return the network (in evaluation mode) as an application runs it, after its export."""
         return self.parts.open_onnx(self.parts.export_onnx(model, self.classes))

@@ -55,7 +55,7 @@ def run_checks(
     pictures: Pictures = "all",
     on_start: Callable[[Check], None] = lambda _: None,
 ) -> Iterator[Outcome]:
-    """The outcomes, as the checks end. torch's global random state is afterwards as it was.
+    """Yield the outcomes, as the checks end. torch's global random state is afterwards as it was.
 
     Args:
         out: folder for the pictures of the evidence, `NAME.png` or `NAME-PICTURE.png`; None: none are drawn.
@@ -79,7 +79,7 @@ def run_checks(
 
 
 def _run(check: Check, bench: Bench, stopped: dict[str, str]) -> Finding:
-    """The finding; an error of the pipeline is a failure of the first check that meets it.
+    """Return the finding; an error of the pipeline is a failure of the first check that meets it.
 
     Args:
         stopped: the errors so far, and which check met each.

@@ -15,7 +15,7 @@ EVIDENCE = "checks"  # folder in a run's folder; it is made only for a failure
 
 
 def train(config: Config) -> Iterator[Event]:
-    """Checks and trains a new run, and yields what happens; see `events.py`. The last event is `Stopped`.
+    """Check and train a new run, and yield what happens; see `events.py`. The last event is `Stopped`.
 
     Raises:
         UserError: a configuration that cannot be run.
@@ -25,6 +25,6 @@ def train(config: Config) -> Iterator[Event]:
 
 
 def quick_outcomes(session: Session) -> Iterator[Outcome]:
-    """The outcomes of the quick checks on what a session will train; the session itself stays as it is."""
+    """Yield the outcomes of the quick checks on what a session will train; the session itself stays as it is."""
     bench = Bench.of_session(session)
     yield from run_checks(bench, quick_checks(), session.folder / EVIDENCE, pictures="failures")

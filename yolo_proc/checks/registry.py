@@ -35,12 +35,12 @@ CHECKS: tuple[Check, ...] = (*DATA, *LOSS, *OPTIMISATION)
 
 
 def quick_checks() -> tuple[Check, ...]:
-    """Those that `train` runs before its first step."""
+    """Return those that `train` runs before its first step."""
     return tuple(check for check in CHECKS if check.quick)
 
 
 def checks_named(names: str | None) -> tuple[Check, ...]:
-    """The checks of some names with commas between; all for None.
+    """Return the checks of some names with commas between; all for None.
 
     Raises:
         ConfigError: a name that no check has.

@@ -13,7 +13,7 @@ _SHARES = (0.36, 0.28, 0.36)  # of what the first and the last column leave: ass
 
 
 def table_text(outcomes: Sequence[Outcome], width: int) -> str:
-    """The whole table.
+    """Return the whole table.
 
     Args:
         width: of the terminal, in characters; a narrower one than 100 is taken as that.
@@ -39,7 +39,7 @@ def _cells(one: Outcome) -> tuple[str, ...]:
 
 
 def _block(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
-    """The lines of one row, its cells wrapped."""
+    """Return the lines of one row, its cells wrapped."""
     columns = [textwrap.wrap(cell, size) or [""] for cell, size in zip(cells, widths, strict=True)]
     return [
         _GAP.join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip()

@@ -30,7 +30,7 @@ class ClassificationHead(Head):
         self.resizable = cells is None
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        """One map (B, K, rows, columns) -> (B, C)."""
+        """Return one map (B, K, rows, columns) -> (B, C)."""
         x = features[0]
         if self.resizable:
             x = torch.cat([x.amax((2, 3)), x.mean((2, 3))], dim=1)  # (B, 2 K)

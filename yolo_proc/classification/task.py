@@ -168,7 +168,7 @@ class ClassificationTask:
 
 
 def _cross_entropy(logits: Tensor, targets: ImageClasses) -> Tensor:
-    """(N,) of the images that count; float32, or float64 for logits in float64."""
+    """Return (N,) of the images that count; float32, or float64 for logits in float64."""
     known = targets.known
     with torch.autocast(logits.device.type, enabled=False):
         logits = logits if logits.dtype == torch.float64 else logits.float()

@@ -52,14 +52,14 @@ class CheckFlags:
 
 
 def check_parser() -> FlagParser:
-    """Flags of `check`."""
+    """Return flags of `check`."""
     about = "Checks that scenes, labels, loss, network and optimisation are sound, and says what is wrong."
     names = [flat for flat in config_options() if flat not in _OF_RUNNING]
     return FlagParser("check", about, CheckFlags, names, parameters=True)
 
 
 def check(parser: FlagParser, argv: Sequence[str]) -> int:
-    """Prints a row a check; returns 0, or 1 where one failed."""
+    """Print a row a check; return 0, or 1 where one failed."""
     parsed = parser.read(argv)
     flags = build_own(CheckFlags, parsed.own)
     file = read_config_file(Path(flags.config)) if flags.config is not None else {}
@@ -81,7 +81,7 @@ def check(parser: FlagParser, argv: Sequence[str]) -> int:
 
 
 def _outcomes(config: Config, checks: "Sequence[Check]", out: Path) -> "Iterator[Outcome]":
-    """Runs the checks and shows how far they are."""
+    """Run the checks and show how far they are."""
     from yolo_proc.checks.bench import Bench
     from yolo_proc.checks.check import run_checks
     from yolo_proc.system.device import pick_device

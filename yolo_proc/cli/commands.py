@@ -36,7 +36,7 @@ _RUN_HELP = "run to take: its name, its folder, or one of its checkpoints; none:
 
 
 def _names(*wanted: str) -> list[str]:
-    """Flat names of options: `*` for all, `model.` for a whole section."""
+    """Return flat names of options: `*` for all, `model.` for a whole section."""
     known = config_options()
     if wanted == ("*",):
         return list(known)
@@ -44,7 +44,7 @@ def _names(*wanted: str) -> list[str]:
 
 
 def _config_of(parsed: Parsed, file: str | None) -> dict[str, Given]:
-    """What the file gives and, stronger, what the flags give."""
+    """Return what the file gives and, stronger, what the flags give."""
     return {**(read_config_file(Path(file)) if file is not None else {}), **parsed.given}
 
 
@@ -67,13 +67,13 @@ class TrainFlags:
 
 
 def train_parser() -> FlagParser:
-    """Flags of `train`."""
+    """Return flags of `train`."""
     about = "Trains a detector on generated scenes until a target loss is reached, or a budget ends."
     return FlagParser("train", about, TrainFlags, _names("*"), parameters=True, bare={"resume": ""})
 
 
 def train(parser: FlagParser, argv: Sequence[str]) -> int:
-    """Trains a new run, or goes on with one; returns the exit code of how it ended."""
+    """Train a new run, or go on with one; return the exit code of how it ended."""
     parsed = parser.read(argv)
     flags = build_own(TrainFlags, parsed.own)
     given = _config_of(parsed, flags.config)
@@ -96,7 +96,7 @@ def train(parser: FlagParser, argv: Sequence[str]) -> int:
 
 
 def _resume(run: str, given: dict[str, Given], trust: bool) -> tuple[Path, Config]:
-    """Where a run goes on from, and its configuration with what is given now."""
+    """Return where a run goes on from, and its configuration with what is given now."""
     named = given.pop("run", None)
     if named is not None:
         if run not in ("", named.value):
@@ -112,7 +112,8 @@ def _resume(run: str, given: dict[str, Given], trust: bool) -> tuple[Path, Confi
 
 
 def run_place(run: str, runs_dir: str) -> Path:
-    """The folder or checkpoint that a user means by `run`; an empty one is the newest run. A run's folder is mended.
+    """Return the folder or checkpoint that a user means by `run`; an empty one is the newest run. A run's folder is
+    mended.
 
     Raises:
         CheckpointError: there is none of that name; the message has the nearest one.
@@ -165,14 +166,14 @@ class EvaluateFlags:
 
 
 def evaluate_parser() -> FlagParser:
-    """Flags of `evaluate`."""
+    """Return flags of `evaluate`."""
     about = "Evaluates a model on scenes of the test stream: mAP or accuracy, precision, recall, calibration."
     names = _names("runs-dir", "device", "threads", "workers", "batch-size")
     return FlagParser("evaluate", about, EvaluateFlags, names)
 
 
 def evaluate(parser: FlagParser, argv: Sequence[str]) -> int:
-    """Prints the figures of a run's model."""
+    """Print the figures of a run's model."""
     parsed = parser.read(argv)
     flags = build_own(EvaluateFlags, parsed.own)
     size = read_picture_size(flags.picture_size)
@@ -199,7 +200,9 @@ def _evaluate(
     size: tuple[int, int] | None,
     input_size: tuple[int, int] | None,
 ) -> "tuple[Mapping[str, Evaluation | Accuracy], tuple[int, int]]":
-    """The evaluation of each kind of weights that is asked for, and the input size; notes and progress go to stderr."""
+    """Return the evaluation of each kind of weights that is asked for, and the input size; notes and progress go to
+    stderr.
+    """
     import torch
 
     from yolo_proc.data.stream import Stream
@@ -262,14 +265,14 @@ class PreviewFlags:
 
 
 def preview_parser() -> FlagParser:
-    """Flags of `preview`."""
+    """Return flags of `preview`."""
     about = "Draws scenes of a generator with their labels on one sheet."
     names = _names("seed", "image-size", "generator.name", "labels.", "augment.")
     return FlagParser("preview", about, PreviewFlags, names, parameters=True)
 
 
 def preview(parser: FlagParser, argv: Sequence[str]) -> int:
-    """Writes a sheet of scenes."""
+    """Write a sheet of scenes."""
     parsed = parser.read(argv)
     flags = build_own(PreviewFlags, parsed.own)
     given = _config_of(parsed, flags.config)
@@ -302,14 +305,14 @@ class DescribeFlags:
 
 
 def describe_parser() -> FlagParser:
-    """Flags of `describe`."""
+    """Return flags of `describe`."""
     about = "Describes a network: layers, shapes, parameters, operations, receptive field, output."
     names = _names("runs-dir", "task", "image-size", "generator.name", "model.")
     return FlagParser("describe", about, DescribeFlags, names, parameters=True, bare={"run": ""})
 
 
 def describe(parser: FlagParser, argv: Sequence[str]) -> int:
-    """Prints what a network consists of."""
+    """Print what a network consists of."""
     parsed = parser.read(argv)
     flags = build_own(DescribeFlags, parsed.own)
     given = _config_of(parsed, flags.config)

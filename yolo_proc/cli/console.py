@@ -34,14 +34,16 @@ if TYPE_CHECKING:
 
 
 def epoch_line(event: EpochEnd) -> str:
-    """`Epoch: 12  Loss:  0.061  Loss_class:  0.003  ...`: the total, each weighted term, and the figures besides."""
+    """Return `Epoch: 12  Loss:  0.061  Loss_class:  0.003  ...`: the total, each weighted term, and the figures
+    besides.
+    """
     terms = "".join(f"  Loss_{name}: {value:6.3f}" for name, value in event.terms.items())
     figures = "".join(f"  {name}: {value:6.3f}" for name, value in event.figures.items())
     return f"Epoch: {event.epoch}  Loss: {event.loss:6.3f}{terms}{figures}"
 
 
 def elapsed_text(seconds: float) -> str:
-    """`0:02:57`: hours, minutes, seconds; below ten seconds with a tenth."""
+    """Return `0:02:57`: hours, minutes, seconds; below ten seconds with a tenth."""
     return f"{seconds:.1f} s" if seconds < 10 else str(timedelta(seconds=round(seconds)))
 
 
@@ -83,7 +85,7 @@ class Console:
         return ()
 
     def line(self, text: str) -> None:
-        """Prints a line, above the bar where there is one."""
+        """Print a line, above the bar where there is one."""
         if self._bar is not None:
             with self._for_the_bar():
                 self._bar.clear()
@@ -101,7 +103,7 @@ class Console:
                 self._bar.refresh()
 
     def close(self) -> None:
-        """Takes the bar away."""
+        """Take the bar away."""
         if self._bar is not None:
             with self._for_the_bar():
                 self._bar.close()
@@ -109,7 +111,7 @@ class Console:
 
     @contextmanager
     def _for_the_bar(self) -> Iterator[None]:
-        """Where the bar is drawn no more, because its terminal has gone, there is none from now on."""
+        """Return where the bar is drawn no more, because its terminal has gone, there is none from now on."""
         try:
             yield
         except (OSError, ValueError):
@@ -191,7 +193,7 @@ class Interrupt(KeyboardInterrupt):
 def signals_to(
     stop: Callable[[], bool], promise: str = "saves a checkpoint and stops; once more stops at once"
 ) -> Iterator[Callable[[], int | None]]:
-    """While inside, the first SIGINT, SIGTERM or SIGHUP calls `stop`, a second one raises `Interrupt`.
+    """Return while inside, the first SIGINT, SIGTERM or SIGHUP calls `stop`, a second one raises `Interrupt`.
 
     A SIGHUP that is ignored (`nohup`) stays so.
 
@@ -231,7 +233,7 @@ def _stopping_signals() -> list[int]:
 
 
 def run_training(trainer: Any, stop: Callable[[], None]) -> int:
-    """Runs a trainer to its end and prints what happens; returns the exit code.
+    """Run a trainer to its end and print what happens; return the exit code.
 
     Args:
         trainer: has `run()`, an iterator of events.

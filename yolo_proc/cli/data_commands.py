@@ -71,7 +71,7 @@ class GenerateFlags:
 
 
 def generate_parser() -> FlagParser:
-    """Flags of `generate`."""
+    """Return flags of `generate`."""
     about = "Writes scenes of a generator as a data set; goes on where an interrupted run ended."
     wanted = ("seed", "workers", "image-size", "generator.name")
     names = [flat for flat in config_options() if flat in wanted or flat.partition(".")[0] in ("labels", "augment")]
@@ -80,7 +80,7 @@ def generate_parser() -> FlagParser:
 
 
 def generate(parser: FlagParser, argv: Sequence[str]) -> int:
-    """Writes a data set; 130 or 143 where a signal stopped it."""
+    """Write a data set; 130 or 143 where a signal stopped it."""
     parsed = parser.read(argv)
     order = _order(parsed)
     from yolo_proc.cli.console import Interrupt, signals_to
@@ -144,7 +144,7 @@ def _order(parsed: Parsed) -> "Order":
 
 
 def _workers(processors: int) -> int:
-    """A process beside this one gains nothing where there is one processor."""
+    """Return a process beside this one gains nothing where there is one processor."""
     return processors if processors > 1 else 0
 
 
@@ -182,7 +182,7 @@ class ConvertFlags:
 
 
 def convert_parser() -> FlagParser:
-    """Flags of `convert`."""
+    """Return flags of `convert`."""
     about = "Writes a data set in another annotation format, and reads it back."
     return _ConvertParser("convert", about, ConvertFlags, [], positional=("folder", "the data set to read"))
 
@@ -196,7 +196,7 @@ class _ConvertParser(SetParser):
 
 
 def convert(parser: FlagParser, argv: Sequence[str]) -> int:
-    """Converts a data set and prints what it has before and after."""
+    """Convert a data set and print what it has before and after."""
     parsed = parser.read(argv)
     own = {("from-" if flat == "from" else flat): one for flat, one in by_field(parsed.own).items()}
     folder = own.pop("folder", None)

@@ -51,13 +51,13 @@ class ExportFlags:
 
 
 def export_parser() -> FlagParser:
-    """Flags of `export`."""
+    """Return flags of `export`."""
     about = "Writes a trained network as ONNX for Java and others, compares it with the network, adds test vectors."
     return FlagParser("export", about, ExportFlags, ["runs-dir", "threads"])
 
 
 def export(parser: FlagParser, argv: Sequence[str]) -> int:
-    """Writes the folder and prints how near the exported model is to the network."""
+    """Write the folder and print how near the exported model is to the network."""
     parsed = parser.read(argv)
     flags = build_own(ExportFlags, parsed.own)
     if not flags.out:

@@ -116,7 +116,7 @@ class FlagParser(argparse.ArgumentParser):
         )
 
     def read(self, argv: Sequence[str]) -> Parsed:
-        """The values that a command line gives.
+        """Return the values that a command line gives.
 
         Raises:
             ConfigError: an unknown flag, or a flag without its value.
@@ -136,7 +136,7 @@ class FlagParser(argparse.ArgumentParser):
         )
 
     def _places(self, unknown: Sequence[str]) -> dict[str, Given]:
-        """The positional among the words that belong to no flag.
+        """Return the positional among the words that belong to no flag.
 
         Raises:
             ConfigError: an unknown flag, or a word too many.
@@ -151,7 +151,7 @@ class FlagParser(argparse.ArgumentParser):
         return {self.positional[0]: Given(unknown[0], self.positional[0])}
 
     def _switches_alone(self, words: Sequence[str]) -> list[str]:
-        """`--json data` as `--json=on data`: a switch takes only a word that means on or off."""
+        """Return `--json data` as `--json=on data`: a switch takes only a word that means on or off."""
         switches = {f"--{flat}" for flat, one in {**config_options(), **self.own}.items() if one.type is bool}
         return [
             f"{word}=on" if word in switches and after.lower() not in SWITCH_WORDS else word
@@ -159,7 +159,7 @@ class FlagParser(argparse.ArgumentParser):
         ]
 
     def _split_parameters(self, argv: Sequence[str]) -> tuple[list[str], dict[str, Given]]:
-        """The generator's parameters apart from the flags that are declared; they are not known before it is."""
+        """Return the generator's parameters apart from the flags that are declared; they are not known before it is."""
         rest: list[str] = []
         given: dict[str, Given] = {}
         words = list(argv)
@@ -180,7 +180,7 @@ class FlagParser(argparse.ArgumentParser):
         return rest, given
 
     def _show_parameters(self, words: Sequence[str]) -> None:
-        """Adds the parameters of the generator that the line names to the help."""
+        """Add the parameters of the generator that the line names to the help."""
         from yolo_proc.data.run_config import generator_options
 
         for index, word in enumerate(words):
@@ -203,7 +203,7 @@ class FlagParser(argparse.ArgumentParser):
         return f"{word}: no such option{nearest(word, meant)}; --help lists them"
 
     def _print_message(self, message: str, file: Any = None) -> None:
-        """The help; argparse passes over a system that refuses to take it."""
+        """Print the help; argparse passes over a system that refuses to take it."""
         print(message, end="", file=file)
 
     def error(self, message: str) -> NoReturn:
@@ -212,7 +212,7 @@ class FlagParser(argparse.ArgumentParser):
 
 
 def build_own(cls: type[T], own: Mapping[str, Given]) -> T:
-    """The command's own options as an instance of its dataclass.
+    """Return the command's own options as an instance of its dataclass.
 
     Raises:
         ConfigError: a wrong type or a value out of range.
@@ -233,7 +233,7 @@ def _metavar(declared: Declared) -> str:
 
 
 def _help_text(declared: Declared) -> str:
-    """`images a step (default 64; 1 to 65536)`."""
+    """Return `images a step (default 64; 1 to 65536)`."""
     rule = declared.option
     facts = [f"default {value_text(declared.default)}"]
     if rule.low is not None and rule.high is not None and rule.high < 1e15:
@@ -246,7 +246,7 @@ def _help_text(declared: Declared) -> str:
 
 
 def parse_size(text: str, where: str, low: int, high: int) -> tuple[int, int]:
-    """Width and height from `416x320`.
+    """Return width and height from `416x320`.
 
     Raises:
         ConfigError: another form, or a side out of range.
@@ -261,10 +261,10 @@ def parse_size(text: str, where: str, low: int, high: int) -> tuple[int, int]:
 
 
 def read_picture_size(text: str | None) -> tuple[int, int] | None:
-    """What `--picture-size` says, if it is given."""
+    """Return what `--picture-size` says, if it is given."""
     return None if text is None else parse_size(text, "--picture-size", 16, 16384)
 
 
 def read_input_size(text: str | None) -> tuple[int, int] | None:
-    """What `--input-size` says, if it is given."""
+    """Return what `--input-size` says, if it is given."""
     return None if text is None else parse_size(text, "--input-size", 32, 8192)

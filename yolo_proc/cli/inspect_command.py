@@ -76,7 +76,7 @@ class InspectFlags:
 
 
 def inspect_parser() -> FlagParser:
-    """Flags of `inspect`."""
+    """Return flags of `inspect`."""
     about = "Shows what is in a data set, or in what a generator draws: tables, plots, and the strangest scenes."
     wanted = ("seed", "runs-dir", "generator.name", *_OF_RUNS)
     names = [flat for flat in config_options() if flat in wanted or flat.partition(".")[0] in ("labels", "augment")]
@@ -103,7 +103,7 @@ class _Work:
 
 
 def inspect(parser: FlagParser, argv: Sequence[str]) -> int:
-    """Prints what is found, and writes two pictures; 2 where all pictures are left out."""
+    """Print what is found, and write two pictures; 2 where all pictures are left out."""
     work = _work(parser.read(argv))
     inspection = _inspect_generator(work) if work.folder is None else _inspect_data_set(work, work.folder)
     print(json.dumps(inspection.to_dict(), allow_nan=False) if work.flags.json else inspection.text())
@@ -114,7 +114,7 @@ def inspect(parser: FlagParser, argv: Sequence[str]) -> int:
 
 
 def _work(parsed: Parsed) -> _Work:
-    """What the command line asks for.
+    """Return what the command line asks for.
 
     Raises:
         ConfigError: options that do not go together.
@@ -216,7 +216,7 @@ def _binary_layout(flags: InspectFlags) -> BinaryLayout | None:
 
 
 def _measure(source: "Source") -> "Measured":
-    """Goes through all pictures, with a progress bar."""
+    """Go through all pictures, with a progress bar."""
     from yolo_proc.inspection.measure import Collector
 
     collector = Collector()
@@ -235,7 +235,7 @@ def _sum_up(work: _Work, found: "Measured", classes: tuple[str, ...], **left_out
 
 
 def _encoding(work: _Work, found: "Measured", class_count: int) -> "Encoding | None":
-    """What the encoder would do: with the run's grids, or with those that a new run would get."""
+    """Return what the encoder would do: with the run's grids, or with those that a new run would get."""
     from yolo_proc.detection.grids import grids_for, kmeans_anchors
     from yolo_proc.inspection.encoding import encode, labelled_sizes
     from yolo_proc.rng import rng_for
@@ -259,7 +259,7 @@ def _encoding(work: _Work, found: "Measured", class_count: int) -> "Encoding | N
 def _with_pictures(
     work: _Work, inspection: "Inspection", found: "Measured", source: "Source", name: str
 ) -> "Inspection":
-    """The inspection with its two pictures written."""
+    """Return the inspection with its two pictures written."""
     from yolo_proc.inspection.plots import plots_page, unusual_sheet
     from yolo_proc.inspection.sources import scene_of
     from yolo_proc.plotting.preview import write_png

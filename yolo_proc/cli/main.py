@@ -63,7 +63,7 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a command line and returns the exit code; a user's mistake is one line on stderr."""
+    """Run a command line and return the exit code; a user's mistake is one line on stderr."""
     words = list(sys.argv[1:] if argv is None else argv)
     name = words[0] if words else ""
     try:
@@ -97,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def entry() -> NoReturn:
-    """The installed `yolo_proc` and `python -m yolo_proc`."""
+    """Run the installed `yolo_proc` and `python -m yolo_proc`."""
     output.prepare()
     sys.exit(output.finish(main()))
 

@@ -82,7 +82,7 @@ class _PredictParser(FlagParser):
 
 
 def predict_parser() -> FlagParser:
-    """Flags of `predict`."""
+    """Return flags of `predict`."""
     about = (
         "Finds objects, or tells the class of the whole image, in pictures, folders of pictures, videos, or what a "
         "camera sees (its number, such as 0)."
@@ -95,7 +95,7 @@ def predict_parser() -> FlagParser:
 
 
 def predict(parser: FlagParser, argv: Sequence[str]) -> int:
-    """Prints or writes what was found; 2 where nothing could be read."""
+    """Print or write what was found; 2 where nothing could be read."""
     parsed = parser.read(argv)
     own = dict(parsed.own)
     words = own.pop("pictures", None)
@@ -125,7 +125,7 @@ def predict(parser: FlagParser, argv: Sequence[str]) -> int:
 
 
 def _check_out(out: Path | None, files: Sequence[str]) -> None:
-    """Raises `ConfigError` where what is written would lie among, or over, what is read."""
+    """Raise `ConfigError` where what is written would lie among, or over, what is read."""
     for file in files:
         if out is not None and Path(file).resolve().parent == out.resolve():
             raise ConfigError(f"--out {out}: {file} lies in it; give another folder")
@@ -157,7 +157,7 @@ class _Finder:
         return self.cuts.notes() if self.cuts is not None else ()
 
     def detect(self, frame: "Frame") -> "tuple[Frame, Any]":
-        """The frame with what is found in it, or with an error: a network may give NaN for one picture alone."""
+        """Return the frame with what is found in it, or with an error: a network may give NaN for one picture alone."""
         if frame.rgb is None:
             return frame, None
         try:
@@ -168,7 +168,7 @@ class _Finder:
 
 
 def _finder(flags: PredictFlags, config: Config) -> _Finder:
-    """The detector that `--model` names."""
+    """Return the detector that `--model` names."""
     given = {name: getattr(flags, name) for name in ("confidence", "max_iou", "nms", "max_detections")}
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     onnx = _onnx_file(flags.model)
@@ -247,7 +247,7 @@ def _print_notes(notes: Sequence[str]) -> None:
 
 
 def _onnx_file(model: str | None) -> Path | None:
-    """The ONNX file that is meant, if one is: every file but a checkpoint."""
+    """Return the ONNX file that is meant, if one is: every file but a checkpoint."""
     if model is None:
         return None
     path = Path(model)
@@ -263,7 +263,7 @@ def _onnx_file(model: str | None) -> Path | None:
 def _open_writers(
     flags: PredictFlags, out: Path | None, finder: _Finder, writers: "list[Writer]"
 ) -> "JsonWriter | None":
-    """Adds those that are asked for; gives the one that takes errors too."""
+    """Add those that are asked for; give the one that takes errors too."""
     from yolo_proc.export.findings import AnnotatedWriter, JsonWriter, SetWriter, TextWriter
 
     if out is not None:
@@ -286,7 +286,7 @@ def _run(
     limit: int | None,
     reading: PictureReading,
 ) -> tuple[dict[_Tally, int], bool]:
-    """Shows every frame to the detector. An interrupt ends it like the last frame: a camera has no other end.
+    """Show every frame to the detector. An interrupt ends it like the last frame: a camera has no other end.
 
     Returns:
         How much was read, skipped and found, and whether it was interrupted.

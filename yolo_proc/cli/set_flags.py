@@ -22,17 +22,17 @@ class SetParser(FlagParser):
 
 
 def by_field(own: Mapping[str, Given]) -> dict[str, Given]:
-    """What a `SetParser` read, by the names that `build_own` takes."""
+    """Return what a `SetParser` read, by the names that `build_own` takes."""
     return {flat.replace(f"{BINARY}.", f"{BINARY}-"): one for flat, one in own.items()}
 
 
 def binary_flags(parsed: Parsed) -> list[str]:
-    """The flags given that describe a binary set."""
+    """Return the flags given that describe a binary set."""
     return [one.where for flat, one in parsed.own.items() if flat.startswith(f"{BINARY}.")]
 
 
 def binary_layout(size: tuple[int, int], stride: int, anchors: str, value_type: str) -> BinaryLayout:
-    """What the flags say of a binary set.
+    """Return what the flags say of a binary set.
 
     Raises:
         ConfigError: `anchors` are no sizes.

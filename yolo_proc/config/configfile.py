@@ -27,7 +27,7 @@ _DEEP_KEY = re.compile(
 
 
 def read_config_file(path: Path) -> dict[str, Given]:
-    """What a TOML file gives, by flat name; names and values are checked by `config_from_values`.
+    """Return what a TOML file gives, by flat name; names and values are checked by `config_from_values`.
 
     Raises:
         ConfigError: no such file, a damaged one, no TOML, an unknown table.
@@ -82,7 +82,7 @@ def _flatten(prefix: str, table: Mapping[str, Any], path: Path, into: dict[str, 
 
 
 def config_to_toml(config: Config) -> str:
-    """The whole configuration as TOML, so that reading it gives an equal one; None is left out."""
+    """Return the whole configuration as TOML, so that reading it gives an equal one; None is left out."""
     import tomli_w
 
     tree: dict[str, Any] = {}

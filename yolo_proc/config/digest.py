@@ -17,12 +17,12 @@ _LIKE_ONE = re.compile(r"#.*[0-9a-f]{20}", re.ASCII)
 
 
 def with_digest(text: str) -> str:
-    """The text behind the line with its digest."""
+    """Return the text behind the line with its digest."""
     return f"{_OPENING}{_digest_of(text)}{_CLOSING}\n{text}"
 
 
 def check_digest(text: str, path: Path) -> None:
-    """Compares a file's text with its first line, if that is a digest or was one.
+    """Compare a file's text with its first line, if that is a digest or was one.
 
     Raises:
         ConfigError: they differ, or the file ends in its first line.

@@ -57,7 +57,7 @@ def option(
     on_resume: OnResume = "refused",
     reason: str = "it defines what is learned",
 ) -> Any:
-    """A dataclass field that is an option; see `Option` for the arguments."""
+    """Return a dataclass field that is an option; see `Option` for the arguments."""
     declared = Option(help, low, high, tuple(choices), on_resume, reason)
     return dataclasses.field(default=default, metadata={"option": declared})
 
@@ -78,7 +78,7 @@ class Declared:
 
 
 def declared_options(cls: type) -> dict[str, Declared]:
-    """The options of a dataclass by name, in order; fields without `option(...)` are not options.
+    """Return the options of a dataclass by name, in order; fields without `option(...)` are not options.
 
     A class that is no dataclass has none.
     """
@@ -96,7 +96,7 @@ _LONGEST_SHOWN = 60
 
 
 def shown(value: Any, longest: int = _LONGEST_SHOWN) -> str:
-    """A value that a user or a file gave, for a message: short and on one line, whatever it is.
+    """Return a value that a user or a file gave, for a message: short and on one line, whatever it is.
 
     Args:
         longest: text is cut behind so many characters.
@@ -121,13 +121,13 @@ def _holds_others(value: object) -> bool:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """` (did you mean X?)` for the nearest of the known words, or an empty string."""
+    """Return ` (did you mean X?)` for the nearest of the known words, or an empty string."""
     found = difflib.get_close_matches(word[:_LONGEST_SHOWN], list(known), n=1, cutoff=0.5)
     return f" (did you mean {found[0]}?)" if found else ""
 
 
 def check_value(declared: Declared, value: Any, where: str) -> Any:
-    """`value` as the option's type, from a string (command line) or a TOML value.
+    """Return `value` as the option's type, from a string (command line) or a TOML value.
 
     Args:
         where: how the user named the option, for the message: "--batch-size", "run.toml: batch-size".
@@ -168,7 +168,7 @@ def _range_text(low: float | None, high: float | None) -> str:
 
 
 def _convert(kind: Any, value: Any, where: str) -> Any:
-    """`value` as `kind`: bool, int, float, str, X | None, tuple[X, ...] or tuple[X, Y]."""
+    """Return `value` as `kind`: bool, int, float, str, X | None, tuple[X, ...] or tuple[X, Y]."""
     origin = typing.get_origin(kind)
     if origin in (typing.Union, types.UnionType):
         members = [member for member in typing.get_args(kind) if member is not type(None)]
@@ -221,7 +221,7 @@ def _to_number(kind: Any, value: Any, where: str) -> Any:
 
 
 def build(cls: type[T], values: Mapping[str, Any], where: str = "", **given: Any) -> T:
-    """An instance of the dataclass `cls` from checked values; the keys are snake or kebab case.
+    """Return an instance of the dataclass `cls` from checked values; the keys are snake or kebab case.
 
     Args:
         given: fields that are no options, as they are.

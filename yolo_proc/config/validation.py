@@ -17,7 +17,7 @@ from yolo_proc.errors import ConfigError
 
 
 def validate(config: Config) -> Config:
-    """`config` with every value checked and of its declared type, and options checked against each other.
+    """Return `config` with every value checked and of its declared type, and options checked against each other.
 
     Raises:
         ConfigError: names the option, what is expected and what was found.

@@ -35,7 +35,7 @@ class Given:
 
 @cache
 def config_options() -> Mapping[str, Declared]:
-    """All options of a `Config` by flat name, in order; the generator's parameters are not among them."""
+    """Return all options of a `Config` by flat name, in order; the generator's parameters are not among them."""
     options = {declared.spelling: declared for declared in declared_options(Config).values()}
     for name, section in sections().items():
         options |= {f"{name}.{declared.spelling}": declared for declared in declared_options(section).values()}
@@ -44,7 +44,7 @@ def config_options() -> Mapping[str, Declared]:
 
 @cache
 def sections() -> Mapping[str, type]:
-    """The sections of a `Config` by name: the tables of the file, the prefixes of the flags."""
+    """Return the sections of a `Config` by name: the tables of the file, the prefixes of the flags."""
     found = {}
     for field in fields(Config):
         if dataclasses.is_dataclass(field.type):
@@ -54,7 +54,7 @@ def sections() -> Mapping[str, type]:
 
 
 def config_values(config: Config) -> dict[str, Any]:
-    """The values of `config` by flat name, in order, None among them; see `run_config.config_from_values`."""
+    """Return the values of `config` by flat name, in order, None among them; see `run_config.config_from_values`."""
     values: dict[str, Any] = {}
     for flat in config_options():
         holder, name = _place(config, flat)
@@ -65,18 +65,18 @@ def config_values(config: Config) -> dict[str, Any]:
 
 
 def _place(config: Config, flat: str) -> tuple[Any, str]:
-    """The dataclass that holds an option, and the option's name in it."""
+    """Return the dataclass that holds an option, and the option's name in it."""
     section, _, name = flat.rpartition(".")
     return (getattr(config, section) if section else config), name.replace("-", "_")
 
 
 def as_given(values: Mapping[str, Any], where: str = "", *, of_file: bool = False) -> dict[str, Given]:
-    """Values by flat name as `Given`; each is named `where` + its flat name."""
+    """Return values by flat name as `Given`; each is named `where` + its flat name."""
     return {flat: Given(value, f"{where}{flat}", of_file) for flat, value in values.items()}
 
 
 def assemble(values: Mapping[str, Any], parameters: Mapping[str, Any]) -> Config:
-    """The configuration of values by flat name, and of the generator's parameters; nothing is checked."""
+    """Return the configuration of values by flat name, and of the generator's parameters; nothing is checked."""
     by_section: dict[str, dict[str, Any]] = {name: {} for name in sections()}
     top: dict[str, Any] = {}
     for flat, value in values.items():
@@ -87,7 +87,7 @@ def assemble(values: Mapping[str, Any], parameters: Mapping[str, Any]) -> Config
 
 
 def parse_anchors(text: str) -> tuple[tuple[float, float], ...] | None:
-    """Anchor sizes (width, height) in pixels from `60x60,120x90`; None for `auto`.
+    """Return anchor sizes (width, height) in pixels from `60x60,120x90`; None for `auto`.
 
     Raises:
         ConfigError: neither auto nor positive sizes.
@@ -105,7 +105,7 @@ def parse_anchors(text: str) -> tuple[tuple[float, float], ...] | None:
 
 
 def value_text(value: Any) -> str:
-    """A value as a user types it."""
+    """Return a value as a user types it."""
     if isinstance(value, tuple):
         return ",".join(value_text(item) for item in value)
     if isinstance(value, bool):

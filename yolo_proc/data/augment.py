@@ -59,7 +59,7 @@ class Plan:
     pixels: tuple[tuple[str, int], ...] = ()
 
     def parts(self, loose: bool = False) -> frozenset[str]:
-        """The names of the parts that act; `loose` as in `matrix`."""
+        """Return the names of the parts that act; `loose` as in `matrix`."""
         acts = {
             "flip_x": self.flip_x,
             "flip_y": self.flip_y,
@@ -72,7 +72,7 @@ class Plan:
         return frozenset([part for part, does in acts.items() if does] + [part for part, _ in self.pixels])
 
     def matrix(self, loose: bool = False) -> FloatArray | None:
-        """The geometry as one matrix (3, 3) in units of the shorter side; None where it is the identity.
+        """Return the geometry as one matrix (3, 3) in units of the shorter side; None where it is the identity.
 
         Mirror, then scale, shear, rotate about the frame's centre, then translate.
 
@@ -128,7 +128,7 @@ class Augmenter:
         picture_size: tuple[int, int] | None = None,
         flips: tuple[float, float] | None = None,
     ) -> Plan:
-        """The plan of scene `index` for a network of `side` x `side` pixels.
+        """Return the plan of scene `index` for a network of `side` x `side` pixels.
 
         Args:
             picture_size: (w, h): draw at this size and do not letterbox.
@@ -158,7 +158,7 @@ class Augmenter:
         return Plan(width, height, pixels=pixels, **values)
 
     def _acting(self, index: int, flips: tuple[float, float] | None) -> frozenset[str]:
-        """The parts that act on a scene. One draw for all, in which each part has a place of its own."""
+        """Return the parts that act on a scene. One draw for all, in which each part has a place of its own."""
         shares = self._shares
         if flips is not None and self.config.enabled:
             across = flips[0] if self.config.flip_x is None else shares["flip_x"]
@@ -170,7 +170,7 @@ class Augmenter:
         return frozenset(part for part, chance in zip(_PARTS, chances, strict=True) if chance < shares[part])
 
     def change_pixels(self, image: RgbImage, plan: Plan) -> RgbImage:
-        """The picture (H, W, 3) uint8 RGB with the plan's pixel changes; a new array if there are any."""
+        """Return the picture (H, W, 3) uint8 RGB with the plan's pixel changes; a new array if there are any."""
         for part, seed in plan.pixels:
             image = self._noise(image, seed) if part == "noise" else self._albumentations(part, image, seed)
         return image
@@ -196,7 +196,7 @@ class Augmenter:
 
 
 def _other_size(config: AugmentConfig, side: int, draws: np.random.Generator) -> tuple[int, int]:
-    """A picture's (w, h): the longer side in eighths of the network's, the ratio of the sides log-uniform.
+    """Return a picture's (w, h): the longer side in eighths of the network's, the ratio of the sides log-uniform.
 
     Eighths, and a shorter side that fits them, because the letterbox then enlarges with exact weights: that takes
     a third of the time. A network whose side is no multiple of 8 gets the same, rounded.
@@ -226,7 +226,7 @@ _NORMAL = _normal_table()
 
 
 def add_noise(image: RgbImage, deviation: float, bits: np.random.BitGenerator) -> RgbImage:
-    """Gaussian noise on a picture (H, W, 3) uint8 RGB, independent in each pixel and channel, saturating.
+    """Return gaussian noise on a picture (H, W, 3) uint8 RGB, independent in each pixel and channel, saturating.
 
     A random byte picks one of 256 equally likely values of the normal distribution. Drawing them as floats costs
     several times a JPEG decode.
@@ -242,17 +242,17 @@ def add_noise(image: RgbImage, deviation: float, bits: np.random.BitGenerator) -
 
 
 def needs_albumentations(config: AugmentConfig) -> bool:
-    """Whether drawing with this configuration imports albumentations (5 s, 580 MiB, torch with it)."""
+    """Return whether drawing with this configuration imports albumentations (5 s, 580 MiB, torch with it)."""
     return config.enabled and any(getattr(config, f"{part}_p") > 0 for part in FROM_ALBUMENTATIONS)
 
 
 def forbid_update_check() -> None:
-    """Keeps albumentations, in this process and those it starts, from asking PyPI for a newer version of itself."""
+    """Keep albumentations, in this process and those it starts, from asking PyPI for a newer version of itself."""
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 
 def import_albumentations() -> Any:
-    """The module."""
+    """Return the module."""
     forbid_update_check()
     import albumentations
 
@@ -260,7 +260,7 @@ def import_albumentations() -> Any:
 
 
 def _build_transforms(config: AugmentConfig) -> dict[str, Any]:
-    """One transform a part, built once: each always acts, the plan decides where.
+    """Return one transform a part, built once: each always acts, the plan decides where.
 
     The cheapest of those that do the job: ColorJitter takes 4 times as long as RandomBrightnessContrast.
     """

@@ -19,7 +19,8 @@ LIBRARIES = ("numpy", "opencv-python-headless", "albumentations", "pillow", "fon
 
 
 def fingerprint(config: Config) -> dict[str, str]:
-    """The data's identity by part: generator, its source and parameters, the data it draws, libraries, 16 probe scenes.
+    """Return the data's identity by part: generator, its source and parameters, the data it draws, libraries, 16 probe
+    scenes.
 
     The probes are drawn from a stream that nothing else uses, so of a generator they are never trained on.
 
@@ -48,12 +49,12 @@ def fingerprint(config: Config) -> dict[str, str]:
 
 @cache
 def _libraries() -> dict[str, str]:
-    """Their versions; each is a text of many kilobytes to parse, and stays the same."""
+    """Return their versions; each is a text of many kilobytes to parse, and stays the same."""
     return {f"library {name}": version(name) for name in LIBRARIES}
 
 
 def _source_parts(generator: Generator) -> dict[str, str]:
-    """The data of a source, and how its members draw."""
+    """Return the data of a source, and how its members draw."""
     if not isinstance(generator, Source):
         return {}
     members = generator.members().items()
@@ -62,7 +63,7 @@ def _source_parts(generator: Generator) -> dict[str, str]:
 
 
 def changed_parts(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """One `name: then -> now` for each part that differs."""
+    """Return one `name: then -> now` for each part that differs."""
     return [
         f"{name}: {then.get(name, '-')} -> {now.get(name, '-')}"
         for name in sorted({*then, *now})
@@ -71,7 +72,7 @@ def changed_parts(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 
 
 def scene_digest(scene: Scene) -> bytes:
-    """SHA-256 of a scene's pixels and labels."""
+    """Return SHA-256 of a scene's pixels and labels."""
     digest = hashlib.sha256(repr(scene.image.shape).encode())
     digest.update(scene.image.tobytes())
     for thing in scene.objects:
@@ -83,7 +84,7 @@ def scene_digest(scene: Scene) -> bytes:
 
 
 def _source(cls: type[Any]) -> bytes:
-    """The whole module of the class, since helpers beside it draw too; its name where there is no source."""
+    """Return the whole module of the class, since helpers beside it draw too; its name where there is no source."""
     module = inspect.getmodule(cls)
     try:
         return inspect.getsource(module).encode() if module is not None else cls.__qualname__.encode()

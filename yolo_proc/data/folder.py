@@ -116,11 +116,11 @@ class Folder(Source):
         return True
 
     def count(self, stream: str) -> int:
-        """The number of pictures that a stream has."""
+        """Return the number of pictures that a stream has."""
         return len(self._pictures(stream))
 
     def check(self, stream: str, augmented: bool) -> None:
-        """Refuses a stream without a picture, and to augment twice.
+        """Refuse a stream without a picture, and to augment twice.
 
         Raises:
             GeneratorError: see above.
@@ -163,11 +163,11 @@ class Folder(Source):
             )
 
     def title(self, place: Place) -> str:
-        """The picture's path."""
+        """Return the picture's path."""
         return self._chosen(place, 0).title
 
     def contents(self) -> Mapping[str, str]:
-        """Digests of the pictures' bytes and of the labels, in the order that the scenes depend on."""
+        """Return digests of the pictures' bytes and of the labels, in the order that the scenes depend on."""
         pictures, labels = hashlib.sha256(), hashlib.sha256()
         for picture in self._set.pictures:
             pictures.update(picture.digest)
@@ -175,12 +175,12 @@ class Folder(Source):
         return {"pictures": pictures.hexdigest(), "labels": labels.hexdigest()}
 
     def notes(self) -> tuple[str, ...]:
-        """How the pictures are shared out, and what was left out or assumed."""
+        """Return how the pictures are shared out, and what was left out or assumed."""
         return (f"{self.argument}: {self._shares()}", *map(_with_our_options, self._set.notes))
 
     @classmethod
     def stem(cls, argument: str) -> str:
-        """The folder's name."""
+        """Return the folder's name."""
         return os.path.basename(os.path.abspath(Path(argument).expanduser())) or "folder"  # noqa: PTH100, PTH119
 
     def _pictures(self, stream: str) -> "Sequence[_Picture]":
@@ -191,7 +191,9 @@ class Folder(Source):
         return f"{len(self._set.pictures)} pictures ({counts})"
 
     def _chance(self, stream: str) -> str:
-        """How many pictures there should be for one in this stream, in words; empty where none can ever be in it."""
+        """Return how many pictures there should be for one in this stream, in words; empty where none can ever be in
+        it.
+        """
         held_out = _SHARES_WITH.get(stream, stream) in HELD_OUT
         share = (1 - self.train_share) / len(HELD_OUT) if held_out else self.train_share
         if share <= 0:
@@ -205,7 +207,7 @@ class Folder(Source):
         return pictures[shuffled((rank + further) % len(pictures), len(pictures), place.seed, place.stream, turn)]
 
     def _picture_at(self, place: Place) -> "tuple[_Picture, RgbImage]":
-        """The picture of a scene; where damaged ones are skipped, the next one of the same pass in its stead."""
+        """Return the picture of a scene; where damaged ones are skipped, the next one of the same pass in its stead."""
         for further in range(self.count(place.stream)):
             picture = self._chosen(place, further)
             try:
@@ -217,7 +219,7 @@ class Folder(Source):
 
 
 def stream_of(digest: bytes, train_share: float) -> str:
-    """The stream that a picture belongs to: train, or in equal shares one of `HELD_OUT`.
+    """Return the stream that a picture belongs to: train, or in equal shares one of `HELD_OUT`.
 
     Args:
         digest: SHA-256 of the picture's file.
@@ -234,7 +236,7 @@ def _share(value: float | None) -> float:
 
 
 def _outline(item: Item) -> FloatArray | None:
-    """(K, 2) pixels; None where there is none that fits the box."""
+    """Return (K, 2) pixels; None where there is none that fits the box."""
     if len(item.points) < 3:
         return None
     points = np.array(item.points, dtype=np.float64)
@@ -278,7 +280,7 @@ class _Picture:
         return f"record {self.annotation.record} of {self.records[0]}"
 
     def read(self, bit_depth: int | None) -> RgbImage:
-        """(H, W, 3) uint8 RGB, upright.
+        """Return (H, W, 3) uint8 RGB, upright.
 
         Raises:
             AnnotationError: it cannot be read.
@@ -302,7 +304,7 @@ class _PictureSet:
 
 @lru_cache(maxsize=4)
 def _read(root: Path, _folder: Path, settings: _Settings, _signature: str) -> _PictureSet:
-    """The pictures of a data set; `_folder` is where a relative root begins, `_signature` what it looks like."""
+    """Return the pictures of a data set; `_folder` is where a relative root begins, `_signature` what it looks like."""
     problems = Problems(skip=settings.skip_bad)
     options = ReadOptions(
         classes=settings.classes,
@@ -344,7 +346,7 @@ def _read(root: Path, _folder: Path, settings: _Settings, _signature: str) -> _P
 
 
 def _load(annotation: Annotation, records: tuple[Path, BinaryLayout] | None) -> tuple[bytes, bytes | RgbImage]:
-    """The digest of a picture, and its file or (of a binary set) its pixels.
+    """Return the digest of a picture, and its file or (of a binary set) its pixels.
 
     Raises:
         AnnotationError: it cannot be read.
@@ -359,7 +361,7 @@ def _load(annotation: Annotation, records: tuple[Path, BinaryLayout] | None) -> 
 
 
 def _signature(root: Path) -> str:
-    """What changes whenever a file of the folder does: names, sizes, times."""
+    """Return what changes whenever a file of the folder does: names, sizes, times."""
     digest = hashlib.sha256()
     for place, folders, files in os.walk(root.parent if root.is_file() else root):
         folders.sort()
@@ -374,7 +376,7 @@ def _signature(root: Path) -> str:
 
 
 def _with_our_options(line: str) -> str:
-    """A reader's line with the options as they are called here."""
+    """Return a reader's line with the options as they are called here."""
     line = re.sub(r"--binary\.(\w+)", r"--generator.binary-\1", line)
     line = re.sub("--(clip|skip-bad|voc-from-zero|yolo-lines|bit-depth)", r"--generator.\1", line)
     return line.replace("--classes", "--generator.class-file")

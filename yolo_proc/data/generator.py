@@ -60,7 +60,7 @@ class Generator(ABC):
 
     @abstractmethod
     def draw(self, canvas: Canvas, rng: np.random.Generator) -> None:
-        """Draws one scene. Every draw of chance comes from `rng`, so that the scene is a function of its index."""
+        """Draw one scene. Every draw of chance comes from `rng`, so that the scene is a function of its index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Source(Generator):
 
     @abstractmethod
     def draw_at(self, canvas: Canvas, place: Place, size: tuple[int, int]) -> None:
-        """Draws one scene.
+        """Draw one scene.
 
         Args:
             size: (width, height) of the canvas in pixels, as it will be rendered.
@@ -120,42 +120,42 @@ class Source(Generator):
         return False
 
     def count(self, stream: str) -> int | None:  # noqa: ARG002
-        """How many different scenes a stream has before they repeat; None: without end."""
+        """Return how many different scenes a stream has before they repeat; None: without end."""
         return None
 
     def flips(self, place: Place) -> tuple[float, float]:  # noqa: ARG002
-        """The share of scenes like this one that augmentation may mirror: across, upside down."""
+        """Return the share of scenes like this one that augmentation may mirror: across, upside down."""
         return self.flip_x, self.flip_y
 
     def title(self, place: Place) -> str:  # noqa: ARG002
-        """What a person would call that scene, for messages: a picture's path; empty where there is nothing."""
+        """Return what a person would call that scene, for messages: a picture's path; empty where there is nothing."""
         return ""
 
     def members(self) -> Mapping[str, Generator]:
-        """The generators that this one draws from, by spec."""
+        """Return the generators that this one draws from, by spec."""
         return {}
 
     def contents(self) -> Mapping[str, str]:
-        """Digests of the data that are drawn, by what they are: "pictures", "labels". They define the scenes."""
+        """Return digests of the data that are drawn, by what they are: "pictures", "labels". They define the scenes."""
         return {}
 
     def notes(self) -> tuple[str, ...]:
-        """Lines for the user: what there is, and what was assumed."""
+        """Return lines for the user: what there is, and what was assumed."""
         return ()
 
     @classmethod
     def stem(cls, argument: str) -> str:
-        """A short name for the files and folders of a run; see `file_stem`."""
+        """Return a short name for the files and folders of a run; see `file_stem`."""
         return argument
 
     @classmethod
     def drawn_by(cls, argument: str) -> tuple[str, ...]:  # noqa: ARG003
-        """The specs of the generators that the argument names; see `code_specs`."""
+        """Return the specs of the generators that the argument names; see `code_specs`."""
         return ()
 
 
 def load_generator(spec: str, parameters: Mapping[str, Any] | None = None) -> Generator:
-    """The generator that `spec` names, made with `parameters` (checked against its declaration).
+    """Return the generator that `spec` names, made with `parameters` (checked against its declaration).
 
     Raises:
         GeneratorError: no such entry point, module, file or class, or the class is no generator.
@@ -177,12 +177,13 @@ def load_generator(spec: str, parameters: Mapping[str, Any] | None = None) -> Ge
 
 
 def generator_names() -> list[str]:
-    """The names that are registered as entry points, built-in ones and those of other packages."""
+    """Return the names that are registered as entry points, built-in ones and those of other packages."""
     return sorted({entry.name for entry in entry_points(group=ENTRY_POINT_GROUP)})
 
 
 def file_stem(spec: str) -> str:
-    """A name for files, short and without signs that a file system could mind: `folder:data/letters` -> `letters`.
+    """Return a name for files, short and without signs that a file system could mind: `folder:data/letters` ->
+    `letters`.
 
     Raises:
         GeneratorError: see `load_generator`.
@@ -198,7 +199,8 @@ def file_stem(spec: str) -> str:
 
 
 def code_specs(spec: str) -> list[str]:
-    """The specs whose code would run where `spec` is loaded: itself, or those that a source names. Loads none of them.
+    """Return the specs whose code would run where `spec` is loaded: itself, or those that a source names. Loads none of
+    them.
 
     Raises:
         GeneratorError: a source whose argument cannot be read.
@@ -212,7 +214,7 @@ def code_specs(spec: str) -> list[str]:
 
 
 def find_generator_class(spec: str) -> type[Generator]:
-    """The class that a spec names.
+    """Return the class that a spec names.
 
     Raises:
         GeneratorError: see `load_generator`.
@@ -292,7 +294,7 @@ def _load_file(spec: str, path: Path) -> ModuleType:
 
 
 def is_file(path: Path) -> bool:
-    """Whether it is a file; a path that no file can have is none, where `Path.is_file` may raise."""
+    """Return whether it is a file; a path that no file can have is none, where `Path.is_file` may raise."""
     try:
         return path.is_file()
     except (OSError, ValueError):
@@ -303,14 +305,14 @@ class _FromSource(SourceFileLoader):
     """Runs the file that was named, and not byte code that somebody put into a `__pycache__` beside it."""
 
     def get_code(self, fullname: str) -> CodeType:
-        """The compiled source."""
+        """Return the compiled source."""
         path = self.get_filename(fullname)
         code: CodeType = self.source_to_code(self.get_data(path), path)
         return code
 
 
 def _told(error: Exception) -> str:
-    """`ValueError: text (file.py:3)`: an error of the user's module, with the line of it that failed."""
+    """Return `ValueError: text (file.py:3)`: an error of the user's module, with the line of it that failed."""
     if isinstance(error, ImportError):
         return str(error)
     if isinstance(error, SyntaxError):

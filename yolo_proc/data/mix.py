@@ -44,11 +44,11 @@ class Mix(Source):
         return tuple(dict.fromkeys(name for member in self._members.values() for name in member.classes))
 
     def members(self) -> Mapping[str, Generator]:
-        """By name, in order."""
+        """Return the members by name, in order."""
         return self._members
 
     def check(self, stream: str, augmented: bool) -> None:
-        """Refuses what a member refuses that has scenes in the stream, and a stream in which none has.
+        """Refuse what a member refuses that has scenes in the stream, and a stream in which none has.
 
         Raises:
             GeneratorError: see above.
@@ -65,7 +65,7 @@ class Mix(Source):
         return any(isinstance(member, Source) and member.letterboxed for member in self._members.values())
 
     def flips(self, place: Place) -> tuple[float, float]:
-        """Those of the member whose scene it is."""
+        """Return those of the member whose scene it is."""
         name, own = self._turn(place)
         member = self._members[name]
         return member.flips(own) if isinstance(member, Source) else (member.flip_x, member.flip_y)
@@ -81,14 +81,14 @@ class Mix(Source):
         canvas.name_labels(member.classes)
 
     def title(self, place: Place) -> str:
-        """The member, and which of its scenes it is."""
+        """Return the member, and which of its scenes it is."""
         name, own = self._turn(place)
         member = self._members[name]
         told = member.title(own) if isinstance(member, Source) else ""
         return f"{name}, its scene {own.index}{': ' if told else ''}{told}"
 
     def contents(self) -> Mapping[str, str]:
-        """Those of the members."""
+        """Return those of the members."""
         return {
             f"{name}: {what}": digest
             for name, member in self._members.items()
@@ -97,7 +97,7 @@ class Mix(Source):
         }
 
     def notes(self) -> tuple[str, ...]:
-        """Those of the members, and who is missing where."""
+        """Return those of the members, and who is missing where."""
         sources = [member for member in self._members.values() if isinstance(member, Source)]
         absent = [
             f"{name}: no picture in stream {stream}; the other members take its share"
@@ -109,16 +109,16 @@ class Mix(Source):
 
     @classmethod
     def stem(cls, argument: str) -> str:
-        """`mix-glyphs-real`."""
+        """Return `mix-glyphs-real`."""
         return "-".join(["mix", *map(file_stem, parse_mix(argument))])
 
     @classmethod
     def drawn_by(cls, argument: str) -> tuple[str, ...]:
-        """The members."""
+        """Return the members."""
         return tuple(parse_mix(argument))
 
     def _present(self, stream: str) -> list[str]:
-        """The members that have scenes in a stream."""
+        """Return the members that have scenes in a stream."""
         return [
             name
             for name, member in self._members.items()
@@ -126,7 +126,7 @@ class Mix(Source):
         ]
 
     def _turn(self, place: Place) -> tuple[str, Place]:
-        """The member whose scene it is, and the address of that scene there."""
+        """Return the member whose scene it is, and the address of that scene there."""
         if place.stream not in self._blocks:
             present = self._present(place.stream)
             assert present, "the stream was not checked"
@@ -154,7 +154,9 @@ class _Block:
 
 
 def largest_remainders(weights: Sequence[Fraction], total: int) -> list[int]:
-    """`total` shared out in whole numbers by weight; what is left goes to the largest fractions, the first on ties."""
+    """Return `total` shared out in whole numbers by weight; what is left goes to the largest fractions, the first on
+    ties.
+    """
     quotas = [weight * total / sum(weights) for weight in weights]
     counts = [math.floor(quota) for quota in quotas]
     by_remainder = sorted(range(len(weights)), key=lambda k: counts[k] - quotas[k])
@@ -164,7 +166,7 @@ def largest_remainders(weights: Sequence[Fraction], total: int) -> list[int]:
 
 
 def parse_mix(text: str) -> dict[str, Fraction]:
-    """The weights by name of `A=0.8,B=0.2`. A name may hold colons, slashes and equals signs, but no comma.
+    """Return the weights by name of `A=0.8,B=0.2`. A name may hold colons, slashes and equals signs, but no comma.
 
     Raises:
         GeneratorError: no name, a name twice, a weight that is no number above 0 or less than a thousandth of all.

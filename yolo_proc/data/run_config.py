@@ -24,7 +24,7 @@ NAMED_CONFIGURATIONS: Mapping[str, Mapping[str, Any]] = {
 
 
 def generator_options(spec: str) -> Mapping[str, Declared]:
-    """The parameters of the generator that `spec` names, by flat name.
+    """Return the parameters of the generator that `spec` names, by flat name.
 
     Raises:
         GeneratorError: there is no such generator.
@@ -39,7 +39,7 @@ def generator_options(spec: str) -> Mapping[str, Declared]:
 
 
 def config_from_values(given: Mapping[str, Given], *, trust: bool = False) -> Config:
-    """The validated configuration that the given values make; what is not given is the named configuration's or
+    """Return the validated configuration that the given values make; what is not given is the named configuration's or
     the declared default.
 
     Args:
@@ -64,12 +64,12 @@ def config_from_values(given: Mapping[str, Given], *, trust: bool = False) -> Co
 
 
 def saved_config(values: Mapping[str, Any], path: Path, *, trust: bool = False) -> Config:
-    """The configuration that a checkpoint holds; for `trust` and what is raised see `config_from_values`."""
+    """Return the configuration that a checkpoint holds; for `trust` and what is raised see `config_from_values`."""
     return config_from_values(as_given(values, f"{path}: ", of_file=True), trust=trust)
 
 
 def _check_parameters(given: Mapping[str, Given], spec: str) -> dict[str, Any]:
-    """The generator's parameters among `given`, checked, in snake case; any other unknown name is refused."""
+    """Return the generator's parameters among `given`, checked, in snake case; any other unknown name is refused."""
     options = config_options()
     unknown = [flat for flat in given if flat not in options]
     if not unknown:
@@ -92,17 +92,17 @@ def _check_parameters(given: Mapping[str, Given], spec: str) -> dict[str, Any]:
 
 
 def _nearest_name(flat: str, where: str, known: Sequence[str] | Mapping[str, Any]) -> str:
-    """` (did you mean --batch-size?)`, with dashes if the user's name has them."""
+    """Return ` (did you mean --batch-size?)`, with dashes if the user's name has them."""
     return nearest(flat, known).replace("mean ", "mean --") if where.startswith("--") else nearest(flat, known)
 
 
 def read_config(path: Path) -> Config:
-    """The configuration in a TOML file; for what is raised see `read_config_file` and `config_from_values`."""
+    """Return the configuration in a TOML file; for what is raised see `read_config_file` and `config_from_values`."""
     return config_from_values(read_config_file(path))
 
 
 def resumed_config(old: Mapping[str, Any], path: Path, given: Mapping[str, Given], *, trust: bool = False) -> Config:
-    """The configuration of a resumed run: the one that the checkpoint `path` holds, but for what is given now.
+    """Return the configuration of a resumed run: the one that the checkpoint `path` holds, but for what is given now.
 
     The old generator's parameters are dropped where another generator is given; for `trust` see `config_from_values`.
     """
@@ -116,7 +116,7 @@ def resumed_config(old: Mapping[str, Any], path: Path, given: Mapping[str, Given
 def compare_on_resume(
     old: Config, new: Config, *, accept_changed_data: bool = False
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What speaks against going on with `new` from a checkpoint of `old`.
+    """Return what speaks against going on with `new` from a checkpoint of `old`.
 
     Returns:
         Refusals and notes, a line for each option that differs and is not free to: a refusal says why, a note that

@@ -68,7 +68,7 @@ class Stream:
 
     @classmethod
     def from_config(cls, config: Config, stream: str, *, picture_size: tuple[int, int] | None = None) -> "Stream":
-        """The stream of that name of a run."""
+        """Return the stream of that name of a run."""
         return cls(
             config.generator.name,
             config.seed,
@@ -108,7 +108,7 @@ class Stream:
         return self.generator.notes() if isinstance(self.generator, Source) else ()
 
     def __getitem__(self, index: int) -> Scene:
-        """Scene `index`, from 0; there is no last one.
+        """Return scene `index`, from 0; there is no last one.
 
         Raises:
             GeneratorError: the generator failed; the message names it, the scene and the place in its source.
@@ -116,7 +116,7 @@ class Stream:
         return self._scene(index)
 
     def without(self, index: int, number: int) -> Scene:
-        """Scene `index` drawn again without its object `number` (of `self[index].objects`), the same otherwise.
+        """Return scene `index` drawn again without its object `number` (of `self[index].objects`), the same otherwise.
 
         What is known by a label alone, without pixels of its own (`Canvas.annotate`), leaves the pixels as they were.
 
@@ -126,18 +126,18 @@ class Stream:
         return self._scene(index, left_out=number)
 
     def bare(self, index: int) -> Scene:
-        """Scene `index` drawn again without all that its generator labelled, the same otherwise."""
+        """Return scene `index` drawn again without all that its generator labelled, the same otherwise."""
         return self._scene(index, bare=True)
 
     def painted(self, index: int) -> tuple[bool, ...]:
-        """For each object of scene `index`, whether it has pixels of its own; what is annotated has none."""
+        """Return for each object of scene `index`, whether it has pixels of its own; what is annotated has none."""
         canvas, plan, matrix = self._drawn(index)
         numbers = canvas.numbers_in_frame(plan.width, plan.height, matrix, self.classes)
         own = canvas.painted
         return tuple(own[number] for number in numbers)
 
     def _drawn(self, index: int) -> tuple[Canvas, Plan, FloatArray | None]:
-        """The display list of scene `index`, its plan, and the matrix of its geometry."""
+        """Return the display list of scene `index`, its plan, and the matrix of its geometry."""
         if index < 0:
             raise IndexError(f"stream {self.stream}: scenes count from 0, found {index}")
         source = self.generator if isinstance(self.generator, Source) else None
@@ -190,7 +190,7 @@ class Stream:
 
 
 def _place(error: BaseException) -> str:
-    """`cards.py:12 in draw`: the last line that ran outside of this package, where the mistake is to be sought."""
+    """Return `cards.py:12 in draw`: the last line that ran outside of this package, where the mistake is to be sought."""
     frames = traceback.extract_tb(error.__traceback__)
     here = Path(__file__).parents[1]
     last = next((frame for frame in reversed(frames) if here not in Path(frame.filename).parents), frames[-1])
@@ -198,7 +198,7 @@ def _place(error: BaseException) -> str:
 
 
 def letterboxed(scene: Scene, width: int, height: int) -> Scene:
-    """The scene in a frame of another size by rule 1; boxes, outlines and ignore regions move along."""
+    """Return the scene in a frame of another size by rule 1; boxes, outlines and ignore regions move along."""
     picture_height, picture_width = scene.image.shape[:2]
     box = Letterbox.of(picture_width, picture_height, width, height)
     boxes = box.boxes_to_network(scene.boxes).tolist()
@@ -224,7 +224,7 @@ def batches(
     rank: int = 0,
     ranks: int = 1,
 ) -> Yields[Batch, None, None]:
-    """Batches of consecutive scenes: batch k of the stream holds scenes k * batch_size and the following.
+    """Return batches of consecutive scenes: batch k of the stream holds scenes k * batch_size and the following.
 
     The bytes depend on none of `workers`, `start_method` and `ranks`: the shares of ranks 0 ... R - 1 one after
     another are the whole batch. Workers begin at once; closing the iterator (or dropping it) ends them.

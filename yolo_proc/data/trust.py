@@ -34,7 +34,7 @@ _WORDS = {**SWITCH_WORDS, "1": True, "0": False, "": False}
 
 
 def require_trust(spec: str, where: str) -> None:
-    """Refuses a generator whose code nobody has allowed; loads nothing.
+    """Refuse a generator whose code nobody has allowed; load nothing.
 
     Args:
         where: what names it, for the message: "run.toml: generator.name".
@@ -54,7 +54,7 @@ def require_trust(spec: str, where: str) -> None:
 
 
 def remember(spec: str) -> str:
-    """Keeps in mind that this user trained with a generator; returns a line where that cannot be kept, else nothing."""
+    """Keep in mind that this user trained with a generator; return a line where that cannot be kept, else nothing."""
     marks = [
         mark
         for code in map(_Code.of, code_specs(spec))
@@ -108,7 +108,7 @@ class _Code:
 
     @classmethod
     def of(cls, spec: str) -> "_Code | None":
-        """None for a spec that runs nothing which is not installed: a registered name, or one that is not found."""
+        """Return none for a spec that runs nothing which is not installed: a registered name, or one that is not found."""
         place, colon, _ = spec.rpartition(":")
         if not colon:
             return None
@@ -126,12 +126,12 @@ class _Code:
         )
 
     def is_installed(self) -> bool:
-        """Whether it is a module that an installed package registers."""
+        """Return whether it is a module that an installed package registers."""
         modules = {entry.module for entry in entry_points(group=ENTRY_POINT_GROUP)}
         return self.module in modules or (self.file is not None and self.file in map(_module_file, modules))
 
     def marks(self) -> Iterator[str]:
-        """What it is remembered by: its place, and of a file its content, which may have moved."""
+        """Yield what it is remembered by: its place, and of a file its content, which may have moved."""
         yield f"module {self.module} at {self.file}" if self.module else f"file {self.file}"
         if not self.module and self.file is not None and is_file(self.file):
             with suppress(UnreadableFileError):
@@ -140,7 +140,7 @@ class _Code:
 
 
 def _resolved(path: Path) -> Path:
-    """The file behind links; a path that no file can have is given back."""
+    """Return the file behind links; a path that no file can have is given back."""
     try:
         return path.resolve()
     except (OSError, ValueError, RuntimeError):
@@ -148,7 +148,7 @@ def _resolved(path: Path) -> Path:
 
 
 def _module_file(name: str) -> Path | None:
-    """The file of a module, found without running anything: of `a.b`, `find_spec` would import `a`."""
+    """Return the file of a module, found without running anything: of `a.b`, `find_spec` would import `a`."""
     top, *rest = name.split(".")
     try:
         spec = importlib.util.find_spec(top)
@@ -170,7 +170,7 @@ def _module_file(name: str) -> Path | None:
 
 
 def _state_folder() -> Path | None:
-    """Where the records lie; None where this user has no home."""
+    """Return where the records lie; None where this user has no home."""
     given = os.environ.get("XDG_STATE_HOME", "")
     try:
         base = Path(given) if given and Path(given).is_absolute() else Path.home() / ".local" / "state"
@@ -180,7 +180,7 @@ def _state_folder() -> Path | None:
 
 
 def _why_unknown() -> str:
-    """Why it is not known that this user trained with a generator."""
+    """Return why it is not known that this user trained with a generator."""
     folder, given = _state_folder(), os.environ.get("XDG_STATE_HOME", "")
     if folder is None:
         return "there is no home folder with a record of what you have trained with"
@@ -195,7 +195,7 @@ def _why_unknown() -> str:
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether nobody else can have put something there."""
+    """Return whether nobody else can have put something there."""
     try:
         about = folder.stat()
     except OSError:

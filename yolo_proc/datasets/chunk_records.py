@@ -41,7 +41,7 @@ class Record:
     lengths: Sequence[Lengths] = ()
 
     def to_bytes(self) -> bytes:
-        """The file: a digest, and the rest as JSON on one line."""
+        """Return the file: a digest, and the rest as JSON on one line."""
         values = {
             "pictures": self.pictures,
             "objects": sorted(self.objects.items()),
@@ -53,7 +53,7 @@ class Record:
 
     @classmethod
     def from_bytes(cls, data: bytes, classes: int) -> "Record | None":
-        """The inverse of `to_bytes`; None for a file that nobody wrote so.
+        """Return the inverse of `to_bytes`; None for a file that nobody wrote so.
 
         Args:
             classes: how many there are.
@@ -84,7 +84,7 @@ class Record:
 
 
 def signed(body: bytes) -> bytes:
-    """The bytes of a record's file with this JSON."""
+    """Return the bytes of a record's file with this JSON."""
     return hashlib.sha256(body).hexdigest().encode("ascii") + b"\n" + body
 
 

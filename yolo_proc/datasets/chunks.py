@@ -94,16 +94,16 @@ class Order:
         return -(-self.count // CHUNK)
 
     def place(self, index: int) -> tuple[str, int]:
-        """The split of a scene, and its number there."""
+        """Return the split of a scene, and its number there."""
         first = self.counts[SPLITS[0]]
         return (SPLITS[0], index) if index < first else (SPLITS[1], index - first)
 
     def name(self, index: int) -> str:
-        """`image_00017.jpg`."""
+        """Return `image_00017.jpg`."""
         return f"image_{index:0{max(5, len(str(self.count - 1)))}d}.{self.picture_type}"
 
     def values(self) -> dict[str, str]:
-        """Everything that the written bytes depend on, by the name of its option, as a user types it."""
+        """Return everything that the written bytes depend on, by the name of its option, as a user types it."""
         wanted: dict[str, Any] = {
             flat: declared.default for flat, declared in generator_options(self.config.generator.name).items()
         }
@@ -124,7 +124,7 @@ class Order:
 
 @contextmanager
 def resumable() -> Iterator[None]:
-    """Says of a refusal of the disk that nothing is lost by it."""
+    """Say of a refusal of the disk that nothing is lost by it."""
     try:
         yield
     except WriteError as error:
@@ -165,16 +165,16 @@ class WriteChunk:
         return self._layout is not None and not self._layout.losses(item)
 
     def check(self) -> None:
-        """Raises `ConfigError` for a layout that no set can have, before anything is written."""
+        """Raise `ConfigError` for a layout that no set can have, before anything is written."""
         if self._files is None:
             self._binary.check()
 
     def indices(self, chunk: int) -> range:
-        """The scenes of a chunk."""
+        """Return the scenes of a chunk."""
         return range(chunk * CHUNK, min((chunk + 1) * CHUNK, self.order.count))
 
     def __call__(self, chunk: int, /) -> int:
-        """Raises `DataError` if the disk refuses."""
+        """Raise `DataError` if the disk refuses."""
         indices = self.indices(chunk)
         order = self.order
         contents: list[bytes] = []
@@ -204,7 +204,7 @@ class WriteChunk:
     def _runs(
         self, indices: range, annotations: Sequence[Annotation]
     ) -> Iterator[tuple[str, int, Sequence[Annotation]]]:
-        """The split, the first number there, and the annotations, of each split that a chunk has a part in."""
+        """Yield the split, the first number there, and the annotations, of each split that a chunk has a part in."""
         border = max(self.order.counts[SPLITS[0]] - indices.start, 0)
         for part in (slice(0, border), slice(border, None)):
             if annotations[part]:
@@ -218,7 +218,7 @@ class WriteChunk:
         write_whole(self._record_path(chunk), record.to_bytes())
 
     def _lengths(self, chunk: int) -> Sequence[tuple[int, int]]:
-        """Of the files of a chunk's pictures; see `Record`."""
+        """Tell of the files of a chunk's pictures; see `Record`."""
         if self._files is None:
             return ()
         places = [self.order.place(index)[0] for index in self.indices(chunk)]
@@ -236,7 +236,7 @@ class WriteChunk:
         return self.order.out / RECORDS / f"chunk_{chunk:07d}.json"
 
     def record(self, chunk: int) -> Record | None:
-        """What is known of a chunk that is done; None if it is not."""
+        """Return what is known of a chunk that is done; None if it is not."""
         try:
             data = read_bytes(self._record_path(chunk), MAX_RECORD_BYTES, "a chunk's record")
         except UnreadableFileError:
@@ -250,8 +250,9 @@ class WriteChunk:
         return found if all(map(self._layout.has_listed, found.pictures)) else None
 
     def is_done(self, chunk: int) -> bool:
-        """Whether a chunk has a record, and its files are as long as they were: a disk that lost its power may have
-        kept the one without the others."""
+        """Return whether a chunk has a record, and its files are as long as they were: a disk that lost its power may
+        have kept the one without the others.
+        """
         record = self.record(chunk)
         if record is None:
             return False
@@ -260,7 +261,7 @@ class WriteChunk:
         return all(self._binary.holds(*self.order.place(index)) for index in self.indices(chunk))
 
     def begin_again(self, chunks: Sequence[int]) -> None:
-        """Forgets what is said of chunks that are not done, before one of them is drawn: their files may grow to the
+        """Forget what is said of chunks that are not done, before one of them is drawn: their files may grow to the
         length that is expected of them before all of them are there.
 
         Raises:
@@ -275,7 +276,7 @@ class WriteChunk:
                 self._binary.begin_again()
 
     def finish(self, splits: Mapping[str, Sequence[Listed]]) -> None:
-        """Writes the files of the whole set."""
+        """Write the files of the whole set."""
         if self._files is None:
             self._binary.finish()
         else:

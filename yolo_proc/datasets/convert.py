@@ -58,7 +58,7 @@ class Counts:
 
     @classmethod
     def of(cls, data: DataSet) -> "Counts":
-        """The counts of a data set."""
+        """Return the counts of a data set."""
         items = [item for one in data.annotations for item in one.items]
         objects = Counter(data.classes[item.class_id] for item in items if item.is_label)
         others = Counter(item.kind for item in items if item.kind != "rectangle")
@@ -70,7 +70,7 @@ class Counts:
         )
 
     def text(self) -> str:
-        """`100 pictures (90 train, 10 val), 230 objects (A 120, B 110), 3 ignore regions`."""
+        """Return `100 pictures (90 train, 10 val), 230 objects (A 120, B 110), 3 ignore regions`."""
         parts = f" ({', '.join(f'{count:,} {name}' for name, count in self.pictures.items())})"
         classes = f" ({', '.join(f'{name} {count:,}' for name, count in self.objects.items())})"
         words = [
@@ -102,7 +102,7 @@ class Converted:
 
 
 def convert(work: Conversion, *, on_pictures: Callable[[int, int], None] = lambda *_: None) -> Converted:
-    """Reads a data set and writes it in another format.
+    """Read a data set and write it in another format.
 
     Args:
         on_pictures: called with the number of pictures that are written, and that of all.
@@ -138,13 +138,15 @@ def convert(work: Conversion, *, on_pictures: Callable[[int, int], None] = lambd
 
 
 def _notes_on_pictures(work: Conversion) -> Iterator[str]:
-    """What was seen of the pictures; files are copied as they are, so that only their readers need the bit depth."""
+    """Return what was seen of the pictures; files are copied as they are, so that only their readers need the bit
+    depth.
+    """
     reading = work.options.reading
     return reading.notes() if work.to == binary.NAME else reading.notes("where the copies are read, with --bit-depth")
 
 
 def _changes(work: Conversion, data: DataSet) -> list[str]:
-    """Lines on what the other format makes of pictures as a whole."""
+    """Return lines on what the other format makes of pictures as a whole."""
     lines = []
     omitted = sum(map(scredit.is_omitted, data.annotations))
     if omitted and work.to != "scredit":
@@ -156,7 +158,7 @@ def _changes(work: Conversion, data: DataSet) -> list[str]:
 
 
 def _about(work: Conversion, data: DataSet, about: Mapping[str, Any]) -> dict[str, Any]:
-    """`yolo_proc.json` of what is written; `about` is that of the source."""
+    """Return `yolo_proc.json` of what is written; `about` is that of the source."""
     return {
         "version": VERSION,
         "format": work.to,
@@ -170,7 +172,7 @@ def _about(work: Conversion, data: DataSet, about: Mapping[str, Any]) -> dict[st
 
 @contextmanager
 def _left_behind(out: Path) -> Iterator[None]:
-    """Says of a refusal of the disk, and of a signal, what to do with what is written."""
+    """Say of a refusal of the disk, and of a signal, what to do with what is written."""
     what_to_do = f"{out} is not complete; delete it before you convert again"
     try:
         yield
@@ -187,7 +189,7 @@ def _write(
     options: ReadOptions,
     on_pictures: Callable[[int, int], None],
 ) -> tuple[DataSet, Counter[str]]:
-    """Writes all pictures; those that were written, and what could not be said.
+    """Write all pictures; those that were written, and what could not be said.
 
     Raises:
         AnnotationError: a picture that cannot be read, unless it is to be skipped.
@@ -229,7 +231,7 @@ def _check_place(work: Conversion) -> None:
 
 
 def _read_back(work: Conversion, before: Counts, lost: Counter[str]) -> Counts:
-    """The counts of what was written.
+    """Return the counts of what was written.
 
     Raises:
         DataError: it cannot be read, or things are missing that are not counted in `lost`.
@@ -244,7 +246,7 @@ def _read_back(work: Conversion, before: Counts, lost: Counter[str]) -> Counts:
 
 
 def _is_explained(before: Counts, after: Counts, lost: Counter[str]) -> bool:
-    """Whether all that was there is there, or was counted as lost."""
+    """Return whether all that was there is there, or was counted as lost."""
     no_slot = sum(lost[word] for word in (SLOT_TAKEN, "min_box_px"))  # of binary sets
     objects = Counter(before.objects)
     objects.subtract(after.objects)

@@ -51,7 +51,7 @@ class Summary:
     notes: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
-        """For a terminal."""
+        """Return lines for a terminal."""
         order = self.order
         if self.made_before:
             return [f"{order.out}: complete already, {order.count:,} pictures; nothing is done again"]
@@ -77,7 +77,7 @@ class Summary:
 def generate(
     order: Order, *, on_pictures: Callable[[int], None] = lambda _: None, stop: Callable[[], bool] = lambda: False
 ) -> Summary:
-    """Writes the data set, or goes on with it; what is written does not depend on the number of workers.
+    """Write the data set, or go on with it; what is written does not depend on the number of workers.
 
     Args:
         on_pictures: called with the number of pictures that are written so far.
@@ -117,7 +117,7 @@ def generate(
 
 
 def _locked(order: Order) -> AbstractContextManager[bool]:
-    """Keeps other processes from writing the set meanwhile: both would put the same unfinished files in place."""
+    """Keep other processes from writing the set meanwhile: both would put the same unfinished files in place."""
     records = order.out / RECORDS
     with resumable():
         try:
@@ -128,7 +128,7 @@ def _locked(order: Order) -> AbstractContextManager[bool]:
 
 
 def _about(order: Order, stream: Stream) -> dict[str, Any]:
-    """`yolo_proc.json` of a set that is not complete."""
+    """Return `yolo_proc.json` of a set that is not complete."""
     parts = fingerprint(order.config)
     versions = {name.removeprefix(_LIBRARY): value for name, value in parts.items() if name.startswith(_LIBRARY)}
     try:
@@ -158,7 +158,7 @@ def _about(order: Order, stream: Stream) -> dict[str, Any]:
 
 
 def _begun(order: Order, about: Mapping[str, Any]) -> bool:
-    """Makes the folder ready; whether the set is complete already.
+    """Make the folder ready; whether the set is complete already.
 
     Raises:
         DataError: the folder holds anything but this set.
@@ -196,7 +196,7 @@ def _changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def gathered(task: WriteChunk) -> tuple[Summary, dict[str, list[Listed]]]:
-    """The sum of all records."""
+    """Return the sum of all records."""
     summary = Summary(task.order, below_written=task.says_ignore)
     classes = task.stream.classes
     summary.objects.update(dict.fromkeys(classes, 0))

@@ -39,7 +39,7 @@ class Said(NamedTuple):
 
 
 def items_of(drawn: Sequence[Drawn], size: tuple[int, int], limits: LabelConfig, *, outlines: bool = True) -> Said:
-    """What files say of some scenes: their labels, then what is to be ignored.
+    """Return what files say of some scenes: their labels, then what is to be ignored.
 
     An object of which nothing is in the picture is not there, and is counted. Outlines are rounded to a thousandth
     of a pixel.
@@ -77,7 +77,7 @@ def items_of(drawn: Sequence[Drawn], size: tuple[int, int], limits: LabelConfig,
 
 
 def _rounded_outlines(things: Sequence[SceneObject]) -> list[Points]:
-    """The outline of each object to a thousandth of a pixel; empty where none is known."""
+    """Return the outline of each object to a thousandth of a pixel; empty where none is known."""
     known = [thing.outline for thing in things if thing.outline is not None]
     xs, ys = np.concatenate(known).round(3).T.tolist() if known else ([], [])
     points = zip(xs, ys, strict=True)
@@ -103,7 +103,7 @@ def _item(thing: SceneObject, size: tuple[int, int], points: Points, *, ignore: 
 
 
 def encode_picture(image: RgbImage, picture_type: str, quality: int) -> bytes:
-    """The bytes of `cv2.imencode` of a (H, W, 3) uint8 RGB image as "png" or "jpg"."""
+    """Return the bytes of `cv2.imencode` of a (H, W, 3) uint8 RGB image as "png" or "jpg"."""
     options = [cv2.IMWRITE_JPEG_QUALITY, quality] if picture_type == "jpg" else []
     encoded, content = cv2.imencode(f".{picture_type}", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
     assert encoded, f"OpenCV encodes {image.shape} as {picture_type}"

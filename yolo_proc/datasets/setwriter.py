@@ -27,7 +27,7 @@ class WriteError(DataError):
 
 
 def write_whole(path: Path | str, content: bytes, *, durable: bool = False) -> None:
-    """Writes a file under another name beside it and renames it; makes its folder.
+    """Write a file under another name beside it and rename it; make its folder.
 
     Args:
         durable: the disk has it before it has its name; this costs milliseconds.
@@ -73,7 +73,7 @@ def _sync(path: str) -> None:
 
 
 def remove(path: Path) -> None:
-    """Removes a file of ours, if it is there; a folder in its place too.
+    """Remove a file of ours, if it is there; a folder in its place too.
 
     Raises:
         WriteError: the system refuses.
@@ -88,12 +88,12 @@ def remove(path: Path) -> None:
 
 
 def write_error(path: Path | str, error: OSError) -> WriteError:
-    """The system's refusal as one line."""
+    """Return the system's refusal as one line."""
     return WriteError(f"{path}: cannot be written: {error.strerror or error}")
 
 
 def has_files(root: Path) -> bool:
-    """Whether a folder has anything in it but what a killed process left half-written.
+    """Return whether a folder has anything in it but what a killed process left half-written.
 
     Raises:
         DataError: it is no folder, or cannot be read.
@@ -108,7 +108,7 @@ def has_files(root: Path) -> bool:
 
 
 def loss_lines(format_name: str, lost: Mapping[str, int]) -> list[str]:
-    """For a terminal: how many objects of a binary set are lost, by reason, and what the format could not say."""
+    """Return lines for a terminal: how many objects of a binary set are lost, by reason, and what the format could not say."""
     objects = {word: count for word, count in lost.items() if word in binary.LOST_ITEMS and format_name == binary.NAME}
     words = {word: count for word, count in lost.items() if word not in objects and word != OUTSIDE}
     lines = [f"Lost: {counted(objects)}"] if objects else []
@@ -118,7 +118,7 @@ def loss_lines(format_name: str, lost: Mapping[str, int]) -> list[str]:
 
 
 def counted(counts: Mapping[str, int]) -> str:
-    """`outline 7, visible 1`."""
+    """Return `outline 7, visible 1`."""
     return ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))
 
 
@@ -138,7 +138,7 @@ class FileSet:
         self._start = f"{root}{os.sep}"
 
     def put(self, pictures: Iterable[tuple[str, Annotation, _Content | None]]) -> Counter[str]:
-        """Writes some pictures, each after its labels: it never lies there without them.
+        """Write some pictures, each after its labels: it never lies there without them.
 
         One step is done for all of them, then the next: what a step needs is then at hand in the processor's caches.
 
@@ -189,7 +189,7 @@ class FileSet:
             raise
 
     def finish(self, splits: Mapping[str, Sequence[Listed]]) -> None:
-        """Makes every folder, of empty splits too, and writes the files of the whole set."""
+        """Make every folder, of empty splits too, and write the files of the whole set."""
         blank = Annotation("blank.jpg", 1, 1)
         for split in splits:
             label = self.layout.label_file(split, blank)
@@ -203,7 +203,7 @@ class FileSet:
             write_whole(self.root / path, content, durable=True)
 
     def lengths(self, split: str, name: str) -> tuple[int, int]:
-        """Bytes of the files of a picture and of its labels; 0 where there is none."""
+        """Return bytes of the files of a picture and of its labels; 0 where there is none."""
         label = self.layout.label_file(split, Annotation(name, 1, 1))
         picture = _length(f"{self._start}{self.layout.picture_file(split, name)}")
         return picture, 0 if label is None else _length(f"{self._start}{label[0]}")
@@ -232,11 +232,11 @@ class BinarySet:
         self.folders = {split: root / split if len(counts) > 1 else root for split in counts}
 
     def check(self) -> None:
-        """Raises `ConfigError` for a layout that no set can have."""
+        """Raise `ConfigError` for a layout that no set can have."""
         binary.set_info(0, self.layout, self.classes)
 
     def put_picture(self, split: str, number: int, image: RgbImage) -> None:
-        """Writes picture `number` of a split, (H, W, 3) uint8 RGB.
+        """Write picture `number` of a split, (H, W, 3) uint8 RGB.
 
         Raises:
             AnnotationError: a picture of another size.
@@ -246,7 +246,7 @@ class BinarySet:
         self._put(split, binary.IMAGES, number * len(content), content)
 
     def put_labels(self, split: str, first: int, annotations: Sequence[Annotation]) -> Counter[str]:
-        """Writes the labels of some pictures of a split that follow each other; `first` is the first one's number.
+        """Write the labels of some pictures of a split that follow each other; `first` is the first one's number.
 
         Returns:
             What was lost, by reason.
@@ -268,7 +268,7 @@ class BinarySet:
             raise write_error(path, error) from error
 
     def sync(self, split: str) -> None:
-        """Waits until the disk has what was put in a split, so that a record may say so.
+        """Wait until the disk has what was put in a split, so that a record may say so.
 
         Raises:
             WriteError: the system refuses.
@@ -282,11 +282,11 @@ class BinarySet:
                 raise write_error(path, error) from error
 
     def holds(self, split: str, number: int) -> bool:
-        """Whether the files of a split, finished or not, are long enough to have picture `number`."""
+        """Return whether the files of a split, finished or not, are long enough to have picture `number`."""
         return all(_length(f"{path}") >= (number + 1) * self._length_of(path.name) for path in self._present(split))
 
     def begin_again(self) -> None:
-        """Makes finished files unfinished ones, so that records can be put in them.
+        """Make finished files unfinished ones, so that records can be put in them.
 
         Raises:
             WriteError: the system refuses.
@@ -300,19 +300,21 @@ class BinarySet:
                         raise write_error(path, error) from error
 
     def _present(self, split: str) -> list[Path]:
-        """The two files of a split, each by the name that it has: an unfinished one counts more than a finished one."""
+        """Return the two files of a split, each by the name that it has: an unfinished one counts more than a finished
+        one.
+        """
         paths = [self.folders[split] / name for name in (binary.IMAGES, binary.LABELS)]
         parts = [path.with_name(PART.format(path.name)) for path in paths]
         return [part if os.path.lexists(part) else path for part, path in zip(parts, paths, strict=True)]
 
     def _length_of(self, name: str) -> int:
-        """Bytes of a record of a file."""
+        """Return bytes of a record of a file."""
         if binary.IMAGES in name:
             return binary.image_length(self.layout)
         return binary.label_length(self.layout, self.classes)
 
     def finish(self) -> None:
-        """Gives the files their names; the one that says that there is a set comes last."""
+        """Give the files their names; the one that says that there is a set comes last."""
         for split, folder in self.folders.items():
             for name in (binary.IMAGES, binary.LABELS):
                 path = folder / name
@@ -330,7 +332,7 @@ class BinarySet:
 
 
 def _open_part(path: Path) -> BinaryIO:
-    """The unfinished file, made if it is not there and left as it is if it is: other processes write to it too."""
+    """Return the unfinished file, made if it is not there and left as it is if it is: other processes write to it too."""
     part = path.with_name(PART.format(path.name))
     try:
         file = open_own(part, os.O_WRONLY)

@@ -47,7 +47,7 @@ class Picture:
     reading: PictureReading
 
     def pixels(self) -> Any:
-        """(H, W, 3) uint8 RGB, upright."""
+        """Return (H, W, 3) uint8 RGB, upright."""
         if self.annotation.path is not None:
             return read_picture(self.annotation.path, reading=self.reading)
         assert self.layout is not None, "only a binary set has pictures without files"
@@ -56,7 +56,7 @@ class Picture:
         return binary.read_picture_record(folder, self.annotation.record, self.layout)
 
     def content(self) -> bytes:
-        """The bytes of its file; PNG where it has none.
+        """Return the bytes of its file; PNG where it has none.
 
         Raises:
             AnnotationError: it cannot be read, or costs more than whoever decodes it allows.
@@ -69,7 +69,7 @@ class Picture:
         return data
 
     def link(self, part: str) -> None:
-        """Makes `part` another name of the file."""
+        """Make `part` another name of the file."""
         path = self.annotation.path
         assert path is not None, "a picture of a binary set is copied"
         try:
@@ -93,14 +93,14 @@ class FileTarget:
 
     @classmethod
     def of(cls, work: Work, data: DataSet) -> "FileTarget":
-        """Checks every name before anything is written."""
+        """Check every name before anything is written."""
         make = FORMATS[work.to].layout
         assert make is not None, f"{work.to} has files"
         layout = make(data.classes, tuple(data.splits))
         return cls(FileSet(work.out, layout), work.images, _with_names(layout, data))
 
     def put(self, split: str, number: int, annotation: Annotation, picture: Picture) -> Counter[str]:  # noqa: ARG002
-        """Writes one picture with its labels."""
+        """Write one picture with its labels."""
         if self.images == "none":
             return self.files.put([(split, annotation, None)])
         content = picture.content()
@@ -109,7 +109,7 @@ class FileTarget:
         return self.files.put([(split, annotation, content)])
 
     def finish(self, splits: Mapping[str, Sequence[Annotation]]) -> None:
-        """Writes the files of the whole set, of what was put."""
+        """Write the files of the whole set, of what was put."""
         listed: dict[str, list[Listed]] = {split: [] for split in splits}
         for split, part in splits.items():
             for first in range(0, len(part), TOGETHER):
@@ -118,7 +118,7 @@ class FileTarget:
 
 
 def _with_names(layout: Layout, data: DataSet) -> DataSet:
-    """The data set with names that its pictures can have in the layout.
+    """Return the data set with names that its pictures can have in the layout.
 
     A format may have one folder for all splits: then a picture whose name an earlier split has gets `val_` before it.
 
@@ -161,7 +161,7 @@ def _with_names(layout: Layout, data: DataSet) -> DataSet:
 
 
 def _files_of(layout: Layout, split: str, annotation: Annotation) -> list[str]:
-    """The files that a picture has of its own."""
+    """Return the files that a picture has of its own."""
     label = layout.label_file(split, replace(annotation, items=(), extra={}))
     return [layout.picture_file(split, annotation.name), *([] if label is None else [label[0]])]
 
@@ -176,7 +176,7 @@ class BinaryTarget:
 
     @classmethod
     def of(cls, work: Work, data: DataSet) -> "BinaryTarget":
-        """Checks the sizes of all pictures before anything is written."""
+        """Check the sizes of all pictures before anything is written."""
         assert work.binary is not None, "the command has a layout"
         layout, all_of_them = work.binary, data.annotations
         if layout.width < 1 and all_of_them:
@@ -193,11 +193,11 @@ class BinaryTarget:
         return cls(layout, BinarySet(work.out, layout, counts, len(data.classes)), data)
 
     def put(self, split: str, number: int, annotation: Annotation, picture: Picture) -> Counter[str]:
-        """Writes one record."""
+        """Write one record."""
         self.records.put_picture(split, number, picture.pixels())
         return self.records.put_labels(split, number, [annotation])
 
     def finish(self, splits: Mapping[str, Sequence[Annotation]]) -> None:
-        """Gives the files their names, when so many records of each split were put."""
+        """Give the files their names, when so many records of each split were put."""
         self.records.counts.update({split: len(part) for split, part in splits.items() if split in self.records.counts})
         self.records.finish()

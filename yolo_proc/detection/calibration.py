@@ -49,7 +49,7 @@ def fit_calibration(
 
 
 def fit_logistic(logits: ArrayLike, right: ArrayLike) -> tuple[float, float]:
-    """(scale, bias) that make sigmoid(scale * t + bias) the probability of being right; scale > 0.
+    """Return (scale, bias) that make sigmoid(scale * t + bias) the probability of being right; scale > 0.
 
     Maximum likelihood with Platt's smoothed targets, (R + 1) / (R + 2) for R right ones and 1 / (W + 2) for W
     wrong ones, so that data that a threshold separates has a finite answer. Without both kinds there is nothing to
@@ -80,7 +80,7 @@ def fit_logistic(logits: ArrayLike, right: ArrayLike) -> tuple[float, float]:
 
 
 def _newton(features: FloatArray, target: FloatArray, offset: FloatArray) -> FloatArray:
-    """The weights (K,) with the least cross-entropy of sigmoid(features @ weights + offset) to `target`.
+    """Return the weights (K,) with the least cross-entropy of sigmoid(features @ weights + offset) to `target`.
 
     Args:
         features: (N, K).

@@ -90,7 +90,9 @@ class Targets:
     dropped: dict[str, int]
 
     def to(self, device: "torch.device | str", dtype: "torch.dtype | None" = None) -> "TensorTargets":
-        """The same on `device`; floats as `dtype`, float32 unless given. Two copies, whatever the number of rows."""
+        """Return the same on `device`; floats as `dtype`, float32 unless given. Two copies, whatever the number of
+        rows.
+        """
         import torch
 
         counts = [len(self.image)] * 3 + [len(self.ignored_image)] * 2
@@ -192,7 +194,7 @@ class LabelCodec:
         return np.concatenate(places).astype(np.float64)
 
     def initial_wh(self, sizes_wh: FloatArray) -> FloatArray:
-        """(A, 2) raw w and h, the constant answers that cost least: the means of ln(side / anchor).
+        """Return (A, 2) raw w and h, the constant answers that cost least: the means of ln(side / anchor).
 
         Args:
             sizes_wh: (N, 2) sides of boxes, pixels; each speaks for the anchor it would be assigned to.
@@ -207,7 +209,7 @@ class LabelCodec:
     # ---- objects to targets
 
     def assign(self, batch: "Batch", limits: LabelConfig) -> Targets:
-        """The slot of every object: the cell that holds its centre, the anchor most like it in shape.
+        """Return the slot of every object: the cell that holds its centre, the anchor most like it in shape.
 
         An object below a limit, or whose slot is taken, is dropped and counted; the slots without an object whose
         cell centre lies in its box (half-open), or in an ignore region, are ignored. A taken slot keeps its first
@@ -256,7 +258,9 @@ class LabelCodec:
     def _ignored(
         self, batch: "Batch", dropped: NDArray[np.bool_], image: IntArray, slot: IntArray, count: int
     ) -> tuple[IntArray, IntArray]:
-        """Image and slot, (K,) each, of the empty slots whose cell centre lies in a dropped object or ignore region."""
+        """Return image and slot, (K,) each, of the empty slots whose cell centre lies in a dropped object or ignore
+        region.
+        """
         boxes = np.concatenate([batch.box_xyxy[dropped], batch.ignore_xyxy])  # (M, 4)
         if not len(boxes):
             return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
@@ -274,7 +278,7 @@ class LabelCodec:
         return np.divmod(np.flatnonzero(ignored), self.slots)
 
     def dense(self, targets: Targets) -> NDArray[np.float32]:
-        """The targets as one array (B, S, 5 + C): the classes one-hot, J 1, 0 or -1, the rest of empty slots 0."""
+        """Return the targets as one array (B, S, 5 + C): the classes one-hot, J 1, 0 or -1, the rest of empty slots 0."""
         dense = np.zeros((targets.batch_size, self.slots, self.fields), dtype=np.float32)
         dense[targets.ignored_image, targets.ignored_slot, J] = -1
         dense[targets.image, targets.slot, X:W] = targets.xy
@@ -288,7 +292,7 @@ class LabelCodec:
     def decode(
         self, outputs: NDArray[Any], config: DecodeConfig | None = None, *, activated: bool = False
     ) -> list[Detections]:
-        """The detections of each image, in network pixels clipped to the network's frame, the surest first.
+        """Return the detections of each image, in network pixels clipped to the network's frame, the surest first.
 
         A slot stays if its raw J is at least the logit of `config.confidence`; of the surest `max_candidates` (ties:
         the lower slot) those that overlap a more confident one are dropped; `max_detections` remain.
@@ -312,7 +316,7 @@ class LabelCodec:
         return [self._decode_image(values, config, activated) for values in outputs]
 
     def _decode_image(self, outputs: NDArray[Any], config: DecodeConfig, activated: bool) -> Detections:
-        """`decode` of one image's (S, 5 + C) outputs."""
+        """Return `decode` of one image's (S, 5 + C) outputs."""
         found = self.candidates(outputs, config, activated=activated)
         compared = found.class_ids if config.nms == "class" else None
         kept = nms(found.box_xyxy, compared, config.max_iou, config.max_detections + 1)  # one more: is it cut?
@@ -327,7 +331,7 @@ class LabelCodec:
         )
 
     def candidates(self, outputs: NDArray[Any], config: DecodeConfig, *, activated: bool = False) -> Detections:
-        """What `decode` compares: one image's (S, 5 + C) outputs before suppression, boxes not clipped."""
+        """Return what `decode` compares: one image's (S, 5 + C) outputs before suppression, boxes not clipped."""
         least = config.confidence if activated else logit_of(config.confidence)
         confidence = outputs[:, J].astype(np.float64)  # else numpy would round the limit to float32
         slots = np.flatnonzero(confidence >= least)
@@ -339,14 +343,14 @@ class LabelCodec:
         return Detections(self._boxes_xyxy(predictions, slots), predictions[:, J], class_ids, slots, uncompared)
 
     def _boxes_xyxy(self, predictions: FloatArray, slots: IntArray) -> FloatArray:
-        """(K, 4) xyxy network pixels, not clipped, of the predictions (K, 5 + C) of some slots (K,)."""
+        """Return (K, 4) xyxy network pixels, not clipped, of the predictions (K, 5 + C) of some slots (K,)."""
         column, row, stride, anchor_w, anchor_h = self._slot_places[slots].T
         cx, cy = (predictions[:, X] + column) * stride, (predictions[:, Y] + row) * stride
         return cxcywh_to_xyxy(np.stack([cx, cy, predictions[:, W] * anchor_w, predictions[:, H] * anchor_h], axis=1))
 
 
 def logit_of(probability: float) -> float:
-    """ln(p / (1 - p)); infinite at 0 and 1."""
+    """Return ln(p / (1 - p)); infinite at 0 and 1."""
     if probability <= 0 or probability >= 1:
         return -math.inf if probability <= 0 else math.inf
     return math.log(probability / (1 - probability))
@@ -358,7 +362,7 @@ def _sigmoid(t: FloatArray) -> FloatArray:
 
 
 def activate(logits: NDArray[Any]) -> FloatArray:
-    """Predictions (..., 5 + C) float64 from raw logits (..., 5 + C): sigmoid, exp, sigmoid, softmax."""
+    """Return predictions (..., 5 + C) float64 from raw logits (..., 5 + C): sigmoid, exp, sigmoid, softmax."""
     raw = np.asarray(logits, dtype=np.float64)
     predictions = np.empty_like(raw)
     predictions[..., X:W] = _sigmoid(raw[..., X:W])
@@ -370,7 +374,7 @@ def activate(logits: NDArray[Any]) -> FloatArray:
 
 
 def deactivate(predictions: NDArray[Any]) -> FloatArray:
-    """Raw logits (..., 5 + C) float64 from predictions or dense targets (..., 5 + C): the inverse of `activate`.
+    """Return raw logits (..., 5 + C) float64 from predictions or dense targets (..., 5 + C): the inverse of `activate`.
 
     A centre is put at least 2^-20 cells inside its cell; the logit of a size lies in [-20, 9.2], that of J in
     [-20, 20]. A class of probability p gets 20 + ln(p), at least 0: of one-hot classes the one meant gets 20.

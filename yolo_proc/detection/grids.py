@@ -30,7 +30,7 @@ class Grid:
     anchors: Anchors
 
     def to_dict(self) -> dict[str, Any]:
-        """The form of a model file and a checkpoint."""
+        """Return the form of a model file and a checkpoint."""
         return {
             "stride": self.stride,
             "columns": self.columns,
@@ -40,13 +40,14 @@ class Grid:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Grid":
-        """The inverse of `to_dict`; unknown keys are ignored."""
+        """Return the inverse of `to_dict`; unknown keys are ignored."""
         anchors = tuple((float(width), float(height)) for width, height in values["anchors"])
         return cls(int(values["stride"]), int(values["columns"]), int(values["rows"]), anchors)
 
 
 def grids_for(width: int, height: int, strides: Sequence[int], anchors_wh: ArrayLike) -> tuple[Grid, ...]:
-    """The grids of a network for pictures of `width` x `height`, the anchors (A, 2) shared out over them by size.
+    """Return the grids of a network for pictures of `width` x `height`, the anchors (A, 2) shared out over them by
+    size.
 
     Raises:
         ConfigError: a side that is not a multiple of every stride, or fewer anchors than strides.
@@ -62,12 +63,12 @@ def grids_for(width: int, height: int, strides: Sequence[int], anchors_wh: Array
 
 
 def side_multiple(grids: Sequence[Grid]) -> int:
-    """What both sides of a frame are multiples of: the least common multiple of the strides."""
+    """Return what both sides of a frame are multiples of: the least common multiple of the strides."""
     return math.lcm(*(grid.stride for grid in grids))
 
 
 def grids_over(grids: Sequence[Grid], width: int, height: int) -> tuple[Grid, ...]:
-    """The same grids, strides and anchors, over another frame.
+    """Return the same grids, strides and anchors, over another frame.
 
     Raises:
         ConfigError: a side that is not a multiple of every stride.
@@ -82,7 +83,7 @@ def grids_over(grids: Sequence[Grid], width: int, height: int) -> tuple[Grid, ..
 
 
 def share_anchors(anchors_wh: ArrayLike, grid_count: int) -> tuple[Anchors, ...]:
-    """The anchors (A, 2) by area in `grid_count` shares, small ones first: for the grids in ascending stride.
+    """Return the anchors (A, 2) by area in `grid_count` shares, small ones first: for the grids in ascending stride.
 
     Where they cannot be shared evenly, the first grids have one more.
 
@@ -102,7 +103,8 @@ def share_anchors(anchors_wh: ArrayLike, grid_count: int) -> tuple[Anchors, ...]
 def kmeans_anchors(
     sizes_wh: ArrayLike, k: int, rng: np.random.Generator, *, tries: int = 4, rounds: int = 60
 ) -> FloatArray:
-    """(k, 2) anchors for boxes of the sizes (N, 2), by ascending area: k-means with the distance 1 - IoU of shapes.
+    """Return (k, 2) anchors for boxes of the sizes (N, 2), by ascending area: k-means with the distance 1 - IoU of
+    shapes.
 
     Redmon and Farhadi, "YOLO9000: better, faster, stronger", 2017, section 2. Of several tries, each begun by
     k-means++ (Arthur and Vassilvitskii, 2007), the one with the largest mean IoU is taken. Where there are no more
@@ -125,17 +127,17 @@ def kmeans_anchors(
 
 
 def mean_best_iou(sizes_wh: ArrayLike, anchors_wh: ArrayLike) -> float:
-    """The mean over sizes (N, 2) of the IoU of shapes with the best of the anchors (A, 2): how well they fit."""
+    """Return the mean over sizes (N, 2) of the IoU of shapes with the best of the anchors (A, 2): how well they fit."""
     return float(iou_wh(sizes_wh, anchors_wh).max(axis=1).mean())
 
 
 def _by_area(sizes_wh: FloatArray) -> FloatArray:
-    """(N, 2) by ascending area, then width."""
+    """Return (N, 2) by ascending area, then width."""
     return sizes_wh[np.lexsort((sizes_wh[:, 0], sizes_wh.prod(axis=1)))]
 
 
 def _spread_sizes(sizes_wh: FloatArray, k: int, rng: np.random.Generator) -> FloatArray:
-    """(k, 2) of the sizes, each drawn in proportion to its squared distance from those before."""
+    """Return (k, 2) of the sizes, each drawn in proportion to its squared distance from those before."""
     chosen: FloatArray = sizes_wh[[rng.integers(len(sizes_wh))]]
     while len(chosen) < k:
         distance = (1 - iou_wh(sizes_wh, chosen).max(axis=1)) ** 2  # (N,)
@@ -146,7 +148,7 @@ def _spread_sizes(sizes_wh: FloatArray, k: int, rng: np.random.Generator) -> Flo
 
 
 def _kmeans(sizes_wh: FloatArray, anchors_wh: FloatArray, rounds: int) -> FloatArray:
-    """Lloyd's iteration; a cluster that loses its last member keeps its centre."""
+    """Run Lloyd's iteration; a cluster that loses its last member keeps its centre."""
     k = len(anchors_wh)
     nearest = np.full(len(sizes_wh), -1)
     for _ in range(rounds):

@@ -71,7 +71,7 @@ class DetectionHead(SlotHead):
         )
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        """For each grid (B, K, Gy, Gx) -> (B, S, 5 + C), slots row by row, then anchor by anchor."""
+        """Return for each grid (B, K, Gy, Gx) -> (B, S, 5 + C), slots row by row, then anchor by anchor."""
         flat = []
         for layer, x in zip(self.layers, features, strict=True):
             y = layer(x).permute(0, 2, 3, 1)  # (B, Gy, Gx, A * (5 + C))
@@ -95,7 +95,7 @@ class DenseDetectionHead(SlotHead):
         self.layers = nn.ModuleList([nn.Linear(channels * grid.columns * grid.rows, codec.slots * codec.fields)])
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        """One map (B, K, Gy, Gx) -> (B, S, 5 + C)."""
+        """Return one map (B, K, Gy, Gx) -> (B, S, 5 + C)."""
         flat = features[0].flatten(1)
         return self.layers[0](flat).view(flat.shape[0], -1, self.fields)  # type: ignore[no-any-return]
 
@@ -117,7 +117,7 @@ class AuxiliaryHead(nn.Module):
         self.layers = nn.ModuleList(_Silent(k, 4, 1) for k in channels)
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        """For each grid (B, K, Gy, Gx) -> (B, M, 4), the M cells grid by grid, row by row."""
+        """Return for each grid (B, K, Gy, Gx) -> (B, M, 4), the M cells grid by grid, row by row."""
         cells = [layer(x).flatten(2) for layer, x in zip(self.layers, features, strict=True)]  # (B, 4, Gy * Gx)
         return torch.cat(cells, dim=2).transpose(1, 2)
 

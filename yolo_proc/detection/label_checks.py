@@ -67,14 +67,14 @@ class LabelError(TrainingError):
 
 
 def require_sound_labels(batch: "Batch", class_count: int) -> None:
-    """Raises `LabelError` unless the objects of a batch keep to the contract."""
+    """Raise `LabelError` unless the objects of a batch keep to the contract."""
     breaches = label_breaches(batch, class_count)
     if breaches:
         raise LabelError(breaches)
 
 
 def require_sound_targets(batch: "Batch", targets: "Targets", slots: int, class_count: int) -> None:
-    """Raises `LabelError` unless the targets of a batch keep to the contract."""
+    """Raise `LabelError` unless the targets of a batch keep to the contract."""
     breaches = target_breaches(batch, targets, slots, class_count)
     if breaches:
         raise LabelError(breaches)
@@ -84,7 +84,7 @@ def require_sound_targets(batch: "Batch", targets: "Targets", slots: int, class_
 
 
 def label_breaches(batch: "Batch", class_count: int) -> list[Breach]:
-    """Each object of a batch that breaks the contract, one kind of breach at a time: the gravest that there is."""
+    """Return each object of a batch that breaks the contract, one kind of breach at a time: the gravest that there is."""
     objects, images = len(batch.class_ids), len(batch.indices)
     lengths = {len(batch.box_xyxy), objects, len(batch.image_ids), len(batch.confidence)}
     lengths |= {len(batch.visible), len(batch.in_frame)}
@@ -137,7 +137,7 @@ def _label_rules(batch: "Batch", class_count: int) -> Iterator[list[Breach]]:
 
 
 def _told(batch: "Batch", wrong: Flags, kind: str, words: str) -> list[Breach]:
-    """A breach for each row that is wrong."""
+    """Return a breach for each row that is wrong."""
     if not wrong.any():
         return []
     found = []
@@ -157,7 +157,7 @@ def _told(batch: "Batch", wrong: Flags, kind: str, words: str) -> list[Breach]:
 
 
 def target_breaches(batch: "Batch", targets: "Targets", slots: int, class_count: int) -> list[Breach]:
-    """What of a batch's targets breaks the contract, one kind of breach at a time: the gravest that there is."""
+    """Return what of a batch's targets breaks the contract, one kind of breach at a time: the gravest that there is."""
     return next((found for found in _target_rules(batch, targets, slots, class_count) if found), [])
 
 
@@ -200,7 +200,7 @@ def _value_rules(batch: "Batch", targets: "Targets", class_count: int) -> Iterat
 
 
 def _of_target(batch: "Batch", targets: "Targets", wrong: Flags, kind: str, words: str) -> list[Breach]:
-    """A breach for each target that is wrong; a target does not say which object of its scene it is."""
+    """Return a breach for each target that is wrong; a target does not say which object of its scene it is."""
     if not wrong.any():
         return []
     found = []

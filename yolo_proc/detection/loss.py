@@ -32,7 +32,7 @@ TERMS = ("class", "obj_f", "obj_t", "wh", "xy")
 
 
 def detection_terms(logits: Tensor, targets: Targets | TensorTargets) -> dict[str, tuple[Tensor, Tensor]]:
-    """{term: (sum, count)}, scalars, differentiable in the logits; float32 whatever autocast says.
+    """Return {term: (sum, count)}, scalars, differentiable in the logits; float32 whatever autocast says.
 
     Args:
         logits: (B, S, 5 + C) raw, of any float type; float64 is computed in float64 (to check gradients).
@@ -47,7 +47,7 @@ def detection_terms(logits: Tensor, targets: Targets | TensorTargets) -> dict[st
 
 
 def term_weights(config: LossConfig) -> dict[str, float]:
-    """{term: its weight in the total}."""
+    """Return {term: its weight in the total}."""
     return {term: getattr(config, f"weight_{term}") for term in TERMS}
 
 
@@ -58,7 +58,8 @@ MOST_LOG = 10.0
 
 
 def one_minus_giou(places: Tensor, logs: Tensor) -> Tensor:
-    """1 - GIoU of boxes and their objects (Rezatofighi et al., "Generalized intersection over union", 2019); (...).
+    """Return 1 - GIoU of boxes and their objects (Rezatofighi et al., "Generalized intersection over union", 2019);
+    (...).
 
     With I for the area that both share, U for that of either and H for that of the smallest box around both, GIoU is
     I / U - (H - U) / H, so this is 2 - I / U - U / H: 0 for the object's own box, 2 for one far away. Near the object
@@ -78,7 +79,7 @@ def one_minus_giou(places: Tensor, logs: Tensor) -> Tensor:
 
 
 def overlap_loss(logits: Tensor, targets: TensorTargets) -> Tensor:
-    """A scalar for training alone: the mean over objects with a slot of 1 - GIoU of the box that the slot says.
+    """Return a scalar for training alone: the mean over objects with a slot of 1 - GIoU of the box that the slot says.
 
     `wh` and `xy` hardly slope any more where a box is off by a fiftieth of its side, which mAP at high IoU still sees.
 
@@ -91,7 +92,8 @@ def overlap_loss(logits: Tensor, targets: TensorTargets) -> Tensor:
 
 
 def auxiliary_loss(values: Tensor, targets: TensorTargets, grids: Sequence[Grid]) -> Tensor:
-    """A scalar for training alone: each cell near an object's centre is to say where that is, and how large the object.
+    """Return a scalar for training alone: each cell near an object's centre is to say where that is, and how large the
+    object.
 
     An image has few objects, and of each a single slot learns its box. That more cells learn it too is worth as much as
     a larger batch (Liu et al., "Training-Time-Friendly Network for Real-Time Object Detection", 2020), and it costs
@@ -130,7 +132,7 @@ def auxiliary_loss(values: Tensor, targets: TensorTargets, grids: Sequence[Grid]
 
 
 def blame(logits: Tensor, targets: Targets | TensorTargets) -> list[tuple[str, int]]:
-    """(term, image in the batch) of every value that is not finite, in the order of `TERMS`, then of images.
+    """Return (term, image in the batch) of every value that is not finite, in the order of `TERMS`, then of images.
 
     Empty where each value is finite and only their sum overflows.
     """
@@ -143,7 +145,7 @@ def blame(logits: Tensor, targets: Targets | TensorTargets) -> list[tuple[str, i
 
 
 def _elements(logits: Tensor, targets: Targets | TensorTargets) -> dict[str, tuple[Tensor, Tensor]]:
-    """{term: (its values, the image of each, alike in shape)}, in the order of `TERMS`."""
+    """Return {term: (its values, the image of each, alike in shape)}, in the order of `TERMS`."""
     if isinstance(targets, Targets):
         targets = targets.to(logits.device, logits.dtype if logits.dtype == torch.float64 else torch.float32)
     assert len(logits) == targets.batch_size, f"logits {tuple(logits.shape)} for {targets.batch_size} images"
@@ -169,7 +171,8 @@ def _elements(logits: Tensor, targets: Targets | TensorTargets) -> dict[str, tup
 
 
 def _box_errors(objects: Tensor, targets: TensorTargets) -> tuple[Tensor, Tensor]:
-    """How far boxes are off, each (N, 2): the centre, in units of the object's sides; and ln(side of the box / its).
+    """Return how far boxes are off, each (N, 2): the centre, in units of the object's sides; and ln(side of the box /
+    its).
 
     Args:
         objects: (N, 5 + C) logits of the objects' slots.

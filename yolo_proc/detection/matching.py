@@ -48,7 +48,7 @@ class Truth:
 
 
 def truths_of(batch: Batch, limits: LabelConfig, shrink: float = 1.0) -> list[Truth]:
-    """The truth of each picture of a batch.
+    """Return the truth of each picture of a batch.
 
     Args:
         shrink: network pixels a picture pixel (a letterbox's r); `limits.min_box_px` is in network pixels.
@@ -64,14 +64,14 @@ def truths_of(batch: Batch, limits: LabelConfig, shrink: float = 1.0) -> list[Tr
 
 
 def ignored_by_reason(truths: Sequence[Truth]) -> dict[str, int]:
-    """How many objects are ignored, by the limit that they are below."""
+    """Return how many objects are ignored, by the limit that they are below."""
     codes = np.concatenate([np.zeros(0, dtype=np.int64), *(truth.verdicts for truth in truths)])
     tallies = np.bincount(codes, minlength=len(VERDICTS))
     return {VERDICTS[code]: int(tallies[code]) for code in range(1, len(VERDICTS))}
 
 
 def match(found: Detections, truth: Truth, min_iou: float = MIN_IOU) -> NDArray[np.int64]:
-    """(D,) `RIGHT`, `WRONG` or `IGNORED` for each detection, which stand the surest first."""
+    """Return (D,) `RIGHT`, `WRONG` or `IGNORED` for each detection, which stand the surest first."""
     outcomes = np.full(len(found), WRONG, dtype=np.int64)
     excused = _share_ignored(found, truth) >= min_iou
     outcomes[excused] = IGNORED
@@ -86,7 +86,7 @@ def match(found: Detections, truth: Truth, min_iou: float = MIN_IOU) -> NDArray[
 
 
 def _share_ignored(found: Detections, truth: Truth) -> FloatArray:
-    """(D,): the largest share of each detection's area inside one thing that is ignored for its class."""
+    """Return (D,): the largest share of each detection's area inside one thing that is ignored for its class."""
     ignored = ~truth.labelled
     boxes = np.concatenate([truth.box_xyxy[ignored], truth.ignore_xyxy])  # (K, 4)
     any_class = np.full(len(truth.ignore_xyxy), -1, dtype=np.int64)

@@ -62,7 +62,7 @@ class Detections:
 def nms(
     box_xyxy: FloatArray, class_ids: NDArray[np.int64] | None, max_iou: float, max_detections: int
 ) -> NDArray[np.int64]:
-    """Indices of the boxes that stay, ascending: greedy, in the order given.
+    """Return indices of the boxes that stay, ascending: greedy, in the order given.
 
     A box is dropped if `intersection >= max_iou * union` with one that stays, of its class; of any class if
     `class_ids` is None. Written without a division, so that every language rounds alike.
@@ -97,7 +97,7 @@ def nms(
 def _overlaps(
     box_xyxy: FloatArray, areas: FloatArray, class_ids: IntArray | None, max_iou: float, a: IntArray, b: IntArray
 ) -> NDArray[np.bool_]:
-    """(N, M): whether box a[n] (a: indices, (N,)) and box b[m] (b: (M,)) cannot both stay."""
+    """Return (N, M): whether box a[n] (a: indices, (N,)) and box b[m] (b: (M,)) cannot both stay."""
     intersection = intersection_xyxy(box_xyxy[a], box_xyxy[b])
     overlaps: NDArray[np.bool_] = intersection >= max_iou * (areas[a, None] + areas[b] - intersection)
     if class_ids is not None:

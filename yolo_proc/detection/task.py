@@ -189,7 +189,7 @@ def constant_object_logit(loss: LossConfig) -> float:
 
 
 def _anchors(config: Config, sample: Sample) -> FloatArray:
-    """(A, 2) anchor sizes in pixels: as given, or found among the labels of scenes."""
+    """Return (A, 2) anchor sizes in pixels: as given, or found among the labels of scenes."""
     given = parse_anchors(config.model.anchors)
     if given is not None:
         return np.asarray(given, dtype=np.float64)

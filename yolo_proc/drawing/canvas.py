@@ -81,7 +81,7 @@ class Canvas:
         return tuple(item.colour is not None or item.rgba is not None for item in labelled)
 
     def without(self, number: int) -> "Canvas":
-        """A canvas that lacks labelled object `number` (0 is the first drawn) and is the same otherwise.
+        """Return a canvas that lacks labelled object `number` (0 is the first drawn) and is the same otherwise.
 
         Raises:
             GeneratorError: there is no such object.
@@ -92,7 +92,7 @@ class Canvas:
         return self._with_items(self._items[: places[number]] + self._items[places[number] + 1 :])
 
     def bare(self) -> "Canvas":
-        """A canvas that lacks all labelled objects and is the same otherwise."""
+        """Return a canvas that lacks all labelled objects and is the same otherwise."""
         return self._with_items([item for item in self._items if not isinstance(item, Item) or item.label is None])
 
     def _with_items(self, items: Sequence[Item | list[Stroke]]) -> "Canvas":
@@ -104,7 +104,7 @@ class Canvas:
         return copy
 
     def background(self, fill: ArrayLike | Texture, *, beyond: ArrayLike | None = None) -> None:
-        """What lies behind everything; the last call counts, and without one it is black.
+        """Set what lies behind everything; the last call counts, and without one it is black.
 
         Args:
             fill: a colour (3,), a uint8 RGB picture (h, w, 3), or `gradient(...)` or `Texture(...)`. A picture
@@ -132,7 +132,7 @@ class Canvas:
             self._background = _checked_colour(fill, "background")
 
     def draw(self, shape: Shape, colour: ArrayLike, label: Label | None = None, *, opacity: float = 1.0) -> None:
-        """Fills a shape.
+        """Fill a shape.
 
         Args:
             colour: (r, g, b), 0 to 255.
@@ -152,7 +152,7 @@ class Canvas:
         self._items.append(item)
 
     def strokes(self, ends: ArrayLike, widths: ArrayLike, colours: ArrayLike) -> None:
-        """Draws many unlabelled straight lines, quicker than `draw(line(...))` does one by one.
+        """Draw many unlabelled straight lines, quicker than `draw(line(...))` does one by one.
 
         Args:
             ends: (N, 4) x0, y0, x1, y1.
@@ -185,7 +185,7 @@ class Canvas:
     def paste(
         self, rgba: Bytes, box_xyxy: ArrayLike, label: Label | None = None, *, outline: ArrayLike | None = None
     ) -> None:
-        """Puts a picture with alpha, (h, w, 4) uint8 RGBA, into a box.
+        """Put a picture with alpha, (h, w, 4) uint8 RGBA, into a box.
 
         Args:
             outline: (K, 2) the thing's outline, units. Without one the label's box is that of the opaque pixels
@@ -271,7 +271,7 @@ class Canvas:
         self._scene_label = _checked_label(label, "label_scene")
 
     def ignore(self, box_xyxy: ArrayLike) -> None:
-        """Marks a region of which no loss term and no metric speaks.
+        """Mark a region of which no loss term and no metric speaks.
 
         Raises:
             GeneratorError: not an ordered box of finite numbers.
@@ -279,7 +279,7 @@ class Canvas:
         self._ignored.append(rectangle(*_checked_box(box_xyxy, "ignore")))
 
     def render(self, width_px: int, height_px: int, matrix: ArrayLike | None, classes: Sequence[str]) -> Scene:
-        """The pixels and the objects that are in the frame.
+        """Return the pixels and the objects that are in the frame.
 
         Args:
             matrix: affine (3, 3) or (2, 3) in units, applied to all coordinates; None for none.
@@ -297,7 +297,7 @@ class Canvas:
     def numbers_in_frame(
         self, width_px: int, height_px: int, matrix: ArrayLike | None, classes: Sequence[str]
     ) -> tuple[int, ...]:
-        """For each object of the scene that `render` gives, its number for `without`."""
+        """Return for each object of the scene that `render` gives, its number for `without`."""
         return self._painted(width_px, height_px, matrix, classes).numbers()
 
     def _painted(self, width_px: int, height_px: int, matrix: ArrayLike | None, classes: Sequence[str]) -> Painter:

@@ -35,7 +35,7 @@ class Shape:
     _outline_index: NDArray[np.intp] | None
 
     def __init__(self, contours: Sequence[ArrayLike]) -> None:
-        """Takes contours of (K, 2) numbers each, K >= 3.
+        """Take contours of (K, 2) numbers each, K >= 3.
 
         Raises:
             GeneratorError: no contour, another shape, a coordinate that is not finite.
@@ -85,7 +85,7 @@ class Shape:
         return self.points[self.outline_index]
 
     def transformed(self, matrix: ArrayLike) -> "Shape":
-        """The shape moved by an affine matrix, (2, 3) or (3, 3), that acts on columns (x, y, 1).
+        """Return the shape moved by an affine matrix, (2, 3) or (3, 3), that acts on columns (x, y, 1).
 
         Raises:
             GeneratorError: another shape, an entry that is not finite, or a perspective row.
@@ -93,11 +93,11 @@ class Shape:
         return self._with(apply_affine(as_affine(matrix), self.points))
 
     def shifted(self, x: float, y: float) -> "Shape":
-        """The shape moved by (x, y); NaN and infinity are found when it is drawn."""
+        """Return the shape moved by (x, y); NaN and infinity are found when it is drawn."""
         return self._with(self.points + np.array([x, y], dtype=np.float64))
 
     def _with(self, points: FloatArray) -> "Shape":
-        """The same shape at other points, which an affine map made; that keeps a hull a hull."""
+        """Return the same shape at other points, which an affine map made; that keeps a hull a hull."""
         moved: Shape = object.__new__(Shape)
         points.setflags(write=False)
         moved.points = points
@@ -107,7 +107,7 @@ class Shape:
 
 
 def as_affine(matrix: ArrayLike) -> FloatArray:
-    """`matrix` as float64 (2, 3).
+    """Return `matrix` as float64 (2, 3).
 
     Raises:
         GeneratorError: neither (2, 3) nor (3, 3), not finite, or a last row other than 0 0 1.
@@ -123,14 +123,14 @@ def as_affine(matrix: ArrayLike) -> FloatArray:
 
 
 def bounds_of(points: FloatArray) -> tuple[float, float, float, float]:
-    """The tight box xyxy of (K, 2) points."""
+    """Return the tight box xyxy of (K, 2) points."""
     x0, y0 = cv2.reduce(points, 0, cv2.REDUCE_MIN)[0].tolist()  # a third of the time of numpy's
     x1, y1 = cv2.reduce(points, 0, cv2.REDUCE_MAX)[0].tolist()
     return x0, y0, x1, y1
 
 
 def apply_affine(affine: FloatArray, points: FloatArray) -> FloatArray:
-    """(K, 2) points moved by a (2, 3) matrix."""
+    """Return (K, 2) points moved by a (2, 3) matrix."""
     moved: FloatArray = cv2.transform(points[None], affine)[0]  # a third of the time of a matrix product
     return moved
 
@@ -165,30 +165,30 @@ def _number(value: Any, what: str, *, positive: bool = False) -> float:
 
 
 def polygon(points: ArrayLike) -> Shape:
-    """A polygon of (K, 2) points."""
+    """Return a polygon of (K, 2) points."""
     return Shape([points])
 
 
 def rectangle(x0: float, y0: float, x1: float, y1: float) -> Shape:
-    """An upright rectangle; the corners may come in any order."""
+    """Return an upright rectangle; the corners may come in any order."""
     x0, y0, x1, y1 = (_number(value, "rectangle") for value in (x0, y0, x1, y1))
     return Shape([[(x0, y0), (x1, y0), (x1, y1), (x0, y1)]])
 
 
 def ellipse(x: float, y: float, rx: float, ry: float) -> Shape:
-    """An upright ellipse around (x, y) with half axes rx and ry."""
+    """Return an upright ellipse around (x, y) with half axes rx and ry."""
     x, y = _number(x, "ellipse: x"), _number(y, "ellipse: y")
     rx, ry = _number(rx, "ellipse: rx", positive=True), _number(ry, "ellipse: ry", positive=True)
     return Shape([_UNIT_CIRCLE * (rx, ry) + (x, y)])
 
 
 def circle(x: float, y: float, r: float) -> Shape:
-    """A circle around (x, y)."""
+    """Return a circle around (x, y)."""
     return ellipse(x, y, _number(r, "circle: r", positive=True), r)
 
 
 def line(x0: float, y0: float, x1: float, y1: float, width: float) -> Shape:
-    """A straight stroke with square ends.
+    """Return a straight stroke with square ends.
 
     Raises:
         GeneratorError: the ends are one point, or the width is not above 0.
@@ -203,7 +203,7 @@ def line(x0: float, y0: float, x1: float, y1: float, width: float) -> Shape:
 
 
 def star(x: float, y: float, r: float, tips: int = 5, inner: float = 0.5, angle: float = 0.0) -> Shape:
-    """A star around (x, y): `tips` tips at radius r, dents at `inner` * r, turned clockwise by `angle` degrees."""
+    """Return a star around (x, y): `tips` tips at radius r, dents at `inner` * r, turned clockwise by `angle` degrees."""
     x, y, r = _number(x, "star: x"), _number(y, "star: y"), _number(r, "star: r", positive=True)
     inner = _number(inner, "star: inner", positive=True)
     if not isinstance(tips, int | np.integer) or tips < 2:

@@ -66,7 +66,7 @@ class _Seen:
     total: int = -1
 
     def cover(self, region: Region, solid_mask: Bytes) -> None:
-        """Takes away the pixels that are 255 in a mask over `region`."""
+        """Take away the pixels that are 255 in a mask over `region`."""
         shared = raster.intersect(self.region, region)
         if shared is None:
             return
@@ -107,15 +107,15 @@ class Painter:
         self._labelled = 0
 
     def objects(self) -> tuple[SceneObject, ...]:
-        """The labelled things in the frame, in drawn order."""
+        """Return the labelled things in the frame, in drawn order."""
         return tuple(thing.as_object() for thing in self._seen)
 
     def numbers(self) -> tuple[int, ...]:
-        """For each of `objects()`, which of the labelled items it is, from 0; those outside of the frame are none."""
+        """Return for each of `objects()`, which of the labelled items it is, from 0; those outside of the frame are none."""
         return tuple(thing.number for thing in self._seen)
 
     def clipped_box(self, shape: Shape) -> Box:
-        """The tight box of the moved shape, xyxy pixels, clipped; of no size where it is outside."""
+        """Return the tight box of the moved shape, xyxy pixels, clipped; of no size where it is outside."""
         return self._clip(bounds_of(apply_affine(self._to_px, shape.points)))
 
     def _clip(self, box: Box) -> Box:
@@ -129,7 +129,7 @@ class Painter:
         )
 
     def add_strokes(self, strokes: Sequence[Stroke]) -> None:
-        """Paints straight lines, which cover what came before."""
+        """Paint straight lines, which cover what came before."""
         mask = np.zeros(self.image.shape[:2], np.uint8) if self._seen else None
         raster.paint_strokes(self.image, strokes, self._to_px, mask)
         if mask is not None:
@@ -137,7 +137,7 @@ class Painter:
                 thing.cover(self._frame, mask)
 
     def add_item(self, item: Item, class_id: int | None) -> None:
-        """Paints an item, lets it cover what came before, and keeps it if it is labelled and in the frame."""
+        """Paint an item, let it cover what came before, and keep it if it is labelled and in the frame."""
         self._labelled += class_id is not None
         painted = self._paint_picture(item) if item.rgba is not None else None
         if item.rgba is not None and class_id is None:
@@ -164,7 +164,7 @@ class Painter:
             self._seen.append(_Seen(item, self._labelled - 1, class_id, clipped, outline, in_frame, where, pixels))
 
     def _mask(self, points: FloatArray, splits: tuple[int, ...], region: Region, shared: Region) -> tuple[Bytes, float]:
-        """The mask of a shape over the part of its region in the frame, and the share of its area there."""
+        """Return the mask of a shape over the part of its region in the frame, and the share of its area there."""
         if region == shared:
             return raster.coverage(points, splits, region), 1.0
         width, height = self._frame[2:]
@@ -176,7 +176,7 @@ class Painter:
         return part, int(part.sum()) / total if total else 0.0
 
     def _paint_picture(self, item: Item) -> tuple[Region, Bytes] | None:
-        """Paints a picture; returns where in the frame, and its alpha there."""
+        """Paint a picture; return where in the frame, and its alpha there."""
         assert item.rgba is not None
         assert item.place is not None
         height, width = item.rgba.shape[:2]

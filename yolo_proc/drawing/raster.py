@@ -41,7 +41,7 @@ class Texture:
 
 
 def gradient(start: Sequence[float], end: Sequence[float], angle: float = 0.0) -> Texture:
-    """A background that passes from one colour to another in a straight line.
+    """Return a background that passes from one colour to another in a straight line.
 
     Args:
         start, end: colours (r, g, b), 0 to 255.
@@ -73,7 +73,7 @@ def _describe(value: object) -> str:
 
 
 def plain_background(colour: Colour, width: int, height: int) -> Bytes:
-    """One colour everywhere."""
+    """Return one colour everywhere."""
     image = np.empty((height, width, 3), np.uint8)
     image[0] = colour
     image[1:] = image[0]  # copying rows is much quicker than copying triples
@@ -81,7 +81,7 @@ def plain_background(colour: Colour, width: int, height: int) -> Bytes:
 
 
 def texture_background(texture: Texture, width: int, height: int) -> Bytes:
-    """The cells stretched over the frame, in two steps: smooth at a sixteenth of the size, then linear."""
+    """Return the cells stretched over the frame, in two steps: smooth at a sixteenth of the size, then linear."""
     rows, columns = texture.cells.shape[:2]
     coarse = (max(width // 16, columns), max(height // 16, rows))
     cells = cv2.resize(texture.cells, coarse, interpolation=cv2.INTER_CUBIC)
@@ -89,7 +89,7 @@ def texture_background(texture: Texture, width: int, height: int) -> Bytes:
 
 
 def picture_background(picture: Bytes, to_px: FloatArray, units: tuple[float, float], size: tuple[int, int]) -> Bytes:
-    """A picture that covers the canvas, moved by the matrix; beyond its edges it is mirrored.
+    """Return a picture that covers the canvas, moved by the matrix; beyond its edges it is mirrored.
 
     Args:
         picture: (h, w, 3) uint8 RGB.
@@ -119,7 +119,7 @@ def picture_background(picture: Bytes, to_px: FloatArray, units: tuple[float, fl
 
 
 def framed_background(picture: Bytes, to_px: FloatArray, size: tuple[int, int], beyond: Colour) -> Bytes:
-    """A picture moved by a matrix, with one colour beyond its edges; unmoved, exactly its pixels.
+    """Return a picture moved by a matrix, with one colour beyond its edges; unmoved, exactly its pixels.
 
     Args:
         picture: (h, w, 3) uint8 RGB.
@@ -132,7 +132,7 @@ def framed_background(picture: Bytes, to_px: FloatArray, size: tuple[int, int], 
 
 
 def compose(second: FloatArray, first: FloatArray) -> FloatArray:
-    """(2, 3): `first`, then `second`."""
+    """Return (2, 3): `first`, then `second`."""
     out = second[:, :2] @ first
     out[:, 2] += second[:, 2]
     return out
@@ -143,30 +143,30 @@ def compose(second: FloatArray, first: FloatArray) -> FloatArray:
 
 
 def region_of(box_xyxy: tuple[float, float, float, float]) -> Region:
-    """The whole pixels that hold what fills a box, and an eighth more: vertices are rounded to sub-pixels."""
+    """Return the whole pixels that hold what fills a box, and an eighth more: vertices are rounded to sub-pixels."""
     x0, y0, x1, y1 = box_xyxy
     return math.floor(x0 - 0.125), math.floor(y0 - 0.125), math.ceil(x1 + 0.125), math.ceil(y1 + 0.125)
 
 
 def intersect(a: Region, b: Region) -> Region | None:
-    """What two regions share; None if nothing."""
+    """Return what two regions share; None if nothing."""
     left, top, right, bottom = max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
     return (left, top, right, bottom) if left < right and top < bottom else None
 
 
 def crop(mask: Bytes, region: Region, part: Region) -> Bytes:
-    """The view of `mask`, which covers `region`, on `part` of it."""
+    """Return the view of `mask`, which covers `region`, on `part` of it."""
     left, top = region[:2]
     return mask[part[1] - top : part[3] - top, part[0] - left : part[2] - left]
 
 
 def view(image: Bytes, region: Region) -> Bytes:
-    """The part of an (H, W, 3) picture in a region, to be painted in place."""
+    """Return the part of an (H, W, 3) picture in a region, to be painted in place."""
     return image[region[1] : region[3], region[0] : region[2]]
 
 
 def coverage(points: FloatArray, splits: Sequence[int], region: Region) -> Bytes:
-    """The mask of even-odd filled contours; parts outside the region are cut off.
+    """Return the mask of even-odd filled contours; parts outside the region are cut off.
 
     Filled on a grid of 4 x 4 sub-pixels. cv2 fills the pixels under the border line too, which makes every
     stroke one sub-pixel too thick; painted over at half weight, the area comes out right.
@@ -192,12 +192,12 @@ def _as_bytes(array: Any) -> Bytes:
 
 
 def solid(mask: Bytes) -> Bytes:
-    """255 where the mask covers at least half of a pixel, else 0."""
+    """Return 255 where the mask covers at least half of a pixel, else 0."""
     return _as_bytes(cv2.threshold(mask, _OPAQUE - 1, 255, cv2.THRESH_BINARY)[1])
 
 
 def share_inside(points: FloatArray, splits: Sequence[int], frame: Region) -> float:
-    """The share of the contours' area that lies inside the frame, for shapes too large to be drawn whole."""
+    """Return the share of the contours' area that lies inside the frame, for shapes too large to be drawn whole."""
     low, high = points.min(axis=0), points.max(axis=0)
     scale = 512 / float((high - low).max())
     region = (0, 0, *(np.ceil((high - low) * scale).astype(int) + 1).tolist())
@@ -213,7 +213,7 @@ def share_inside(points: FloatArray, splits: Sequence[int], frame: Region) -> fl
 
 
 def blend_colour(view: Bytes, mask: Bytes, colour: Colour, opacity: float) -> None:
-    """Paints one colour over an (h, w, 3) view through an (h, w) mask."""
+    """Paint one colour over an (h, w, 3) view through an (h, w) mask."""
     if opacity < 1:
         mask = _as_bytes(cv2.convertScaleAbs(mask, alpha=opacity))
     alpha = cv2.cvtColor(mask, cv2.COLOR_GRAY2RGB)
@@ -223,26 +223,28 @@ def blend_colour(view: Bytes, mask: Bytes, colour: Colour, opacity: float) -> No
 
 
 def blend_premultiplied(view: Bytes, rgba: Bytes) -> None:
-    """Paints an (h, w, 4) picture, its colours multiplied by its alpha, over an (h, w, 3) view."""
+    """Paint an (h, w, 4) picture, its colours multiplied by its alpha, over an (h, w, 3) view."""
     alpha = cv2.bitwise_not(np.ascontiguousarray(rgba[..., 3]))
     kept = cv2.multiply(view, cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB), scale=1 / 255)
     cv2.add(kept, np.ascontiguousarray(rgba[..., :3]), dst=view)
 
 
 def premultiply(rgba: Bytes) -> Bytes:
-    """(h, w, 4) with its colours multiplied by its alpha, so that it can be interpolated."""
+    """Return (h, w, 4) with its colours multiplied by its alpha, so that it can be interpolated."""
     alpha = np.ascontiguousarray(rgba[..., 3])
     colours = cv2.multiply(np.ascontiguousarray(rgba[..., :3]), cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB), scale=1 / 255)
     return np.dstack([colours, alpha]).astype(np.uint8, copy=False)
 
 
 def warp_rgba(rgba: Bytes, to_px: FloatArray, region: Region) -> Bytes:
-    """A premultiplied picture moved into a region; (2, 3) maps its pixel corners to the frame's. Nothing around it."""
+    """Return a premultiplied picture moved into a region; (2, 3) maps its pixel corners to the frame's. Nothing around
+    it.
+    """
     return _warp(rgba, to_px, region, (0, 0, 0, 0))
 
 
 def _warp(picture: Bytes, to_px: FloatArray, region: Region, beyond: Sequence[int]) -> Bytes:
-    """A picture moved into a region of the frame, one colour beyond its edges."""
+    """Return a picture moved into a region of the frame, one colour beyond its edges."""
     height, width = picture.shape[:2]
     shrink = np.hypot(to_px[0, :2], to_px[1, :2])  # frame pixels a picture pixel, along x and y
     if shrink.min() < 0.5:
@@ -272,7 +274,7 @@ Stroke = tuple[float, float, float, float, float, Sequence[int]]  # x0, y0, x1, 
 
 
 def paint_strokes(image: Bytes, strokes: Sequence[Stroke], to_px: FloatArray, mask: Bytes | None) -> None:
-    """Draws straight lines, antialiased and in order; sets an (H, W) mask, if there is one, to 255 where they cover.
+    """Draw straight lines, antialiased and in order; set an (H, W) mask, if there is one, to 255 where they cover.
 
     In plain Python: for a few lines that is quicker than numpy. Lengths are sixteenths of a pixel, as cv2 takes them.
     """
@@ -297,6 +299,6 @@ def paint_strokes(image: Bytes, strokes: Sequence[Stroke], to_px: FloatArray, ma
 
 
 def _quad(x0: float, y0: float, x1: float, y1: float, ax: float, ay: float) -> NDArray[np.int32]:
-    """(4, 2) the corners of a stroke; (ax, ay) leads from its centre line to its border."""
+    """Return (4, 2) the corners of a stroke; (ax, ay) leads from its centre line to its border."""
     corners = ((x0 + ax, y0 + ay), (x1 + ax, y1 + ay), (x1 - ax, y1 - ay), (x0 - ax, y0 - ay))
     return np.array([(round(x), round(y)) for x, y in corners], dtype=np.int32)

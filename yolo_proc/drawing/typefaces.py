@@ -48,12 +48,12 @@ class Face:
 
 
 def bundled_families() -> tuple[str, ...]:
-    """The families that come with the package."""
+    """Return the families that come with the package."""
     return tuple(_BUNDLED)
 
 
 def find_face(family: str, bold: bool = False) -> Face:
-    """The face of a family; a font file is one face whatever `bold` says, and a system family may lack bold.
+    """Return the face of a family; a font file is one face whatever `bold` says, and a system family may lack bold.
 
     Raises:
         GeneratorError: no such family or file; the message names the nearest family.
@@ -74,7 +74,7 @@ def find_face(family: str, bold: bool = False) -> Face:
 
 
 def faces_of(families: Iterable[str]) -> tuple[Face, ...]:
-    """All faces, regular and bold, of the families named; of the bundled ones if none is.
+    """Return all faces, regular and bold, of the families named; of the bundled ones if none is.
 
     Raises:
         GeneratorError: see `find_face`.
@@ -84,7 +84,7 @@ def faces_of(families: Iterable[str]) -> tuple[Face, ...]:
 
 
 def text(characters: str, family: str = "DejaVu Sans", bold: bool = False, size: float = 1.0) -> Shape:
-    """The characters on one line as a shape centred on its box at the origin.
+    """Return the characters on one line as a shape centred on its box at the origin.
 
     A character that the family lacks is taken from the first bundled family that has it. Left to right, without
     kerning or ligatures.
@@ -106,7 +106,7 @@ def text(characters: str, family: str = "DejaVu Sans", bold: bool = False, size:
 
 @lru_cache(maxsize=4096)
 def _unit_text(characters: str, first: Face, bold: bool) -> Shape:
-    """`text` with an em of 1."""
+    """Return `text` with an em of 1."""
     faces = tuple(dict.fromkeys([first, *(find_face(family, bold) for family in _BUNDLED)]))
     contours: list[FloatArray] = []
     pen_x = 0.0
@@ -124,7 +124,7 @@ def _unit_text(characters: str, first: Face, bold: bool) -> Shape:
 
 @lru_cache(maxsize=16384)
 def glyph_shape(face: Face, character: str) -> Shape:
-    """One character of one face, no fallback: the longer side of its box is 1, centred at the origin.
+    """Return one character of one face, no fallback: the longer side of its box is 1, centred at the origin.
 
     Raises:
         GeneratorError: the face lacks the character, or it is blank or only a coloured picture there.
@@ -141,22 +141,22 @@ def glyph_shape(face: Face, character: str) -> Shape:
 
 
 def has_character(face: Face, character: str) -> bool:
-    """Whether the face maps the character to a glyph, be it a blank one."""
+    """Return whether the face maps the character to a glyph, be it a blank one."""
     return ord(character) in _open_font(face).characters
 
 
 def is_blank(face: Face, character: str) -> bool:
-    """Whether the face, which has the character, draws nothing for it (a space, a coloured emoji)."""
+    """Return whether the face, which has the character, draws nothing for it (a space, a coloured emoji)."""
     return not _glyph(face, character).contours
 
 
 def describe_character(character: str) -> str:
-    """For messages: 'A' (U+0041 LATIN CAPITAL LETTER A)."""
+    """Return a character for messages: 'A' (U+0041 LATIN CAPITAL LETTER A)."""
     return f"{character!r} (U+{ord(character):04X} {unicodedata.name(character, 'without a name')})"
 
 
 def missing_character(character: str, faces: Iterable[Face]) -> GeneratorError:
-    """The error for a character that none of the faces has."""
+    """Return the error for a character that none of the faces has."""
     names = ", ".join(face.name for face in faces)
     return GeneratorError(
         f"character {describe_character(character)} is in none of the fonts tried ({names}); "
@@ -165,7 +165,7 @@ def missing_character(character: str, faces: Iterable[Face]) -> GeneratorError:
 
 
 def blank_character(characters: str, face: Face) -> GeneratorError:
-    """The error for characters that leave no mark."""
+    """Return the error for characters that leave no mark."""
     what = describe_character(characters) if len(characters) == 1 else repr(characters)
     return GeneratorError(
         f"character {what} has no outline in {face.name}: it is blank, or a coloured picture; "
@@ -225,7 +225,7 @@ def _glyph(face: Face, character: str) -> _Glyph:
 
 
 def _flatten(contour: Any, em: float) -> FloatArray:
-    """(K, 2) the points of a closed contour of lines and Bezier curves, in font units."""
+    """Return (K, 2) the points of a closed contour of lines and Bezier curves, in font units."""
     from pathops import PathVerb
 
     points: list[FloatArray] = []
@@ -243,7 +243,7 @@ def _flatten(contour: Any, em: float) -> FloatArray:
 
 
 def _curve(controls: FloatArray, tolerance: float) -> FloatArray:
-    """Points after the first of a quadratic (3, 2) or cubic (4, 2) Bezier curve.
+    """Return points after the first of a quadratic (3, 2) or cubic (4, 2) Bezier curve.
 
     The number of chords: a chord over a share 1/n of a curve strays from it by at most d / (8 n^2), d the largest
     second derivative (Wang's formula, Goldman 2003, "Pyramid Algorithms", 5.6.3).
@@ -273,7 +273,7 @@ def _system_folders() -> list[Path]:
 
 @cache
 def _system_faces() -> dict[str, dict[bool, Face]]:
-    """Family in lower case -> bold -> face, of all upright fonts in the system's folders."""
+    """Return family in lower case -> bold -> face, of all upright fonts in the system's folders."""
     from fontTools.ttLib import TTFont, TTLibError
 
     families: dict[str, dict[bool, Face]] = {}

@@ -29,7 +29,7 @@ class AveragePrecisions:
 
 
 def coco_annotations(truths: Sequence[Truth], class_count: int) -> dict[str, Any]:
-    """The truths as a COCO data set; ids count from 1, since COCO's code takes 0 for "no match".
+    """Return the truths as a COCO data set; ids count from 1, since COCO's code takes 0 for "no match".
 
     An object that is below a limit is `iscrowd` of its class, an ignore region `iscrowd` of every class.
     """
@@ -61,7 +61,7 @@ def coco_annotations(truths: Sequence[Truth], class_count: int) -> dict[str, Any
 
 
 def coco_results(found: Sequence[Detections]) -> list[dict[str, Any]]:
-    """The detections as COCO results."""
+    """Return the detections as COCO results."""
     return [
         {"image_id": image, "category_id": class_id + 1, "bbox": box, "score": score}
         for image, one in enumerate(found, start=1)
@@ -74,7 +74,7 @@ def coco_results(found: Sequence[Detections]) -> list[dict[str, Any]]:
 def average_precisions(
     truths: Sequence[Truth], found: Sequence[Detections], class_count: int, max_detections: int
 ) -> AveragePrecisions:
-    """COCO's average precisions of the detections of some pictures.
+    """Return COCO's average precisions of the detections of some pictures.
 
     Args:
         max_detections: the surest so many of a picture and class count.

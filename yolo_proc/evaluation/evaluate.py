@@ -102,7 +102,7 @@ class Evaluation:
         return self.overall.ap50_95
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; null for a figure that has nothing to speak of."""
+        """Return plain values for JSON; null for a figure that has nothing to speak of."""
         overall = {key: value for key, value in asdict(self.overall).items() if key not in ("name", "ap50", "ap50_95")}
         values = {
             "images": self.images,
@@ -120,7 +120,7 @@ class Evaluation:
         return plain
 
     def table(self) -> str:
-        """The figures as text, a line a class."""
+        """Return the figures as text, a line a class."""
         rows = [*self.classes, self.overall] if len(self.classes) > 1 else [self.overall]
         width = max(5, *(len(row.name) for row in rows))
         lines = [f"{'class':{width}}  objects  mAP50  mAP50-95  precision  recall"]
@@ -169,7 +169,7 @@ def evaluate(
     decoding: DecodeConfig | None = None,
     on_images: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Evaluation]:
-    """Judges one or several models, such as raw and averaged weights, on the first `count` scenes of a stream.
+    """Judge one or several models, such as raw and averaged weights, on the first `count` scenes of a stream.
 
     A scene of another size than the network's (`Stream(picture_size=...)`) goes through the letterbox, and its boxes
     are compared in its own pixels.
@@ -202,7 +202,7 @@ def evaluate(
 
 
 def _first(stream: Stream, count: int, batch_size: int, workers: int) -> Iterator[Batch]:
-    """Batches that hold the first `count` scenes; the last may hold more."""
+    """Yield batches that hold the first `count` scenes; the last may hold more."""
     size = max(1, min(batch_size, count))
     yield from batches(stream, 0, size, count=-(-count // size), workers=workers)
 
@@ -210,7 +210,7 @@ def _first(stream: Stream, count: int, batch_size: int, workers: int) -> Iterato
 def judge(
     truths: Sequence[Truth], found: Sequence[Detections], classes: Sequence[str], decoding: DecodeConfig
 ) -> Evaluation:
-    """The evaluation of the detections of some pictures, those of `FLOOR` confidence or more, the surest first."""
+    """Return the evaluation of the detections of some pictures, those of `FLOOR` confidence or more, the surest first."""
     precisions = average_precisions(truths, found, len(classes), decoding.max_detections)
     outcome = _joined((match(one, truth) for one, truth in zip(found, truths, strict=True)), np.int64)
     confidence = _joined((one.confidence for one in found), np.float64)
@@ -262,7 +262,7 @@ def _mean(values: FloatArray) -> float:
 def expected_calibration_error(
     confidence: FloatArray, right: NDArray[np.bool_]
 ) -> tuple[float, tuple[CalibrationBin, ...]]:
-    """The error and the bins that are not empty, of the detections with `CALIBRATION_FLOOR` confidence or more.
+    """Return the error and the bins that are not empty, of the detections with `CALIBRATION_FLOOR` confidence or more.
 
     Args:
         confidence: (N,) 0 to 1.

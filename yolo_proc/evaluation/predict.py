@@ -67,7 +67,7 @@ class Detector:
         input_size: tuple[int, int] | None = None,
         device: str = "auto",
     ) -> "Detector":
-        """The detector of a checkpoint, or of a run's folder: its best checkpoint, else its newest.
+        """Return the detector of a checkpoint, or of a run's folder: its best checkpoint, else its newest.
 
         Args:
             weights: "ema", the averaged ones that are shipped and calibrated, or "raw".
@@ -95,7 +95,7 @@ class Detector:
         return self.model.task.codec.frame
 
     def model_for(self, width: int, height: int) -> Yolo:
-        """The network with the input that a picture of this size is shown with."""
+        """Return the network with the input that a picture of this size is shown with."""
         if not (self.own_shape and self.model.resizable):
             return self.model
         codec = self.model.task.codec
@@ -111,7 +111,7 @@ class Detector:
         max_candidates: int = 1000,
         max_detections: int = 300,
     ) -> Detections:
-        """What is found in one picture of any size; boxes in that picture's own pixels, clipped to it.
+        """Return what is found in one picture of any size; boxes in that picture's own pixels, clipped to it.
 
         Args:
             rgb: uint8 (H, W, 3), red first (OpenCV reads blue first: `picture[..., ::-1]`).
@@ -134,7 +134,7 @@ class Detector:
     def detect_batch(
         self, pictures: NDArray[np.uint8] | torch.Tensor, decoding: DecodeConfig | None = None
     ) -> list[Detections]:
-        """What is found in each of some pictures of the network's own size, in network pixels.
+        """Return what is found in each of some pictures of the network's own size, in network pixels.
 
         Args:
             pictures: uint8 RGB (B, H, W, 3), an array or a tensor.
@@ -156,7 +156,7 @@ class Detector:
 def detect_pictures(
     model: Yolo, pictures: torch.Tensor, decoding: DecodeConfig, device: torch.device | str
 ) -> list[Detections]:
-    """What is found in pictures of one size, any size; boxes in the pictures' own pixels, clipped to them.
+    """Return what is found in pictures of one size, any size; boxes in the pictures' own pixels, clipped to them.
 
     Args:
         model: in evaluation mode, on `device`.

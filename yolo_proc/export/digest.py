@@ -41,18 +41,18 @@ class ModelError(DataError):
 
 
 def sealed_text(text: str) -> str:
-    """The text of a JSON object, which is not empty, with its digest."""
+    """Return the text of a JSON object, which is not empty, with its digest."""
     assert text[:1] + text[-1:] == "{}", "expected one object in braces"
     return f'{_OPENING}{text[1:-1]},"sha256":"{_digest_of(text[1:-1])}"}}'
 
 
 def is_sealed(text: str) -> bool:
-    """Whether a text that `check_text` let pass has a digest; the file that it stands in must have one too."""
+    """Return whether a text that `check_text` let pass has a digest; the file that it stands in must have one too."""
     return text.lstrip().startswith(_OPENING)
 
 
 def check_text(text: str, where: str) -> None:
-    """Compares a text with its digest, if it has one or says that it has.
+    """Compare a text with its digest, if it has one or say that it has.
 
     Raises:
         ModelError: they differ.
@@ -66,7 +66,7 @@ def check_text(text: str, where: str) -> None:
 
 
 def check_keys(text: str, keys: Collection[str], where: str) -> None:
-    """Refuses a text that was written anew, with its digest as one more value: nobody can tell what else changed.
+    """Refuse a text that was written anew, with its digest as one more value: nobody can tell what else changed.
 
     Args:
         keys: of the object that the text holds.
@@ -81,12 +81,12 @@ def check_keys(text: str, keys: Collection[str], where: str) -> None:
 
 
 def sealed(content: bytes) -> bytes:
-    """The content of an ONNX file with its digest behind it."""
+    """Return the content of an ONNX file with its digest behind it."""
     return content + _ENTRY + hashlib.sha256(content).hexdigest().encode()
 
 
 def check_content(content: bytes, where: str) -> bool:
-    """Compares an ONNX file's content with the digest at its end; whether there is one.
+    """Compare an ONNX file's content with the digest at its end; whether there is one.
 
     Raises:
         ModelError: they differ.

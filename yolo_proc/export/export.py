@@ -92,7 +92,7 @@ class Order:
         return PRECISIONS[:1] if self.precision == PRECISIONS[0] else PRECISIONS
 
     def file_of(self, precision: str) -> str:
-        """The name of a precision's model; the first one is the folder's."""
+        """Return the name of a precision's model; the first one is the folder's."""
         return MODEL if precision == self.precisions[0] else f"model-{precision}.onnx"
 
 
@@ -111,7 +111,7 @@ def export(
     say: Callable[[str], None] = lambda _: None,
     on_images: Callable[[int], None] = lambda _: None,
 ) -> Exported:
-    """Writes the folder.
+    """Write the folder.
 
     Args:
         say: takes lines for the user: notes, and the table of what was compared.
@@ -159,7 +159,7 @@ def _written(
     say: Callable[[str], None],
     on_images: Callable[[int], None],
 ) -> Mapping[str, Comparison]:
-    """Writes everything to a folder that nobody knows yet, and compares it with the network."""
+    """Write everything to a folder that nobody knows yet, and compare it with the network."""
     contents = _contents(order, model, spec, config)
     for name in order.precisions:
         (part / order.file_of(name)).write_bytes(contents[name])
@@ -198,13 +198,13 @@ def spec_of(order: Order, model: Network[Any], training: dict[str, object]) -> M
 
 
 def _training_of(path: Path, state: dict[str, object], config: Config) -> dict[str, object]:
-    """Where the weights come from, without the paths of this machine."""
+    """Return where the weights come from, without the paths of this machine."""
     figures: dict[str, object] = {key: state[key] for key in ("epoch", "images") if key in state}
     return {"generator": file_stem(config.generator.name), "checkpoint": path.name, **figures}
 
 
 def _contents(order: Order, model: Network[Any], spec: ModelSpec, config: Config) -> dict[str, bytes]:
-    """The file of each precision that is compared."""
+    """Return the file of each precision that is compared."""
     version = order.ir_version
     contents = {
         precision: to_onnx(model, spec, half=precision == "fp16", ir_version=version) for precision in order.compared
@@ -215,7 +215,7 @@ def _contents(order: Order, model: Network[Any], spec: ModelSpec, config: Config
 
 
 def _loaded(order: Order, part: Path, spec: ModelSpec, contents: dict[str, bytes]) -> dict[str, OnnxModel]:
-    """Models of them; of those that are written, of what lies in the file."""
+    """Return models of them; of those that are written, of what lies in the file."""
     exported = {}
     for precision, content in contents.items():
         file = part / order.file_of(precision)
@@ -225,7 +225,7 @@ def _loaded(order: Order, part: Path, spec: ModelSpec, contents: dict[str, bytes
 
 
 def _letterboxed(config: Config, spec: ModelSpec) -> Iterator[NDArray[np.uint8]]:
-    """Fresh pictures as the network gets them."""
+    """Yield fresh pictures as the network gets them."""
     for batch in fresh_batches(config, (spec.width, spec.height), QUANTISATION_IMAGES, stream="quantisation"):
         height, width = batch.images.shape[1:3]
         box = Letterbox.of(width, height, spec.width, spec.height)

@@ -58,10 +58,10 @@ class Writer(Protocol):
         """Take a frame that was read."""
 
     def close(self) -> None:
-        """After the last one."""
+        """Do what is left after the last one."""
 
     def notes(self) -> list[str]:
-        """What it has left out or changed, lines for the user."""
+        """Return what it has left out or changed, lines for the user."""
 
 
 class Cuts:
@@ -73,13 +73,13 @@ class Cuts:
         self._uncompared = 0
 
     def count(self, found: Detections) -> Detections:
-        """Looks at a picture's detections, and gives them back."""
+        """Look at a picture's detections, and give them back."""
         self._cut += found.cut
         self._uncompared += found.uncompared > 0
         return found
 
     def notes(self) -> list[str]:
-        """A line for each limit that was met."""
+        """Return a line for each limit that was met."""
         lines = []
         if self._cut:
             most = f"{self._limits.max_detections:,} objects"
@@ -169,7 +169,7 @@ def frame_to_dict(frame: Frame) -> dict[str, Any]:
 
 
 def detections_to_dict(frame: Frame, found: Detections, classes: Sequence[str]) -> dict[str, Any]:
-    """What JSON says of a frame: boxes in thousandths of its pixels."""
+    """Return what JSON says of a frame: boxes in thousandths of its pixels."""
     entry = frame_to_dict(frame)
     entry["detections"] = [
         {
@@ -194,19 +194,19 @@ class JsonWriter:
         self._before = "[\n"
 
     def add(self, frame: Frame, found: Any) -> None:
-        """Prints it."""
+        """Print it."""
         self._print(self._view.to_dict(frame, found))
 
     def add_error(self, frame: Frame) -> None:
-        """Prints what cannot be read."""
+        """Print what cannot be read."""
         self._print({"file": shown(frame.source.name), "error": shown(frame.error)})
 
     def close(self) -> None:
-        """Ends the array."""
+        """End the array."""
         print("[]" if self._before == "[\n" else "\n]", file=self._out)
 
     def notes(self) -> list[str]:
-        """None: it has everything."""
+        """Return none: it has everything."""
         return []
 
     def _print(self, entry: dict[str, Any]) -> None:
@@ -222,7 +222,7 @@ class TextWriter:
         self._view = view
 
     def add(self, frame: Frame, found: Any) -> None:
-        """Prints it."""
+        """Print it."""
         name = one_line(frame.source.name)
         where = name if frame.number is None else f"{name} frame {frame.number}"
         print(f"{where}: {self._view.words(found)}", file=self._out, flush=True)
@@ -231,7 +231,7 @@ class TextWriter:
         """Nothing is left to do."""
 
     def notes(self) -> list[str]:
-        """None: it has everything."""
+        """Return none: it has everything."""
         return []
 
 
@@ -239,7 +239,7 @@ class TextWriter:
 
 
 def annotated(rgb: NDArray[np.uint8], found: Detections, classes: Sequence[str]) -> NDArray[np.uint8]:
-    """A copy of a picture (H, W, 3) with its boxes, their classes and confidences."""
+    """Return a copy of a picture (H, W, 3) with its boxes, their classes and confidences."""
     picture = Image.fromarray(rgb)
     draw = ImageDraw.Draw(picture)
     longest = max(picture.size)
@@ -285,7 +285,7 @@ class _Names:
         self.numbered = 0
 
     def of(self, stem: str) -> str:
-        """The stem, with a number behind it if it was given out before."""
+        """Return the stem, with a number behind it if it was given out before."""
         name, number = stem, 2
         while name.casefold() in self._taken:
             name, number = f"{stem}_{number}", number + 1
@@ -307,7 +307,7 @@ class AnnotatedWriter:
             raise DataError(f"{root}: expected a folder to write to, found a file")
 
     def add(self, frame: Frame, found: Any) -> None:
-        """Writes the picture, or the next frame of its video.
+        """Write the picture, or the next frame of its video.
 
         Raises:
             DataError: it cannot be written.
@@ -322,13 +322,13 @@ class AnnotatedWriter:
         write_whole(path, encode_picture(picture, kind, QUALITY))
 
     def close(self) -> None:
-        """Ends a video that is being written."""
+        """End a video that is being written."""
         if self._video is not None:
             self._video.close()
             self._video = None
 
     def notes(self) -> list[str]:
-        """Results that got another name, frames that got another size."""
+        """Return results that got another name, frames that got another size."""
         named, sized = self._names.numbered, self._resized
         lines = [f"results with a number behind their name, because another has it: {named:,}"] if named else []
         return lines + ([f"frames of another size than the first, drawn in its size: {sized:,}"] if sized else [])
@@ -364,7 +364,7 @@ class _Video:
             raise DataError(f"{path}: cannot be written as a video of {size[0]} x {size[1]}")
 
     def add(self, picture: NDArray[np.uint8]) -> bool:
-        """One more frame; whether it had another size, as a camera's may."""
+        """Return one more frame; whether it had another size, as a camera's may."""
         other = (picture.shape[1], picture.shape[0]) != self._size
         if other:
             picture = np.asarray(cv2.resize(picture, self._size), dtype=np.uint8)
@@ -372,7 +372,7 @@ class _Video:
         return other
 
     def close(self) -> None:
-        """Gives the file its name."""
+        """Give the file its name."""
         self._writer.release()
         try:
             self._part.replace(self._path)
@@ -402,7 +402,7 @@ class SetWriter:
         self._beside = 0
 
     def add(self, frame: Frame, found: Detections) -> None:
-        """Writes a picture with its labels.
+        """Write a picture with its labels.
 
         Raises:
             DataError: it cannot be written.
@@ -422,7 +422,7 @@ class SetWriter:
         self._listed += self._files.layout.listed([annotation])
 
     def close(self) -> None:
-        """Writes the files of the whole set."""
+        """Write the files of the whole set."""
         self._files.finish({"train": self._listed})
         about = {
             "version": VERSION,
@@ -435,7 +435,7 @@ class SetWriter:
         write_whole(self.root / SET_FILE, about_bytes(about))
 
     def notes(self) -> list[str]:
-        """Pictures of another name, objects without a label, and what the format cannot say."""
+        """Return pictures of another name, objects without a label, and what the format cannot say."""
         lines = loss_lines(self._format, self._lost)
         if self._renamed:
             lines.append(f"pictures with another name in {self.root}: {len(self._renamed):,} ({self._renamed[0]}, ...)")
@@ -445,7 +445,7 @@ class SetWriter:
 
 
 def items_of(found: Detections) -> list[Item]:
-    """Detections as annotations; a box that lies wholly in what surrounds a picture has no area, and is no item."""
+    """Return detections as annotations; a box that lies wholly in what surrounds a picture has no area, and is no item."""
     rows = zip(found.box_xyxy.tolist(), found.class_ids.tolist(), found.confidence.tolist(), strict=True)
     return [
         Item((x0, y0, x1, y1), category=class_id, confidence=confidence)
@@ -455,7 +455,7 @@ def items_of(found: Detections) -> list[Item]:
 
 
 def _content_of(frame: Frame, *, upright: bool) -> tuple[str, bytes]:
-    """Suffix and bytes of a frame's picture: its own file's where every format takes it.
+    """Return suffix and bytes of a frame's picture: its own file's where every format takes it.
 
     Args:
         upright: the format's readers know nothing of EXIF, and must get what the boxes mean.

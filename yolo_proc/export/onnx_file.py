@@ -32,7 +32,7 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # how a value is stored
 
 
 def read_metadata(content: bytes, where: str) -> str:
-    """Our text in the metadata of an ONNX file.
+    """Return our text in the metadata of an ONNX file.
 
     Args:
         where: the content comes from, for messages.
@@ -64,7 +64,7 @@ def read_metadata(content: bytes, where: str) -> str:
 
 
 def _our_value(content: bytes, start: int, end: int, where: str) -> list[tuple[int, int]]:
-    """Where the value of an entry of metadata lies, if its key is ours."""
+    """Return where the value of an entry of metadata lies, if its key is ours."""
     ours, value = False, (start, start)
     for number, stored, first, last in _fields(content, start, end, where):
         if number == _KEY and stored == _BYTES:
@@ -75,7 +75,7 @@ def _our_value(content: bytes, start: int, end: int, where: str) -> list[tuple[i
 
 
 def _check_tensors(content: bytes, where: str) -> None:
-    """Raises `ModelError` where a tensor's values lie in another file: a model is one file, and reads no other."""
+    """Raise `ModelError` where a tensor's values lie in another file: a model is one file, and reads no other."""
     waiting = [("model", 0, len(content), 0)]
     while waiting:
         message, first, last, depth = waiting.pop()
@@ -94,7 +94,9 @@ def _check_tensors(content: bytes, where: str) -> None:
 
 
 def _fields(content: bytes, at: int, end: int, where: str) -> Iterator[tuple[int, int, int, int]]:
-    """Number and storage of each field of a message, and where its bytes begin and end; of a number, its value last."""
+    """Yield number and storage of each field of a message, and where its bytes begin and end; of a number, its value
+    last.
+    """
     while at < end:
         tag, at = _varint(content, at, end, where)
         number, stored = tag >> 3, tag & 7
@@ -117,7 +119,7 @@ def _fields(content: bytes, at: int, end: int, where: str) -> Iterator[tuple[int
 
 
 def _varint(content: bytes, at: int, end: int, where: str) -> tuple[int, int]:
-    """A number of seven bits a byte, the lowest first, of which 64 count, and where it ends."""
+    """Return a number of seven bits a byte, the lowest first, of which 64 count, and where it ends."""
     value = 0
     for shift in range(0, 70, 7):
         if at >= end:

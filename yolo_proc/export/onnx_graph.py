@@ -108,7 +108,7 @@ class _Features(nn.Module):
         self.backbone, self.neck = model.backbone, model.neck
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(B, 3 F^2, H / F, W / F) normalised floats -> for each stride of the head a map."""
+        """Return (B, 3 F^2, H / F, W / F) normalised floats -> for each stride of the head a map."""
         return self.neck(self.backbone(x))  # type: ignore[no-any-return]
 
 

@@ -33,7 +33,7 @@ _TRIES = 20  # to get a lock whose file its last owner removes at this moment
 
 
 def check_place(out: Path) -> None:
-    """Raises `ConfigError` if the folder holds anything but an earlier export, or cannot be replaced."""
+    """Raise `ConfigError` if the folder holds anything but an earlier export, or cannot be replaced."""
     if out.resolve() in (Path.cwd(), *Path.cwd().parents):
         raise ConfigError(f"--out {out}: expected a folder of its own, found the one that the command runs in")
     if not out.exists():
@@ -49,7 +49,7 @@ def check_place(out: Path) -> None:
 
 @contextmanager
 def replacing(out: Path) -> Iterator[Path]:
-    """An empty folder to write to, which takes the place of `out` at the end, and is removed after an error.
+    """Return an empty folder to write to, which takes the place of `out` at the end, and is removed after an error.
 
     Args:
         out: not a link.
@@ -75,7 +75,7 @@ def replacing(out: Path) -> Iterator[Path]:
 
 
 def recover(out: Path) -> None:
-    """Gives an export its name back, if a process was killed between two renames; else does nothing."""
+    """Give an export its name back, if a process was killed between two renames; else does nothing."""
     try:
         out = out.resolve()
         hidden = _hidden(out)
@@ -95,17 +95,17 @@ def _hidden(out: Path) -> Path:
 
 
 def _legacy(out: Path) -> Path:
-    """Where earlier releases put the old export for the time of two renames."""
+    """Return where earlier releases put the old export for the time of two renames."""
     return out.with_name(f".{out.name}.old")
 
 
 def _of_others(folder: Path) -> Path | None:
-    """The first thing in the folder of an export that no export writes."""
+    """Return the first thing in the folder of an export that no export writes."""
     return next((one for one in sorted(folder.iterdir()) if one.name not in _OURS), None)
 
 
 def _left_by_others(hidden: Path) -> Path | None:
-    """The first thing in the hidden folder, which is emptied, that no export writes there."""
+    """Return the first thing in the hidden folder, which is emptied, that no export writes there."""
     # Earlier releases wrote the export itself there.
     other = next((one for one in sorted(hidden.iterdir()) if one.name not in {*_OURS, *_PARTS, _LOCK}), None)
     for part in (hidden / name for name in _PARTS):
@@ -115,7 +115,7 @@ def _left_by_others(hidden: Path) -> Path | None:
 
 
 def _check_hidden(hidden: Path) -> None:
-    """Raises `DataError` if the hidden folder holds what no export writes there."""
+    """Raise `DataError` if the hidden folder holds what no export writes there."""
     if hidden.is_symlink() or not hidden.is_dir():
         return
     try:
@@ -135,7 +135,7 @@ def _is_whole(folder: Path) -> bool:
 
 @contextmanager
 def _locked(out: Path, hidden: Path) -> Iterator[None]:
-    """Holds the lock in the hidden folder, which is made; both are gone at the end, as nobody wants to see them."""
+    """Hold the lock in the hidden folder, which is made; both are gone at the end, as nobody wants to see them."""
     lock = hidden / _LOCK
     for last in (attempt == _TRIES - 1 for attempt in range(_TRIES)):
         hidden.mkdir(parents=True, exist_ok=True)
@@ -159,7 +159,7 @@ def _locked(out: Path, hidden: Path) -> Iterator[None]:
 
 
 def _is_ours(lock: Path) -> bool:
-    """Whether the file that is locked is still the one of that name."""
+    """Return whether the file that is locked is still the one of that name."""
     try:
         return read_start(lock, 20, "a lock") == f"{os.getpid()}\n".encode()
     except UnreadableFileError:
@@ -167,7 +167,7 @@ def _is_ours(lock: Path) -> bool:
 
 
 def _give_back(out: Path, hidden: Path) -> None:
-    """After a kill between two renames the old export has no name, and gets it back."""
+    """Give an old export its name back: after a kill between two renames the old export has no name, and gets it back."""
     legacy = _legacy(out)
     for old in (hidden / _OLD, legacy):
         if not os.path.lexists(out) and _is_whole(old):
@@ -177,7 +177,7 @@ def _give_back(out: Path, hidden: Path) -> None:
 
 
 def _empty(hidden: Path) -> None:
-    """Removes what a killed process left."""
+    """Remove what a killed process left."""
     for one in hidden.iterdir():
         if one.is_dir() and not one.is_symlink():
             shutil.rmtree(one)
@@ -186,7 +186,7 @@ def _empty(hidden: Path) -> None:
 
 
 def _remove(hidden: Path) -> None:
-    """Removes the hidden folder, unless somebody has put something into it meanwhile."""
+    """Remove the hidden folder, unless somebody has put something into it meanwhile."""
     with suppress(OSError):
         if _left_by_others(hidden) is not None:
             (hidden / _LOCK).unlink()
@@ -195,7 +195,7 @@ def _remove(hidden: Path) -> None:
 
 
 def _sync(folder: Path) -> None:
-    """Waits until everything in a folder is on the disk: a name that outlives a power cut must have its content."""
+    """Wait until everything in a folder is on the disk: a name that outlives a power cut must have its content."""
     for place, _, names in os.walk(folder):
         for name in (*names, ""):
             with suppress(OSError):  # not every system does it for folders
@@ -207,7 +207,7 @@ def _sync(folder: Path) -> None:
 
 
 def _put_in_place(new: Path, out: Path, hidden: Path) -> None:
-    """Gives the folder its name, and whatever had it another one, in the hidden folder."""
+    """Give the folder its name, and whatever had it another one, in the hidden folder."""
     if not out.exists():
         new.rename(out)
     elif not exchange(new, out):
@@ -222,7 +222,7 @@ def _put_in_place(new: Path, out: Path, hidden: Path) -> None:
 
 
 def exchange(one: Path, other: Path) -> bool:
-    """Lets two folders exchange their names at once; False where the system cannot.
+    """Let two folders exchange their names at once; False where the system cannot.
 
     Raises:
         OSError: it can, and refuses.

@@ -24,7 +24,7 @@ from yolo_proc.export.spec import ModelSpec
 def to_int8(
     content: bytes, spec: ModelSpec, pictures: Iterable[NDArray[np.uint8]], ir_version: int = IR_VERSION
 ) -> bytes:
-    """A float32 model in int8: static, with the ranges that its values have on some pictures (QDQ).
+    """Return a float32 model in int8: static, with the ranges that its values have on some pictures (QDQ).
 
     Args:
         content: of the float32 file that `to_onnx` made.
@@ -43,7 +43,7 @@ def to_int8(
             self.batches: Iterator[NDArray[np.uint8]] = iter(pictures)
 
         def get_next(self) -> dict[str, Any] | None:
-            """The next batch by the input's name; None at the end."""
+            """Return the next batch by the input's name; None at the end."""
             batch = next(self.batches, None)
             return None if batch is None else {spec.input_name: as_input(batch, spec)}
 
@@ -71,7 +71,7 @@ def to_int8(
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Without the advice to prepare the graph by other tools, which speaks of what has been done already."""
+    """Keep quiet: without the advice to prepare the graph by other tools, which speaks of what has been done already."""
 
     def refuse(_: logging.LogRecord) -> bool:
         return False

@@ -118,7 +118,7 @@ The same network in other precisions: {files}. Take one of them in place of `mod
 
 
 def readme_text(spec: ModelSpec, files: Mapping[str, str], images: int, compared: str) -> str:
-    """The text, in Markdown.
+    """Return the text, in Markdown.
 
     Args:
         files: the names of the models that are written, by precision.
@@ -154,7 +154,7 @@ def readme_text(spec: ModelSpec, files: Mapping[str, str], images: int, compared
 
 
 def _rows_of_detector(spec: ModelSpec) -> list[str]:
-    """What the outputs mean: rows of the table, then the grids."""
+    """Return what the outputs mean: rows of the table, then the grids."""
     offsets = _CENTRE.format(*(("x", "y") if spec.activated else ("sigmoid(x)", "sigmoid(y)")))
     size = "(w, h) x anchor" if spec.activated else "exp(w, h) x anchor, w and h clamped to -20 ... 9.2 before"
     defaults = spec.defaults
@@ -178,11 +178,11 @@ def _rows_of_detector(spec: ModelSpec) -> list[str]:
 
 
 def _rows_of_classifier(spec: ModelSpec) -> list[str]:
-    """What the outputs mean: rows of the table."""
+    """Return what the outputs mean: rows of the table."""
     of = "the output" if spec.activated else "softmax of the output: exp(logit) over the sum of all"
     return [f"| confidence | {of} |", "| class | the first maximum |"]
 
 
 def _code(name: str) -> str:
-    """A class's name as code; a name is any text, so that its own backticks and line breaks go."""
+    """Return a class's name as code; a name is any text, so that its own backticks and line breaks go."""
     return f"`{' '.join(name.replace('`', chr(39)).split()) or ' '}`"

@@ -16,7 +16,7 @@ from yolo_proc.system.files import read_bytes, replace_whole
 
 
 def seal_again(path: Path) -> None:
-    """Writes the digests of a model's file anew, from what is in it now.
+    """Write the digests of a model's file anew, from what is in it now.
 
     Raises:
         UnreadableFileError: no plain file.
@@ -43,7 +43,7 @@ def seal_again(path: Path) -> None:
 
 
 def _without_digest(text: str) -> str:
-    """The text of a JSON object without its digest, wherever another tool has put that; other text as it is."""
+    """Return the text of a JSON object without its digest, wherever another tool has put that; other text as it is."""
     try:
         values = json.loads(text)
     except (ValueError, RecursionError):
@@ -56,7 +56,7 @@ def _without_digest(text: str) -> str:
 
 
 def main(argv: Sequence[str]) -> int:
-    """The command line: files of models."""
+    """Return the command line: files of models."""
     if not argv:
         print("usage: python -m yolo_proc.export.digest MODEL.onnx...", file=sys.stderr)
         return 2

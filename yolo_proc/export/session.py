@@ -156,7 +156,7 @@ class OnnxDetector(OnnxModel):
         max_candidates: int | None = None,
         max_detections: int | None = None,
     ) -> DecodeConfig:
-        """The model's own defaults, but for what is given.
+        """Return the model's own defaults, but for what is given.
 
         Raises:
             ConfigError: a value out of range.
@@ -181,7 +181,7 @@ class OnnxDetector(OnnxModel):
         max_candidates: int | None = None,
         max_detections: int | None = None,
     ) -> Detections:
-        """What is found in one picture of any size; boxes in that picture's own pixels, clipped to it.
+        """Return what is found in one picture of any size; boxes in that picture's own pixels, clipped to it.
 
         Args:
             rgb: uint8 (H, W, 3), red first.
@@ -201,7 +201,7 @@ class OnnxDetector(OnnxModel):
         return replace(found, box_xyxy=box.boxes_to_picture(found.box_xyxy))
 
     def detect_batch(self, pictures: NDArray[np.uint8], decoding: DecodeConfig | None = None) -> list[Detections]:
-        """What is found in each of some pictures of the network's own size, in network pixels.
+        """Return what is found in each of some pictures of the network's own size, in network pixels.
 
         Args:
             pictures: uint8 RGB (B, H, W, 3).
@@ -271,7 +271,7 @@ def _content_of(source: str | Path | bytes) -> tuple[bytes, str]:
 
 
 def as_input(images: NDArray[np.uint8], spec: ModelSpec) -> NDArray[Any]:
-    """uint8 RGB (B, H, W, 3) as the graph takes it: its layout, type and range."""
+    """Return uint8 RGB (B, H, W, 3) as the graph takes it: its layout, type and range."""
     values: NDArray[Any] = images if spec.layout == "nhwc" else images.transpose(0, 3, 1, 2)
     if spec.value_type == "float32":
         low, high = spec.value_range
@@ -317,7 +317,7 @@ def _session(content: bytes, where: str, settings: Settings) -> onnxruntime.Infe
 
 
 def _check_graph(session: onnxruntime.InferenceSession, spec: ModelSpec, where: str) -> None:
-    """Compares the graph's input and output with what the metadata says of them.
+    """Compare the graph's input and output with what the metadata says of them.
 
     Raises:
         ModelError: they differ.

@@ -64,7 +64,7 @@ class Frame:
 def find_sources(
     words: Sequence[str], out: Path | None = None, say: Callable[[str], None] = lambda _: None
 ) -> list[Source]:
-    """What some words name; folders are searched with all folders in them, in the order of their names.
+    """Return what some words name; folders are searched with all folders in them, in the order of their names.
 
     Args:
         words: files, folders, or numbers of cameras.
@@ -105,7 +105,9 @@ def _file(path: Path) -> Source:
 
 
 def _files_in(folder: Path, out: Path | None, linked: list[str]) -> Iterator[Path]:
-    """Videos, and pictures of any kind; folders that are links, which may lead in a circle, are added to `linked`."""
+    """Yield videos, and pictures of any kind; folders that are links, which may lead in a circle, are added to
+    `linked`.
+    """
     wanted = SUFFIXES | OTHER_SUFFIXES | VIDEO_SUFFIXES
     left_out = None if out is None else out.resolve()
     for place, folders, names in os.walk(folder):
@@ -119,7 +121,7 @@ def _files_in(folder: Path, out: Path | None, linked: list[str]) -> Iterator[Pat
 
 
 def count_frames(sources: Sequence[Source], limit: int | None = None) -> int | None:
-    """How many frames there will be, by what the videos say of themselves; None where a camera has no end."""
+    """Return how many frames there will be, by what the videos say of themselves; None where a camera has no end."""
     total = 0
     for source in sources:
         if source.kind == "picture" or _bad_name(source):
@@ -149,7 +151,7 @@ def frames_of(
     stop: Callable[[], bool] = lambda: False,
     reading: PictureReading | None = None,
 ) -> Iterator[Frame]:
-    """The frames of a source; one with an `error` for what cannot be read.
+    """Yield the frames of a source; one with an `error` for what cannot be read.
 
     Args:
         reading: how pictures are read; it learns what was seen.
@@ -192,7 +194,7 @@ def frames_of(
 
 
 def missing_frames(source: Source, read: int, limit: int | None = None) -> str:
-    """A line for a video that ended well before its header says; empty for any other source."""
+    """Return a line for a video that ended well before its header says; empty for any other source."""
     if source.kind != "video" or read < 2 or _bad_name(source) or (limit is not None and read >= limit):
         return ""
     with caught():
@@ -214,14 +216,14 @@ def _nothing_in(source: Source) -> str:
 
 
 def _bad_name(source: Source) -> str:
-    """Why OpenCV must not get a video's name; empty where it may: a name that is no UTF-8 ends the process."""
+    """Return why OpenCV must not get a video's name; empty where it may: a name that is no UTF-8 ends the process."""
     if shown(source.name) == source.name:
         return ""
     return f"{source.name}: expected a video's name in UTF-8, found another, which OpenCV cannot take; rename the file"
 
 
 def _opened(source: Source) -> cv2.VideoCapture:
-    """The video or camera, as OpenCV has it.
+    """Return the video or camera, as OpenCV has it.
 
     Raises:
         UnreadableFileError: no plain file; OpenCV would wait for a pipe.

@@ -134,12 +134,12 @@ class ModelSpec:
         }
 
     def to_json(self) -> str:
-        """One line of pure ASCII: Java's reader of metadata corrupts what lies beyond the first 65,536 signs."""
+        """Return one line of pure ASCII: Java's reader of metadata corrupts what lies beyond the first 65,536 signs."""
         return json.dumps(self.to_dict(), ensure_ascii=True, separators=(",", ":"), allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str, where: str = "model.json") -> "ModelSpec":
-        """The inverse of `to_json`.
+        """Return the inverse of `to_json`.
 
         Args:
             where: the text comes from, for the message.
@@ -162,7 +162,7 @@ class ModelSpec:
 
     @classmethod
     def from_dict(cls, values: Any, where: str = "model.json") -> "ModelSpec":
-        """The inverse of `to_dict`.
+        """Return the inverse of `to_dict`.
 
         Raises:
             ModelError: as of `from_json`.
@@ -205,7 +205,8 @@ class ModelSpec:
 
 
 def description_note(file: Path, spec: ModelSpec, onnx: Path) -> str | None:
-    """A line for the user on a `model.json` that is damaged, or that says something else than the model beside it.
+    """Return a line for the user on a `model.json` that is damaged, or that says something else than the model beside
+    it.
 
     Args:
         spec: what `onnx` says of itself, which is what counts.
@@ -271,36 +272,36 @@ class _Reader:
         self.values: dict[str, Any] = values
 
     def take(self, name: str, kind: type[T], usual: Any = _ABSENT) -> T:
-        """The value, or `usual` where there is none."""
+        """Return the value, or `usual` where there is none."""
         value = self.values.get(name, usual)
         if value is _ABSENT:
             raise ModelError(f"{self.where}: expected a value {name!r}, found none; export the model again")
         return _checked(value, kind, f"{self.where}: {name}")
 
     def inside(self, name: str, usual: Any = _ABSENT) -> "_Reader":
-        """An object inside."""
+        """Return an object inside."""
         return _Reader(self.take(name, dict, usual), f"{self.where}: {name}")
 
     def each(self, name: str, kind: type[T]) -> tuple[T, ...]:
-        """The values of a list."""
+        """Return the values of a list."""
         return tuple(
             _checked(value, kind, f"{self.where}: {name}[{number}]")
             for number, value in enumerate(self.take(name, list))
         )
 
     def within(self, name: str, high: int, usual: Any = _ABSENT) -> int:
-        """A whole number from 1 on."""
+        """Return a whole number from 1 on."""
         value = self.take(name, int, usual)
         if not 0 < value <= high:
             raise ModelError(f"{self.where}: {name}: expected a number from 1 to {high}, found {_shown(value)}")
         return value
 
     def side(self, name: str) -> int:
-        """A length in pixels, or a number of cells."""
+        """Return a length in pixels, or a number of cells."""
         return self.within(name, MAX_SIDE)
 
     def one_of(self, name: str, allowed: Sequence[Any], usual: Any = _ABSENT) -> Any:
-        """A value of which only some are known, or `usual` where there is none."""
+        """Return a value of which only some are known, or `usual` where there is none."""
         value = self.take(name, type(allowed[0]), usual)
         if value not in allowed:
             known = " or ".join(repr(one) for one in allowed)
@@ -332,7 +333,7 @@ def _checked(value: Any, kind: type[T], where: str) -> T:
 
 
 def _check_name(name: str, where: str) -> None:
-    """Refuses what would break a line in two, or give orders to a console: Java's reader refuses the same.
+    """Refuse what would break a line in two, or give orders to a console: Java's reader refuses the same.
 
     These are the control characters, the line separators, what turns the direction of writing, and halves of pairs.
     """
@@ -349,7 +350,7 @@ def _is_half(code: int) -> bool:
 
 
 def value_of_json(text: str) -> Any:
-    """The value of a JSON text, with the limits of Java's reader.
+    """Return the value of a JSON text, with the limits of Java's reader.
 
     Raises:
         ValueError: not JSON, a number beyond 64 bits, or more than `MAX_DEPTH` braces and brackets inside each other.
@@ -377,7 +378,7 @@ def _whole(digits: str) -> int:
 
 
 def _depth(values: Any) -> int:
-    """How many lists and objects lie inside each other at most, as far as it matters."""
+    """Return how many lists and objects lie inside each other at most, as far as it matters."""
     level, depth = [values], 0
     while depth <= MAX_DEPTH:
         outer = [one for one in level if isinstance(one, dict | list)]

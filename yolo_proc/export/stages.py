@@ -73,7 +73,7 @@ class Stages:
 
     @classmethod
     def of_model(cls, model: Mapping[str, Any], run: Run | None = None) -> "Stages":
-        """The stages of a model, from what its model.json says."""
+        """Return the stages of a model, from what its model.json says."""
         frame = (int(model["input"]["width"]), int(model["input"]["height"]))
         codec = None
         if model.get("task", DETECTION) == DETECTION:
@@ -86,7 +86,7 @@ class Stages:
         return "predictions" if self.activated else "logits"
 
     def perform(self, stage: str, given: Values) -> dict[str, Any]:
-        """The outputs of a stage.
+        """Return the outputs of a stage.
 
         Raises:
             DataError: no such stage.
@@ -171,7 +171,7 @@ class Stages:
 
 
 def _outputs_of(given: Values) -> tuple[NDArray[Any], bool]:
-    """A picture's outputs, (S, 5 + C) or (C,), and whether they are predictions."""
+    """Return a picture's outputs, (S, 5 + C) or (C,), and whether they are predictions."""
     activated = "predictions" in given
     return given["predictions" if activated else "logits"], activated
 
@@ -186,7 +186,7 @@ def _found(found: Detections) -> dict[str, Any]:
 
 
 def replay(vectors: Vectors, run: Run | None = None) -> list[str]:
-    """Every case through this package: one line for each difference, none where all is well.
+    """Return every case through this package: one line for each difference, none where all is well.
 
     Args:
         run: the network; without it the cases of the stage "model" are left out.
@@ -210,7 +210,7 @@ def replay(vectors: Vectors, run: Run | None = None) -> list[str]:
 
 
 def difference(expected: Any, found: Any, key: str, stage: str, tolerances: Mapping[str, float]) -> str:
-    """What is wrong with an output, in words; nothing where it is as expected."""
+    """Return what is wrong with an output, in words; nothing where it is as expected."""
     if not isinstance(expected, np.ndarray):
         return "" if expected == found else f"expected {expected}, found {found}"
     found = np.asarray(found)

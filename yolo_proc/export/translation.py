@@ -336,7 +336,7 @@ def _linear(walk: _Walk, step: fx.Node, module: nn.Linear) -> str:
 
 
 def _same(walk: _Walk, step: fx.Node, *_: Any) -> str:
-    """What does nothing in evaluation mode."""
+    """Return what does nothing in evaluation mode."""
     return walk.name(step.args[0])
 
 
@@ -358,7 +358,7 @@ def _relu6(walk: _Walk, step: fx.Node, *_: Any) -> str:
 
 
 def _gated(kind: str, **attributes: float) -> Callable[..., str]:
-    """x times a function of x: SiLU, hard swish."""
+    """Return x times a function of x: SiLU, hard swish."""
 
     def rule(walk: _Walk, step: fx.Node, *_: Any) -> str:
         x, name = walk.name(step.args[0]), walk.own(step)
@@ -427,7 +427,7 @@ def _interpolated(walk: _Walk, step: fx.Node) -> str:
 
 
 def _enlarged(walk: _Walk, step: fx.Node) -> str:
-    """A map at a larger size: each value that of the nearest."""
+    """Return a map at a larger size: each value that of the nearest."""
     source, name, graph = step.args[0], walk.own(step), walk.graph
     x = walk.name(source)
     old, new = walk.value(source).shape[2:], walk.values[step].shape[2:]
@@ -444,7 +444,7 @@ def _enlarged(walk: _Walk, step: fx.Node) -> str:
 
 
 def _reshaped(walk: _Walk, step: fx.Node, *_: Any) -> str:
-    """Any change of shape that leaves the images apart: flatten, reshape, view, squeeze, unsqueeze."""
+    """Return any change of shape that leaves the images apart: flatten, reshape, view, squeeze, unsqueeze."""
     source, result = walk.value(step.args[0]), walk.values[step]
     if result.shape[:1] != source.shape[:1]:
         raise UntranslatedError(f"{step.name}: no translation of a shape that mixes images: {tuple(result.shape)}")
@@ -459,7 +459,7 @@ def _permuted(walk: _Walk, step: fx.Node) -> str:
 
 
 def _over_cells(kind: str) -> Callable[..., str]:
-    """The mean or the maximum of each channel over the whole map."""
+    """Return the mean or the maximum of each channel over the whole map."""
 
     def rule(walk: _Walk, step: fx.Node) -> str:
         source, axes = walk.value(step.args[0]), walk.argument(step, 1, "dim")
@@ -475,7 +475,7 @@ def _over_cells(kind: str) -> Callable[..., str]:
 
 
 def _item(walk: _Walk, step: fx.Node) -> str:
-    """One of the maps that the module was given."""
+    """Return one of the maps that the module was given."""
     names = walk.names[step.args[0]]  # type: ignore[index]
     if not isinstance(names, list):
         raise UntranslatedError(f"{step.name}: no translation of a part of a tensor")

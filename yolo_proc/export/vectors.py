@@ -32,7 +32,7 @@ WORDS = ("nms",)  # the keys whose strings are words; all other strings name an 
 
 
 def read_vectors(folder: Path | str) -> Vectors:
-    """A set of cases, every file of it compared with its SHA-256.
+    """Return a set of cases, every file of it compared with its SHA-256.
 
     Raises:
         DataError: a file that is missing, damaged, of another version, or that does not fit its description.
@@ -93,7 +93,7 @@ def _array_of(folder: Path, entry: Mapping[str, Any]) -> NDArray[Any]:
 
 
 def _resolved(values: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-    """Arrays in place of their names."""
+    """Return arrays in place of their names."""
     return {
         key: arrays[value] if isinstance(value, str) and key not in WORDS else value for key, value in values.items()
     }
@@ -111,7 +111,7 @@ def save_vectors(
     suffixes: Mapping[str, str] | None = None,
     tolerances: Mapping[str, float] | None = None,
 ) -> None:
-    """Writes a set of cases; equal arrays share a file. The index comes last.
+    """Write a set of cases; equal arrays share a file. The index comes last.
 
     Args:
         model: what model.json says.
@@ -163,7 +163,7 @@ def _kind_of(array: NDArray[Any]) -> str:
 
 
 def _laid_out(index: Mapping[str, Any]) -> Iterator[str]:
-    """JSON in pure ASCII, one line a file and a case: a change of one is a change of one line."""
+    """Yield JSON in pure ASCII, one line a file and a case: a change of one is a change of one line."""
     separator = "{"
     for key, value in index.items():
         yield f"{separator}\n{json.dumps(key)}: "
@@ -186,7 +186,7 @@ def write_vectors(
     onnx: str = "../model.onnx",
     tolerances: Mapping[str, float] | None = None,
 ) -> None:
-    """Writes what an exported model makes of some pictures, every stage apart.
+    """Write what an exported model makes of some pictures, every stage apart.
 
     Args:
         model: what model.json says.
@@ -229,7 +229,7 @@ def _add_boxes(
     rgb: NDArray[np.uint8],
     values: NDArray[np.float32],
 ) -> None:
-    """The cases behind the network, of one picture's outputs (S, 5 + C)."""
+    """Add the cases behind the network, of one picture's outputs (S, 5 + C)."""
     defaults, (width, height) = model["defaults"], stages.frame
     given = {stages.outputs_key: values, "confidence": defaults["confidence"]}
     given["max_candidates"] = defaults["max_candidates"]

@@ -85,10 +85,10 @@ class Comparison(ABC):
 
     @abstractmethod
     def own_problems(self, gate: Gate) -> list[str]:
-        """What of the task's own figures lies beyond a gate, a line each."""
+        """Return what of the task's own figures lies beyond a gate, a line each."""
 
     def problems(self, precision: str) -> list[str]:
-        """What lies beyond the gate of a precision, a line each."""
+        """Return what lies beyond the gate of a precision, a line each."""
         gate = GATES[precision]
         lines = []
         if not self.outputs <= gate.outputs:
@@ -107,7 +107,7 @@ class Comparison(ABC):
 
 
 def fresh_batches(config: Config, frame: tuple[int, int], count: int, stream: str = STREAM) -> Iterator[Batch]:
-    """Batches with `count` pictures in all, in turn of the network's size and of another."""
+    """Yield batches with `count` pictures in all, in turn of the network's size and of another."""
     width, height = frame
     sizes = [(width, height), *((round(width * wide), round(height * high)) for wide, high in SHAPES)]
     own, *others = [Stream.from_config(config, stream, picture_size=size) for size in sizes]
@@ -122,7 +122,7 @@ def fresh_batches(config: Config, frame: tuple[int, int], count: int, stream: st
 
 
 def measure(exported: Mapping[str, OnnxModel], sizes: Mapping[str, int], results: Mapping[str, Comparison]) -> None:
-    """Fills in the size of each file and the median time of a picture, taken in turn."""
+    """Fill in the size of each file and the median time of a picture, taken in turn."""
     taken: dict[str, list[float]] = {name: [] for name in exported}
     width, height = next(iter(exported.values())).picture_size
     picture = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), dtype=np.uint8)

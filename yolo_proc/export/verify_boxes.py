@@ -87,7 +87,8 @@ def compare_boxes(
     *,
     on_images: Callable[[int], None] = lambda _: None,
 ) -> dict[str, BoxComparison]:
-    """The network and its exported models, by precision, on `count` fresh pictures, half not of the network's size.
+    """Return the network and its exported models, by precision, on `count` fresh pictures, half not of the network's
+    size.
 
     Args:
         model: in evaluation mode, on the CPU.
@@ -142,7 +143,7 @@ def _compare_batch(
 
 
 def _compare_slots(result: BoxComparison, one: Detections, other: Detections, least: float) -> None:
-    """Boxes by their slots: how far apart, and those that one side alone has."""
+    """Compare boxes by their slots: how far apart, and those that one side alone has."""
     _, mine, theirs = np.intersect1d(one.slots, other.slots, return_indices=True)
     corners = np.abs(one.box_xyxy[mine] - other.box_xyxy[theirs]).max(axis=1, initial=0.0)  # (N,)
     x0, y0, x1, y1 = one.box_xyxy[mine].T

@@ -26,28 +26,28 @@ _TIFF_RATIOS = {1: 1, 5: _LZW, 8: _DEFLATE, 32946: _DEFLATE, 32773: _PACK_BITS} 
 
 
 def least_jpeg(width: int, height: int, *, arithmetic: bool) -> int:
-    """Bytes that a JPEG has at least."""
+    """Return bytes that a JPEG has at least."""
     return 0 if arithmetic else width * height // _JPEG_PIXELS
 
 
 def least_png(width: int, height: int, bits: int) -> int:
-    """Bytes that a PNG has at least; `bits` are those of a pixel."""
+    """Return bytes that a PNG has at least; `bits` are those of a pixel."""
     return (height + width * height * bits // 8) // _DEFLATE
 
 
 def least_webp(width: int, height: int) -> int:
-    """Bytes that a lossy WebP has at least."""
+    """Return bytes that a lossy WebP has at least."""
     return width * height // _WEBP_PIXELS
 
 
 def least_bmp(width: int, height: int, bits: int, packing: int) -> int:
-    """Bytes that a BMP has at least; `packing` is its number for the compression."""
+    """Return bytes that a BMP has at least; `packing` is its number for the compression."""
     if packing in (0, 3, 6):  # none, or masks
         return (width * bits + 31) // 32 * 4 * height
     return width * height // _RUN_PIXELS if packing in (1, 2) else 0
 
 
 def least_tiff(width: int, height: int, bits: int, packing: int) -> int:
-    """Bytes that a TIFF has at least; `bits` are those of a pixel, as far as they are known."""
+    """Return bytes that a TIFF has at least; `bits` are those of a pixel, as far as they are known."""
     ratio = _TIFF_RATIOS.get(packing)
     return 0 if ratio is None else width * height * bits // 8 // ratio

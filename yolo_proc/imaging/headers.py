@@ -52,7 +52,7 @@ class Header:
 
 
 def read_header(stream: BinaryIO, max_pixels: int) -> Header:
-    """The header of a picture of any of the formats.
+    """Return the header of a picture of any of the formats.
 
     Raises:
         WrongFileError: not a picture, an impossible size, more than `max_pixels` or than the file can hold, or a JPEG
@@ -117,7 +117,7 @@ def _read_jpeg_header(stream: BinaryIO) -> Header:
 
 
 def jpeg_segments(stream: BinaryIO) -> Iterator[tuple[int, int]]:
-    """(marker, length of the content) of the segments before the first scan, the stream being at the content."""
+    """Yield (marker, length of the content) of the segments before the first scan, the stream being at the content."""
     at = 2
     while True:
         stream.seek(at)
@@ -215,7 +215,7 @@ def _read_tiff_header(stream: BinaryIO) -> Header:
 
 
 def ifd0(stream: BinaryIO) -> Iterator[tuple[int, int, int]]:
-    """(tag, value, place in the file) of the single whole numbers of the first directory of a TIFF or of EXIF."""
+    """Yield (tag, value, place in the file) of the single whole numbers of the first directory of a TIFF or of EXIF."""
     mark = _take(stream, 4)
     if mark not in (b"II*\0", b"MM\0*"):
         raise WrongFileError("a TIFF header", repr(mark))
@@ -232,7 +232,7 @@ def ifd0(stream: BinaryIO) -> Iterator[tuple[int, int, int]]:
 
 
 def _exif_orientation(exif: bytes) -> int:
-    """1 to 8; 1 where EXIF is damaged: it has no say about the pixels."""
+    """Return 1 to 8; 1 where EXIF is damaged: it has no say about the pixels."""
     try:
         for tag, value, _ in ifd0(io.BytesIO(exif.removeprefix(b"Exif\0\0"))):  # some writers' PNG and WebP
             if tag == ORIENTATION:

@@ -10,7 +10,7 @@ _MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # in or behind the scans
 
 
 def first_scan(jpeg: bytes) -> int:
-    """Where the segments before the first scan end.
+    """Return where the segments before the first scan end.
 
     Raises:
         WrongFileError: something else stands between them.
@@ -23,7 +23,7 @@ def first_scan(jpeg: bytes) -> int:
 
 
 def check_scans(jpeg: bytes, at: int) -> None:
-    """Refuses a JPEG of more than `MAX_SCANS`.
+    """Refuse a JPEG of more than `MAX_SCANS`.
 
     Args:
         at: as of `first_scan`.
@@ -37,7 +37,7 @@ def check_scans(jpeg: bytes, at: int) -> None:
 
 
 def _has_many_scans(jpeg: bytes, at: int) -> bool:
-    """Whether more than `MAX_SCANS` come before the end; the first one begins at `at`."""
+    """Return whether more than `MAX_SCANS` come before the end; the first one begins at `at`."""
     scans = 0
     while scans <= MAX_SCANS:
         marker = _MARKER.search(jpeg, at)

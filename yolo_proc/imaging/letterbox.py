@@ -48,7 +48,7 @@ class Letterbox:
 
     @classmethod
     def of(cls, picture_width: int, picture_height: int, width: int, height: int) -> "Letterbox":
-        """The letterbox of a picture in a frame.
+        """Return the letterbox of a picture in a frame.
 
         Raises:
             DataError: a side that is less than 1.
@@ -64,7 +64,7 @@ class Letterbox:
         return cls(picture_width, picture_height, width, height, r, nw, nh, (width - nw) // 2, (height - nh) // 2)
 
     def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The picture (h, w, 3) uint8 RGB inside its frame: a new array (H, W, 3) uint8 RGB.
+        """Return the picture (h, w, 3) uint8 RGB inside its frame: a new array (H, W, 3) uint8 RGB.
 
         Raises:
             DataError: an image of another size or type.
@@ -81,17 +81,17 @@ class Letterbox:
         return frame
 
     def points_to_network(self, points: ArrayLike) -> FloatArray:
-        """(K, 2) picture pixels -> (K, 2) frame pixels."""
+        """Return (K, 2) picture pixels -> (K, 2) frame pixels."""
         xy = np.asarray(points, dtype=np.float64).reshape(-1, 2)
         # Multiplied before it is divided, so that a picture's corner lands on a whole pixel.
         return xy * (self.nw, self.nh) / (self.picture_width, self.picture_height) + (self.left, self.top)
 
     def boxes_to_network(self, xyxy: ArrayLike) -> FloatArray:
-        """(N, 4) xyxy picture pixels -> (N, 4) xyxy frame pixels."""
+        """Return (N, 4) xyxy picture pixels -> (N, 4) xyxy frame pixels."""
         return self.points_to_network(as_boxes(xyxy).reshape(-1, 2)).reshape(-1, 4)
 
     def boxes_to_picture(self, xyxy: ArrayLike) -> FloatArray:
-        """(N, 4) xyxy frame pixels -> (N, 4) xyxy picture pixels, clipped to the picture."""
+        """Return (N, 4) xyxy frame pixels -> (N, 4) xyxy picture pixels, clipped to the picture."""
         corners = as_boxes(xyxy).reshape(-1, 2)
         sizes = (self.picture_width, self.picture_height)
         back = (corners - (self.left, self.top)) * sizes / (self.nw, self.nh)
@@ -99,7 +99,7 @@ class Letterbox:
 
 
 def frame_for(picture_width: int, picture_height: int, side: int, multiple: int) -> tuple[int, int]:
-    """The frame (W, H) that shows a picture in its own shape: its shorter side with `side` pixels.
+    """Return the frame (W, H) that shows a picture in its own shape: its shorter side with `side` pixels.
 
     The longer side is the nearest multiple, so a picture is padded by half a multiple at most, or shrunk by as much. It
     is `MAX_ASPECT_RATIO` times `side` at most: a longer picture is shrunk into that.
@@ -120,7 +120,7 @@ def frame_for(picture_width: int, picture_height: int, side: int, multiple: int)
 
 
 def _resize_axis(image: NDArray[np.uint8], length: int, axis: int) -> NDArray[np.uint8]:
-    """One pass of rule 1's resampling along axis 0 (vertical) or 1 (horizontal) of (h, w, 3) uint8.
+    """Return one pass of rule 1's resampling along axis 0 (vertical) or 1 (horizontal) of (h, w, 3) uint8.
 
     One axis a call: from Pillow 13 on, one call for both may take the vertical pass first. Where a picture is
     enlarged and the rule's weights are multiples of 1 / 256, OpenCV's bit-exact interpolation gives the same bytes in

@@ -69,7 +69,7 @@ _PILLOW_ERRORS = (
 
 
 def unread_pictures(paths: Iterable[Path | str]) -> str | None:
-    """A line for the user on files whose suffixes are of pictures that are not read; None where there are none.
+    """Return a line for the user on files whose suffixes are of pictures that are not read; None where there are none.
 
     Hidden files do not count.
     """
@@ -83,7 +83,7 @@ def unread_pictures(paths: Iterable[Path | str]) -> str | None:
 
 
 def picture_size(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
-    """The size (w, h) of the upright picture, from its header alone. Damage behind the header is not seen.
+    """Return the size (w, h) of the upright picture, from its header alone. Damage behind the header is not seen.
 
     Raises:
         AnnotationError: no such file ("missing-image"), more than `max_pixels` ("bomb"), not a picture ("picture").
@@ -96,7 +96,7 @@ def picture_size(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> tuple[int
 
 
 def orientation_of(data: bytes) -> int:
-    """How a picture file's bytes want to be turned by EXIF, 1 to 8; 1 is as they are stored.
+    """Return how a picture file's bytes want to be turned by EXIF, 1 to 8; 1 is as they are stored.
 
     Raises:
         AnnotationError: as of `picture_size`.
@@ -114,7 +114,7 @@ def read_picture(
     reading: PictureReading | None = None,
     name: str = "(bytes)",
 ) -> RgbImage:
-    """The upright picture (H, W, 3), uint8 RGB, writable, of a file or of a file's bytes.
+    """Return the upright picture (H, W, 3), uint8 RGB, writable, of a file or of a file's bytes.
 
     Args:
         reading: how 16 bits become 8; it learns what was seen.
@@ -151,12 +151,12 @@ def read_picture(
 
 
 def is_deep(data: bytes) -> bool:
-    """Whether a picture file's bytes are a PNG of 16 bits a sample."""
+    """Return whether a picture file's bytes are a PNG of 16 bits a sample."""
     return data[:8] == PNG_SIGNATURE and data[24:25] == bytes([MOST])
 
 
 def check_unread(data: bytes, where: Path, reading: PictureReading) -> None:
-    """Looks at a picture that is handed on as it is: at its costs, and at how many of 16 bits it uses.
+    """Look at a picture that is handed on as it is: at its costs, and at how many of 16 bits it uses.
 
     Only pictures of 16 bits are decoded, and none if the user has said how many bits count. Damage is not looked for.
 
@@ -189,7 +189,7 @@ def _is_deep_tiff(data: bytes) -> bool:
 
 
 def picture_bytes(path: Path) -> bytes:
-    """The bytes of a picture's file, as they are.
+    """Return the bytes of a picture's file, as they are.
 
     Raises:
         AnnotationError: no such file ("missing-image"), or one that cannot be read ("picture").
@@ -213,7 +213,7 @@ def _told(path: Path | str, error: WrongFileError | UnreadableFileError | OSErro
 
 
 def _checked_jpeg(data: bytes) -> bytes:
-    """The file, if it is whole and has no more than `MAX_SCANS`.
+    """Return the file, if it is whole and has no more than `MAX_SCANS`.
 
     Some decoders fill with grey what is missing and say nothing.
     """
@@ -226,7 +226,7 @@ def _checked_jpeg(data: bytes) -> bytes:
 
 
 def _essential_png(data: bytes) -> bytes:
-    """The chunks that make the pixels, and no others: profiles, animations and text cannot change or spoil them."""
+    """Return the chunks that make the pixels, and no others: profiles, animations and text cannot change or spoil them."""
     parts, at, kind = [PNG_SIGNATURE], 8, b""
     view = memoryview(data)
     while kind != b"IEND":
@@ -245,7 +245,7 @@ def _essential_png(data: bytes) -> bytes:
 
 
 def _decode_with_opencv(data: bytes, header: Header, where: str, reading: PictureReading) -> NDArray[Any]:
-    """(H, W, 3) uint8, or uint16 of a PNG that has 16 bits."""
+    """Return (H, W, 3) uint8, or uint16 of a PNG that has 16 bits."""
     # Colour drops alpha and repeats grey; the orientation is ours to apply.
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION | (cv2.IMREAD_ANYDEPTH if header.bits == MOST else 0)
     try:
@@ -266,7 +266,7 @@ def _decode_with_opencv(data: bytes, header: Header, where: str, reading: Pictur
 
 
 def _decode_with_pillow(data: bytes, header: Header, where: str, reading: PictureReading) -> NDArray[Any]:
-    """BMP, WebP and TIFF; by their plugins, as `Image.open` has limits of its own for the whole process.
+    """Return BMP, WebP and TIFF; by their plugins, as `Image.open` has limits of its own for the whole process.
 
     Returns (H, W, 3) uint8, or grey (H, W) of uint8 or uint16.
     """
@@ -313,7 +313,7 @@ def _check_size(width: int, height: int, header: Header) -> None:
 
 
 def _with_orientation_1(data: bytes) -> bytes:
-    """A TIFF that is stored upright: some versions of Pillow turn it on their own, others do not."""
+    """Return a TIFF that is stored upright: some versions of Pillow turn it on their own, others do not."""
     changed = bytearray(data)
     one = struct.pack("<HHIHH" if data[:1] == b"I" else ">HHIHH", ORIENTATION, 3, 1, 1, 0)
     for tag, _, place in ifd0(io.BytesIO(data)):
@@ -323,7 +323,9 @@ def _with_orientation_1(data: bytes) -> bytes:
 
 
 def _check_tiff(image: ImageFile.ImageFile) -> int:
-    """The bits of a sample, of which 12 are the case of grey alone; refuses what Pillow would give wrong pixels for."""
+    """Return the bits of a sample, of which 12 are the case of grey alone; refuses what Pillow would give wrong pixels
+    for.
+    """
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return 8
     bits = image.tag_v2.get(258, (1,))
@@ -335,7 +337,7 @@ def _check_tiff(image: ImageFile.ImageFile) -> int:
 
 
 def _pixels_of(image: Image.Image) -> NDArray[Any]:
-    """(H, W, 3) uint8, or grey (H, W) of uint8 or uint16."""
+    """Return (H, W, 3) uint8, or grey (H, W) of uint8 or uint16."""
     if image.mode in ("P", "PA", "RGB", "RGBA", "RGBX"):
         width, height = image.size
         pixels = np.empty((height, width, 3), np.uint8)
@@ -351,7 +353,7 @@ def _pixels_of(image: Image.Image) -> NDArray[Any]:
 
 
 def _eight_bits(values: NDArray[np.uint16], significant: int, where: str, reading: PictureReading) -> RgbImage:
-    """Samples (H, W) or (H, W, 3) with 8 bits; `significant` are those that the file says it uses, or 0."""
+    """Sample (H, W) or (H, W, 3) with 8 bits; `significant` are those that the file says it uses, or 0."""
     largest = int(values.max(initial=0))
     if reading.bits is not None:
         bits = reading.bits
@@ -371,7 +373,7 @@ def _eight_bits(values: NDArray[np.uint16], significant: int, where: str, readin
 
 
 def _are_unscaled(values: NDArray[np.uint16], largest: int, significant: int) -> bool:
-    """Whether samples, of which the file says that `significant` bits count, surely stand in the lowest bits.
+    """Return whether samples, of which the file says that `significant` bits count, surely stand in the lowest bits.
 
     Scaled to 16 bits, in whatever way, a sample below 2^n has 0 or 1 in its lowest 16 - n bits.
     """

@@ -39,7 +39,7 @@ class PictureReading:
     _first_damage: str = field(default="", init=False)
 
     def saw(self, name: str, used: int) -> None:
-        """Counts a picture of 16 bits whose largest sample has `used` bits."""
+        """Count a picture of 16 bits whose largest sample has `used` bits."""
         self._deep += 1
         if used <= _FEW:
             self._few += 1
@@ -47,16 +47,16 @@ class PictureReading:
             self._most = max(self._most, used)
 
     def is_sure(self, name: str, bits: int) -> None:
-        """Counts a picture of which it is sure that its samples have so many bits."""
+        """Count a picture of which it is sure that its samples have so many bits."""
         self._sure.setdefault(bits, []).append(name)
 
     def is_damaged(self, name: str, words: str) -> None:
-        """Counts a picture whose decoder complained, and decoded on."""
+        """Count a picture whose decoder complained, and decoded on."""
         self._damaged += 1
         self._first_damage = self._first_damage or f"{name}: {words}"
 
     def notes(self, option: str = "--bit-depth") -> Iterator[str]:
-        """Lines for the user on what was seen; `option` is how `bits` are given."""
+        """Return lines for the user on what was seen; `option` is how `bits` are given."""
         return map(one_line, self._lines(option))
 
     def _lines(self, option: str) -> Iterator[str]:

@@ -47,7 +47,7 @@ class Look:
 
 
 def look_of(image: NDArray[np.uint8]) -> Look:
-    """The look of a picture (H, W, 3) uint8 RGB."""
+    """Return the look of a picture (H, W, 3) uint8 RGB."""
     image = np.ascontiguousarray(image)
     digest = hashlib.sha256(f"{image.shape[1]}x{image.shape[0]};".encode())
     digest.update(image.tobytes())
@@ -75,7 +75,7 @@ class Duplicates:
 
 
 def find_duplicates(looks: Sequence[Look], *, nothing: Container[int] = (), hardly: Container[int] = ()) -> Duplicates:
-    """The duplicates among pictures; time grows with their number, not with its square.
+    """Return the duplicates among pictures; time grows with their number, not with its square.
 
     Args:
         nothing: numbers of pictures that show nothing, and so are no copies of each other.
@@ -94,7 +94,7 @@ def find_duplicates(looks: Sequence[Look], *, nothing: Container[int] = (), hard
 
 
 def _near_groups(looks: Sequence[Look]) -> list[list[int]]:
-    """Groups of at least two looks that are alike, directly or through others of the group."""
+    """Return groups of at least two looks that are alike, directly or through others of the group."""
     if len(looks) < 2:
         return []
     packed = np.packbits(np.stack([look.bits for look in looks]).reshape(len(looks), -1), axis=1)  # (N, 32)
@@ -119,7 +119,7 @@ def _near_groups(looks: Sequence[Look]) -> list[list[int]]:
 
 
 def _candidates(packed: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """(P, 2) distinct pairs, the lower number first, whose hashes (N, 32) differ in at most `NEAR_BITS` bits."""
+    """Return (P, 2) distinct pairs, the lower number first, whose hashes (N, 32) differ in at most `NEAR_BITS` bits."""
     width = packed.shape[1] // BANDS
     found = [np.zeros((0, 2), dtype=np.int64)]
     for band in range(BANDS):
@@ -138,7 +138,9 @@ def _candidates(packed: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 def _alike(looks: Sequence[Look], pairs: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """(P,) whether the means of each pair say the same, up to brightness; of plain pictures whether the colours do."""
+    """Return (P,) whether the means of each pair say the same, up to brightness; of plain pictures whether the colours
+    do.
+    """
     means = np.stack([look.means for look in looks]).reshape(len(looks), -1)  # (N, 272)
     means -= means.mean(axis=1, keepdims=True)
     contrast = np.sqrt(np.square(means).mean(axis=1))  # (N,)

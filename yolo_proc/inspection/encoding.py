@@ -46,7 +46,7 @@ class Encoding:
 
 
 def boxes_in_network(found: "Measured", width: int, height: int, *, ignored: bool = False) -> FloatArray:
-    """(N, 4) xyxy network pixels of all objects, or of all ignore regions."""
+    """Return (N, 4) xyxy network pixels of all objects, or of all ignore regions."""
     boxes = found.ignore_xyxy if ignored else found.box_xyxy
     sizes = found.sizes[found.ignore_image_ids if ignored else found.image_ids]
     moved = np.array(boxes, dtype=np.float64)
@@ -57,7 +57,7 @@ def boxes_in_network(found: "Measured", width: int, height: int, *, ignored: boo
 
 
 def labelled_sizes(found: "Measured", width: int, height: int, limits: LabelConfig) -> FloatArray:
-    """(K, 2) network pixels: the sizes of what is a label, to find anchors from."""
+    """Return (K, 2) network pixels: the sizes of what is a label, to find anchors from."""
     boxes = boxes_in_network(found, width, height)
     return np.asarray((boxes[:, 2:] - boxes[:, :2])[_verdicts(found, boxes, limits) == 0])
 
@@ -67,14 +67,14 @@ def _verdicts(found: "Measured", box_xyxy: FloatArray, limits: LabelConfig) -> N
 
 
 def _known(shares: FloatArray) -> FloatArray:
-    """What a file does not say counts as whole."""
+    """Return what a file does not say counts as whole."""
     return np.where(np.isfinite(shares), shares, 1.0)
 
 
 def encode(
     found: "Measured", grids: Sequence[Grid], class_count: int, limits: LabelConfig, anchors_from: str
 ) -> Encoding:
-    """Offers all objects to the grids."""
+    """Return offers all objects to the grids."""
     codec = LabelCodec(tuple(grids), class_count)
     width, height = codec.frame
     boxes = boxes_in_network(found, width, height)
@@ -111,7 +111,7 @@ def encode(
 def _batch(
     found: "Measured", boxes: FloatArray, ignore: FloatArray, first: int, end: int, frame: tuple[int, int]
 ) -> Batch:
-    """Pictures `first` to `end` as the encoder takes them; it asks their pixels for nothing but the shape."""
+    """Return pictures `first` to `end` as the encoder takes them; it asks their pixels for nothing but the shape."""
     rows = slice(*np.searchsorted(found.image_ids, [first, end]).tolist())
     regions = slice(*np.searchsorted(found.ignore_image_ids, [first, end]).tolist())
     pixels: Any = np.broadcast_to(np.uint8(0), (end - first, frame[1], frame[0], 3))

@@ -125,7 +125,7 @@ class Measured:
         return np.asarray(sides[:, 0] / sides[:, 1])
 
     def heat(self, cells: int = HEAT) -> NDArray[np.int64]:
-        """(cells, cells) objects by the place of their centre, rows from the top."""
+        """Return (cells, cells) objects by the place of their centre, rows from the top."""
         place = np.clip((self.centres * cells).astype(np.int64), 0, cells - 1)
         flat = np.bincount(place[:, 1] * cells + place[:, 0], minlength=cells * cells)
         return flat.reshape(cells, cells).astype(np.int64)
@@ -146,7 +146,7 @@ class Collector:
         self._levels = np.zeros((3, 256), dtype=np.int64)
 
     def add(self, sample: Sample) -> None:
-        """Measures one picture."""
+        """Measure one picture."""
         image = np.ascontiguousarray(sample.image)
         height, width = image.shape[:2]
         levels = [cv2.calcHist([image], [channel], None, [256], [0, 256]).ravel() for channel in range(3)]
@@ -163,7 +163,7 @@ class Collector:
         self._rows.append(_without_pixels(sample))
 
     def measured(self) -> Measured:
-        """All that was measured so far."""
+        """Return all that was measured so far."""
         rows = self._rows
         numbers = np.arange(len(rows), dtype=np.int64)
         none = np.zeros(0)
@@ -193,7 +193,7 @@ class Collector:
 
 
 def _range_of(levels: NDArray[np.int64]) -> tuple[int, int]:
-    """`Measured.highlights` and `spans` of one picture, from (3, 256) counts of its values."""
+    """Return `Measured.highlights` and `spans` of one picture, from (3, 256) counts of its values."""
     below = np.cumsum(levels, axis=1)
     enough = np.ceil(below[:, -1:] * (1 - _HARDLY))
     there = levels > 0
@@ -206,7 +206,7 @@ def _without_pixels(sample: Sample) -> Sample:
 
 
 def largest_overlaps(box_xyxy: FloatArray) -> FloatArray:
-    """(N,) for each box the largest IoU with another one; 0 where there is none."""
+    """Return (N,) for each box the largest IoU with another one; 0 where there is none."""
     largest = np.zeros(len(box_xyxy))
     for first in range(0, len(box_xyxy), ROWS_AT_ONCE):
         overlaps = iou_xyxy(box_xyxy[first : first + ROWS_AT_ONCE], box_xyxy)

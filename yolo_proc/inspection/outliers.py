@@ -47,7 +47,7 @@ class Outlier:
 
 
 def robust_z(values: FloatArray) -> FloatArray:
-    """(K,) deviations from the median; 0 where all values are equal."""
+    """Return (K,) deviations from the median; 0 where all values are equal."""
     if not len(values):
         return np.zeros(0)
     away = values - np.median(values)
@@ -69,7 +69,7 @@ class _End:
 
 
 def find_outliers(found: "Measured") -> tuple[Outlier, ...]:
-    """Of each kind the few pictures that are farthest out, the strangest kind first."""
+    """Tell of each kind the few pictures that are farthest out, the strangest kind first."""
     kinds = [list(_farthest(end, found.names)) for end in _ends(found)]
     kinds.sort(key=lambda kind: -kind[0].z if kind else 0.0)
     return tuple(one for kind in kinds for one in kind)
@@ -88,7 +88,7 @@ def _farthest(end: _End, names: Sequence[str]) -> Iterator[Outlier]:
 
 
 def _ends(found: "Measured") -> list[_End]:
-    """Every measure with the ends of it that are worth a look."""
+    """Return every measure with the ends of it that are worth a look."""
     pictures = np.arange(len(found), dtype=np.int64)
     sides, of_object = found.sides, found.image_ids
     share = np.sqrt(np.maximum(sides.prod(axis=1), _LEAST_SIDE**2) / found.sizes[of_object].prod(axis=1))

@@ -46,7 +46,7 @@ class Inspection:
         return (*found, *_about_labels(self.statistics), *_about_encoding(self.statistics))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, all of which JSON can say."""
+        """Return plain values, all of which JSON can say."""
         timing = None
         if self.timing is not None:
             timing = {**asdict(self.timing), "images_per_second": self.timing.images_per_second}
@@ -65,7 +65,7 @@ class Inspection:
         }
 
     def text(self) -> str:
-        """The tables."""
+        """Return the tables."""
         found = self.statistics
         blocks = [
             [self._title(), *self.notes],
@@ -96,7 +96,7 @@ class Inspection:
 
 
 def _table(rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> list[str]:
-    """Rows of cells, flush left in the columns `left` and flush right in the others."""
+    """Return rows of cells, flush left in the columns `left` and flush right in the others."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
         "  "

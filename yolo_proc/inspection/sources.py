@@ -38,15 +38,15 @@ class Source(Protocol):
     def classes(self) -> tuple[str, ...]: ...
 
     def __len__(self) -> int:
-        """How many pictures `samples` goes through, unreadable ones too."""
+        """Return how many pictures `samples` goes through, unreadable ones too."""
         ...
 
     def samples(self) -> Iterator[Sample | None]:
-        """The pictures in order; None for one that cannot be read."""
+        """Return the pictures in order; None for one that cannot be read."""
         ...
 
     def sample(self, number: int) -> Sample:
-        """The picture that came as the `number`-th readable one, once more."""
+        """Return the picture that came as the `number`-th readable one, once more."""
         ...
 
 
@@ -110,7 +110,7 @@ class DataSetSource:
 
 
 def sample_of(name: str, split: str, one: Annotation, image: RgbImage) -> Sample:
-    """An annotated picture as a sample."""
+    """Return an annotated picture as a sample."""
     labels = [item for item in one.items if item.is_label]
     ignored = [item for item in one.items if item.ignore]
 
@@ -132,7 +132,7 @@ def sample_of(name: str, split: str, one: Annotation, image: RgbImage) -> Sample
 
 
 def scene_of(sample: Sample) -> Scene:
-    """A sample as a scene, for a sheet."""
+    """Return a sample as a scene, for a sheet."""
     height, width = sample.image.shape[:2]
     known = np.nan_to_num(np.stack([sample.visible, sample.in_frame, sample.confidence]), nan=1.0).T.tolist()  # (N, 3)
     boxes = clip_xyxy(sample.box_xyxy, width, height).tolist()
@@ -196,12 +196,12 @@ class StageClock:
         self.acted: set[str] = set()
 
     def begin(self) -> None:
-        """A scene begins."""
+        """Note that a scene begins."""
         self._last = time.perf_counter()
         self.acted = set()
 
     def mark(self, stage: str) -> None:
-        """What was done since the last mark was this stage's."""
+        """Note that what was done since the last mark was this stage's."""
         now = time.perf_counter()
         self.seconds[stage] += now - self._last
         self._last = now
@@ -210,7 +210,7 @@ class StageClock:
             self.scenes[stage] += 1
 
     def timing(self) -> Timing:
-        """What was marked so far."""
+        """Return what was marked so far."""
         stages = tuple(Stage(name, seconds, self.scenes[name]) for name, seconds in self.seconds.items())
         return Timing(self.scenes["render"], sum(self.seconds.values()), stages)
 
@@ -325,7 +325,7 @@ class Determinism:
 
 
 def check_determinism(stream: Stream, scenes: int) -> Determinism:
-    """Draws the first scenes of a stream in four ways and compares them.
+    """Draw the first scenes of a stream in four ways and compare them.
 
     Raises:
         GeneratorError: the generator failed on a scene.
@@ -348,7 +348,7 @@ def check_determinism(stream: Stream, scenes: int) -> Determinism:
 
 
 def _in_another_process(stream: Stream, numbers: Sequence[int]) -> list[bytes] | str:
-    """The digests from a new process, or why there are none. Spawned: it shares no state, and salts `hash` anew."""
+    """Return the digests from a new process, or why there are none. Spawned: it shares no state, and salts `hash` anew."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         try:
             return pool.submit(_digests_or_line, stream, numbers).result()
@@ -364,5 +364,5 @@ def _digests_or_line(stream: Stream, numbers: Sequence[int]) -> list[bytes] | st
 
 
 def scene_digests(stream: Stream, numbers: Sequence[int]) -> list[bytes]:
-    """The digest of each of the scenes, drawn in this order."""
+    """Return the digest of each of the scenes, drawn in this order."""
     return [scene_digest(stream[number]) for number in numbers]

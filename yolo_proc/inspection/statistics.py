@@ -28,7 +28,7 @@ class Summary:
 
     @classmethod
     def of(cls, values: NDArray[Any]) -> "Summary":
-        """The summary of values (K,); NaN are left out."""
+        """Return the summary of values (K,); NaN are left out."""
         known = np.asarray(values, dtype=np.float64)
         known = known[np.isfinite(known)]
         if not len(known):
@@ -132,7 +132,7 @@ class Statistics:
         return not self.images and bool(self.left_out)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, all of which JSON can say."""
+        """Return plain values, all of which JSON can say."""
         return asdict(self)
 
 
@@ -149,7 +149,7 @@ def statistics(
     left_out: Mapping[str, int] | None = None,
     left_out_lines: Sequence[str] = (),
 ) -> Statistics:
-    """Sums up.
+    """Sum up.
 
     Args:
         classes: names by class index.
@@ -221,7 +221,7 @@ def _class_counts(found: Measured, classes: Sequence[str]) -> tuple[ClassCount, 
 
 
 def _channels(levels: NDArray[np.int64]) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
-    """Means and deviations of the channels from (3, 256) counts of their values."""
+    """Return means and deviations of the channels from (3, 256) counts of their values."""
     total = levels.sum(axis=1)
     if not total.all():
         return None, None
@@ -248,7 +248,7 @@ def _duplicate_count(found: Measured, groups: Duplicates) -> DuplicateCount:
 
 
 def _labels(found: Measured, image: int) -> tuple[tuple[float, ...], ...]:
-    """Classes and boxes of a picture, in an order of their own."""
+    """Return classes and boxes of a picture, in an order of their own."""
     first, end = np.searchsorted(found.image_ids, [image, image + 1])
     rows = np.column_stack([found.class_ids[first:end], np.round(found.box_xyxy[first:end], 2)]).tolist()
     return tuple(sorted(map(tuple, rows)))

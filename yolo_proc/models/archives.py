@@ -36,7 +36,7 @@ class ArchiveError(Exception):
 
 
 def check_archive(payload: bytes | memoryview) -> None:
-    """Refuses what `torch.save` does not write of plain values and tensors; runs and unpacks nothing.
+    """Refuse what `torch.save` does not write of plain values and tensors; it runs and unpacks nothing.
 
     Raises:
         ArchiveError: says what was found.
@@ -73,7 +73,7 @@ def _check_parts(parts: list[zipfile.ZipInfo], size: int) -> None:
 
 
 def _check_directory(payload: memoryview, archive: zipfile.ZipFile) -> None:
-    """Refuses an archive in which two readers may find two directories.
+    """Refuse an archive in which two readers may find two directories.
 
     `zipfile` looks for the directory right before the end record, and moves all offsets by what was put before the
     archive; torch reads it where the end record says.
@@ -107,7 +107,7 @@ def _check_directory(payload: memoryview, archive: zipfile.ZipFile) -> None:
 
 
 def _count_sizes(extra: bytes) -> int:
-    """How many of a part's extra fields say how large it is: one if it is beyond 4 GB."""
+    """Return how many of a part's extra fields say how large it is: one if it is beyond 4 GB."""
     count = at = 0
     while at + 4 <= len(extra):
         kind, length = struct.unpack_from("<2H", extra, at)

@@ -60,7 +60,7 @@ def _anything(_: Mapping[str, Any]) -> None:
 
 
 def checkpoint_path(folder: str | Path, epoch: int, step_in_epoch: int = 0) -> Path:
-    """The file of the state after `epoch` complete epochs and `step_in_epoch` steps of the next."""
+    """Return the file of the state after `epoch` complete epochs and `step_in_epoch` steps of the next."""
     assert epoch >= 0, epoch
     assert step_in_epoch >= 0, step_in_epoch
     inside = f"+{step_in_epoch:05d}" if step_in_epoch else ""
@@ -68,13 +68,13 @@ def checkpoint_path(folder: str | Path, epoch: int, step_in_epoch: int = 0) -> P
 
 
 def checkpoint_position(path: str | Path) -> tuple[int, int] | None:
-    """(epoch, step in epoch) of a numbered checkpoint's name, None for any other name."""
+    """Return (epoch, step in epoch) of a numbered checkpoint's name, None for any other name."""
     match = _NUMBERED.fullmatch(Path(path).name)
     return (int(match[1]), int(match[2] or 0)) if match else None
 
 
 def save(path: str | Path, state: Mapping[str, Any]) -> None:
-    """Writes `state` so that a reader, or a process killed at any moment, finds the old file or the new one whole.
+    """Write `state` so that a reader, or a process killed at any moment, find the old file or the new one whole.
 
     Args:
         state: plain values and tensors, see `plain`.
@@ -99,7 +99,7 @@ def save(path: str | Path, state: Mapping[str, Any]) -> None:
 
 
 def load(path: str | Path) -> dict[str, Any]:
-    """The state that `save` wrote, its tensors on the CPU; that of an earlier release as this one writes it.
+    """Return the state that `save` wrote, its tensors on the CPU; that of an earlier release as this one writes it.
 
     Raises:
         CheckpointError: missing, damaged, cut short, of another format, or not a checkpoint at all.
@@ -135,7 +135,7 @@ def _header(payload: bytes | memoryview) -> bytes:
 
 
 def _verified(content: bytes, path: Path) -> memoryview:
-    """The payload of a file's content, its checksum compared."""
+    """Return the payload of a file's content, its checksum compared."""
     line, _, _ = content[:256].partition(b"\n")
     match = _HEADER.fullmatch(line)
     if match is None:
@@ -161,7 +161,8 @@ def _verified(content: bytes, path: Path) -> memoryview:
 
 
 def plain(value: Any, where: str = "state") -> Any:
-    """`value` in the types that `weights_only` reads back: dict, list, tuple, str, bytes, numbers, None, tensors.
+    """Return `value` in the types that `weights_only` reads back: dict, list, tuple, str, bytes, numbers, None,
+    tensors.
 
     NumPy numbers become Python's and arrays become tensors (so an array comes back as a tensor); tensors are
     detached, moved to the CPU and freed of the rest of the storage that they are a view of.
@@ -194,7 +195,7 @@ def plain(value: Any, where: str = "state") -> Any:
 
 
 def sweep_temporary(folder: str | Path) -> list[Path]:
-    """Removes what a killed process left half written in `folder`; only its one writer may call this."""
+    """Remove what a killed process left half written in `folder`; only its one writer may call this."""
     swept = half_written(Path(folder))
     for path in swept:
         with suppress(OSError):  # what cannot be removed is left
@@ -203,7 +204,7 @@ def sweep_temporary(folder: str | Path) -> list[Path]:
 
 
 def list_checkpoints(folder: str | Path) -> list[Path]:
-    """The numbered checkpoints of a run's folder, newest first; empty where there is no such folder."""
+    """Return the numbered checkpoints of a run's folder, newest first; empty where there is no such folder."""
     folder = Path(folder)
     if not folder.is_dir():
         return []
@@ -212,7 +213,7 @@ def list_checkpoints(folder: str | Path) -> list[Path]:
 
 
 def newest_valid(folder: str | Path, check: Check = _anything) -> tuple[Path, dict[str, Any], tuple[str, ...]]:
-    """The newest readable checkpoint of a run: its path, its state, and a line for each newer one that is not.
+    """Return the newest readable checkpoint of a run: its path, its state, and a line for each newer one that is not.
 
     Args:
         check: raises `CheckpointError` for a state that is not to be taken.
@@ -239,7 +240,7 @@ def newest_valid(folder: str | Path, check: Check = _anything) -> tuple[Path, di
 
 
 def shipped(path: str | Path, check: Check = _anything) -> tuple[Path, dict[str, Any], tuple[str, ...]]:
-    """The checkpoint that evaluate, predict and export take: the file itself, or of a run's folder the best.
+    """Return the checkpoint that evaluate, predict and export take: the file itself, or of a run's folder the best.
 
     A folder without a readable `best.pt` gives its newest readable one. For `check` and what is returned see
     `newest_valid`.
@@ -261,7 +262,7 @@ def shipped(path: str | Path, check: Check = _anything) -> tuple[Path, dict[str,
 
 
 def to_resume(path: str | Path, check: Check = _anything) -> tuple[Path, dict[str, Any], tuple[str, ...]]:
-    """The checkpoint that a run goes on from: the file itself, or of a run's folder the newest readable one.
+    """Return the checkpoint that a run goes on from: the file itself, or of a run's folder the newest readable one.
 
     For `check`, what is returned and what is raised see `newest_valid`.
     """
@@ -279,7 +280,7 @@ def _checked(path: Path, check: Check) -> dict[str, Any]:
 
 
 def prune(folder: str | Path, keep: int) -> list[Path]:
-    """Removes all but the newest `keep` numbered checkpoints; files with other names stay. Returns the removed."""
+    """Remove all but the newest `keep` numbered checkpoints; files with other names stay. Returns the removed."""
     assert keep >= 1, keep
     old = list_checkpoints(folder)[keep:]
     for path in old:
@@ -288,7 +289,7 @@ def prune(folder: str | Path, keep: int) -> list[Path]:
 
 
 def set_aside(folder: str | Path, position: tuple[int, int], written: str | Path) -> list[Path]:
-    """Renames the numbered checkpoints after `position` (epoch, step in epoch) to `*.pt.aside`, but for `written`.
+    """Rename the numbered checkpoints after `position` (epoch, step in epoch) to `*.pt.aside`, but for `written`.
 
     A run that went on from an older checkpoint has another future; its old one would be taken for the newest state, and
     pruning would keep it and remove the new one. Returns the new names.
@@ -302,7 +303,7 @@ def set_aside(folder: str | Path, position: tuple[int, int], written: str | Path
 
 
 def newest_run(runs_dir: str | Path) -> Path:
-    """The folder under `runs_dir` that was trained last; runs without a checkpoint do not count.
+    """Return the folder under `runs_dir` that was trained last; runs without a checkpoint do not count.
 
     Each training takes a number, see `take_turn`, because clocks are set back. Runs without one are older; among
     them, and where two are equal, the time of the newest checkpoint decides.
@@ -324,7 +325,7 @@ def newest_run(runs_dir: str | Path) -> Path:
 
 
 def take_turn(folder: Path) -> None:
-    """Makes `folder` the newest of the runs beside it, by a number in its file `.turn`.
+    """Make `folder` the newest of the runs beside it, by a number in its file `.turn`.
 
     Where that cannot be written, the clock decides.
     """

@@ -38,7 +38,7 @@ def _wrong(name: str, expected: str, value: Any) -> FieldError:
 
 
 def check_state(state: Mapping[str, Any]) -> None:
-    """Refuses a checkpoint that makes no network.
+    """Refuse a checkpoint that makes no network.
 
     Raises:
         CheckpointError: another task or version, or the first field that is missing or wrong.
@@ -60,7 +60,7 @@ def check_state(state: Mapping[str, Any]) -> None:
 
 
 def check_training(state: Mapping[str, Any]) -> None:
-    """Refuses a checkpoint that no run can go on from.
+    """Refuse a checkpoint that no run can go on from.
 
     Raises:
         CheckpointError: see `check_state`.
@@ -72,7 +72,7 @@ def check_training(state: Mapping[str, Any]) -> None:
 
 
 def saved_values(state: Mapping[str, Any], path: str | Path) -> Mapping[str, Any]:
-    """The run's configuration in a checkpoint that was checked.
+    """Return the run's configuration in a checkpoint that was checked.
 
     Raises:
         CheckpointError: it has none.
@@ -102,7 +102,7 @@ def _whole(low: int, high: int) -> Check:
 
 
 def _number(low: float = -math.inf, high: float = math.inf, *, infinite: bool = False) -> Check:
-    """A float, or a whole number that is one; never NaN."""
+    """Return a float, or a whole number that is one; never NaN."""
 
     def check(value: Any, name: str) -> None:
         most = math.inf if infinite and type(value) is float else 1e300
@@ -126,7 +126,7 @@ def _switch(value: Any, name: str) -> None:
 
 
 def _text(longest: int, *, empty: bool = True) -> Check:
-    """Without control characters: it is printed."""
+    """Return it without control characters: it is printed."""
 
     def check(value: Any, name: str) -> None:
         if not isinstance(value, str) or len(value) > longest or not (value or empty):
@@ -138,7 +138,7 @@ def _text(longest: int, *, empty: bool = True) -> Check:
 
 
 def _scalar(value: Any, name: str) -> None:
-    """The value of an option; `options.check_value` says more of it."""
+    """Check the value of an option; `options.check_value` says more of it."""
     if isinstance(value, list | tuple):
         if len(value) > _MOST or not all(type(one) in (bool, int, float, str) for one in value):
             raise _wrong(name, "plain values", value)
@@ -176,7 +176,7 @@ def _list(item: Check, low: int, high: int) -> Check:
 
 
 def _table(item: Check, most: int = _MOST) -> Check:
-    """Values of one kind by name."""
+    """Return values of one kind by name."""
     key = _text(1000, empty=False)
 
     def check(value: Any, name: str) -> None:
@@ -190,7 +190,7 @@ def _table(item: Check, most: int = _MOST) -> Check:
 
 
 def _record(fields: Mapping[str, Check], optional: frozenset[str] = frozenset()) -> Check:
-    """A mapping with these fields; others are ignored, as a later release may write them."""
+    """Return a mapping with these fields; others are ignored, as a later release may write them."""
 
     def check(value: Any, name: str) -> None:
         if not isinstance(value, Mapping):
@@ -245,7 +245,7 @@ def _grids(value: Any, name: str) -> None:
 
 
 def _figure(value: Any, name: str) -> None:
-    """A cell of the table of metrics, which is written and never computed with."""
+    """Check a cell of the table of metrics, which is written and never computed with."""
     if type(value) not in (int, float) or (type(value) is int and abs(value) > _MOST_STEPS):
         raise _wrong(name, "a number", value)
 

@@ -33,7 +33,7 @@ class Residual(nn.Module):
         nn.init.zeros_(scale.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, K, rows, columns) -> the same shape."""
+        """Return (B, K, rows, columns) -> the same shape."""
         return self.act(self.second(self.first(x)) + x)  # type: ignore[no-any-return]
 
 
@@ -53,7 +53,8 @@ def initialise_for_relu(module: nn.Module) -> None:
 
 
 def space_to_depth(images: Tensor, size: int) -> Tensor:
-    """Bytes (B, H, W, 3) -> (B, H / F, W / F, 3 F^2), F = `size`: F x F pixels become channels (pixel unshuffle).
+    """Return bytes (B, H, W, 3) -> (B, H / F, W / F, 3 F^2), F = `size`: F x F pixels become channels (pixel
+    unshuffle).
 
     A concatenation moves 3 F bytes at once where a transposition moves each alone.
     """
@@ -63,7 +64,7 @@ def space_to_depth(images: Tensor, size: int) -> Tensor:
 
 
 def normalise(rows: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """(B, H, W, 3 F^2) bytes -> (B, 3 F^2, H, W) normalised floats, channels_last.
+    """Return (B, H, W, 3 F^2) bytes -> (B, 3 F^2, H, W) normalised floats, channels_last.
 
     A whole row at once, because three channels alone are too few for vector units.
     """

@@ -37,7 +37,7 @@ class TopDown(nn.Module):
         self.channels = tuple(k[stride] for stride in wanted)
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
-        """For each stride of the backbone (B, K, rows, columns) -> for each wanted stride the same."""
+        """Return for each stride of the backbone (B, K, rows, columns) -> for each wanted stride the same."""
         merged = dict(zip(self.strides, maps, strict=True))
         coarse = self.strides[-1]
         for name, lateral in self.laterals.items():

@@ -64,27 +64,27 @@ class Network(nn.Module, Generic[TaskT]):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
-        """uint8 RGB (B, H, W, 3) -> raw logits (B, ...); of detection (B, S, 5 + C)."""
+        """Return uint8 RGB (B, H, W, 3) -> raw logits (B, ...); of detection (B, S, 5 + C)."""
         return self.head(self.features(images))  # type: ignore[no-any-return]
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """uint8 RGB (B, H, W, 3) -> for each stride of the task a map (B, K, H / stride, W / stride)."""
+        """Return uint8 RGB (B, H, W, 3) -> for each stride of the task a map (B, K, H / stride, W / stride)."""
         # As bytes, because they are a quarter of the floats.
         cells = space_to_depth(images, self.backbone.space_to_depth)
         return self.neck(self.backbone(normalise(cells, self.mean, self.std)))  # type: ignore[no-any-return]
 
     def with_auxiliary(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        """As `forward`, with what the auxiliary head says, (B, M, 4); None where there is none."""
+        """Do as `forward`, with what the auxiliary head says, (B, M, 4); None where there is none."""
         features = self.features(images)
         return self.head(features), None if self.auxiliary_head is None else self.auxiliary_head(features)
 
     def shipped_parameters(self) -> list[nn.Parameter]:
-        """All but those of the auxiliary head, which training alone needs."""
+        """Return all but those of the auxiliary head, which training alone needs."""
         apart = set() if self.auxiliary_head is None else {id(one) for one in self.auxiliary_head.parameters()}
         return [parameter for parameter in self.parameters() if id(parameter) not in apart]
 
     def head_parameters(self) -> list[nn.Parameter]:
-        """Those of the heads, whose rows mean different things, each on its own."""
+        """Return those of the heads, whose rows mean different things, each on its own."""
         return [
             *self.head.parameters(),
             *([] if self.auxiliary_head is None else self.auxiliary_head.parameters()),
@@ -119,7 +119,7 @@ class Network(nn.Module, Generic[TaskT]):
         return other
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
-        """Two groups: matrices and filters decay; biases and the normalisation's own parameters do not."""
+        """Return two groups: matrices and filters decay; biases and the normalisation's own parameters do not."""
         parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
         return [
             {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
@@ -141,7 +141,7 @@ def build_model(config: ModelConfig, task: TaskT) -> Network[TaskT]:
 
 @torch.inference_mode()
 def network_outputs(model: Network[Any], images: Tensor, device: torch.device | str) -> NDArray[np.float32]:
-    """Raw logits float32 (B, ...) of uint8 images (B, H, W, 3); none for no images."""
+    """Return raw logits float32 (B, ...) of uint8 images (B, H, W, 3); none for no images."""
     if not len(images):
         return np.zeros((0, *model.task.output_shape), dtype=np.float32)
     outputs: NDArray[np.float32] = model(images.to(device)).float().cpu().numpy()

@@ -39,7 +39,7 @@ class Backbone(nn.Module):
     channels: tuple[int, ...]
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(B, 3 F^2, H / F, W / F) normalised floats -> for each stride (B, K, H / stride, W / stride)."""
+        """Return (B, 3 F^2, H / F, W / F) normalised floats -> for each stride (B, K, H / stride, W / stride)."""
         raise NotImplementedError
 
     def initialise(self) -> None:
@@ -93,7 +93,7 @@ def register_backbone(
 
 
 def backbone_names() -> tuple[str, ...]:
-    """The names that `--model` takes, in the order of registration."""
+    """Return the names that `--model` takes, in the order of registration."""
     from yolo_proc.models import backbones
 
     for module in pkgutil.iter_modules(backbones.__path__, f"{backbones.__name__}."):

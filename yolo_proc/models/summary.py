@@ -80,11 +80,11 @@ class Description:
         return 2 * self.macs
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return {**asdict(self), "flops": self.flops}
 
     def text(self) -> str:
-        """A table of the layers, and the sums."""
+        """Return a table of the layers, and the sums."""
         rows = [("layer", "kind", "output", "parameters", "MACs")]
         rows += [
             (one.name, one.kind, " x ".join(map(str, one.output_shape)), f"{one.parameters:,}", f"{one.macs:,}")
@@ -144,7 +144,7 @@ def describe(model: Network[Any]) -> Description:
 
 
 def _grid_fields(model: nn.Module, codec: LabelCodec, images: Tensor) -> tuple[GridField, ...]:
-    """What the slots of each grid's middle cell see."""
+    """Return what the slots of each grid's middle cell see."""
     width, height = codec.frame
     fields = []
     offset = 0
@@ -161,7 +161,8 @@ def _grid_fields(model: nn.Module, codec: LabelCodec, images: Tensor) -> tuple[G
 
 
 def layers_of(model: nn.Module, images: Tensor) -> tuple[Layer, ...]:
-    """The modules without children that ran on `images` (1, H, W, 3), in order; a module that ran twice stands twice.
+    """Return the modules without children that ran on `images` (1, H, W, 3), in order; a module that ran twice stands
+    twice.
 
     The parameters of a module that ran twice are counted at its first run.
     """
@@ -188,7 +189,7 @@ def layers_of(model: nn.Module, images: Tensor) -> tuple[Layer, ...]:
 
 
 def _macs(module: nn.Module, output: Tensor) -> int:
-    """Multiplications with addition for the one image of `output`."""
+    """Return multiplications with addition for the one image of `output`."""
     if isinstance(module, nn.Conv2d):
         kernel = module.kernel_size[0] * module.kernel_size[1]
         return int(output.numel()) * kernel * module.in_channels // module.groups
@@ -207,7 +208,7 @@ def _average_for_maximum(model: nn.Module) -> None:
 
 
 def receptive_field(model: nn.Module, images: Tensor, slots: Sequence[int]) -> tuple[int, int]:
-    """Width and height of the pixels of `images` (1, H, W, 3) that the outputs of `slots` depend on.
+    """Return width and height of the pixels of `images` (1, H, W, 3) that the outputs of `slots` depend on.
 
     Measured, so that it holds for any network: in a copy every weight is made positive and every normalisation the
     identity, so that no two paths cancel and no unit is dead; then a pixel matters if the gradient of the slots'

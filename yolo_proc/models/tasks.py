@@ -25,7 +25,7 @@ def register_task(cls: TaskClass) -> TaskClass:
 
 
 def task_names() -> tuple[str, ...]:
-    """The names that `--task` takes."""
+    """Return the names that `--task` takes."""
     return (*_BUILT_IN, *_REGISTERED)
 
 

@@ -41,7 +41,7 @@ class TorchvisionBackbone(Backbone):
         self.features: Callable[[Tensor], dict[str, Tensor]] = create_feature_extractor(network, nodes)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) -> for each stride (B, K, H / stride, W / stride)."""
+        """Return (B, 3, H, W) -> for each stride (B, K, H / stride, W / stride)."""
         maps = self.features(x)
         return [maps[str(stride)] for stride in self.strides]
 

@@ -27,7 +27,7 @@ def upgraded(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def _renamed(weights: Any) -> Any:
-    """Tensors by their present names; anything but a mapping is left to the check of the fields."""
+    """Return tensors by their present names; anything but a mapping is left to the check of the fields."""
     if not isinstance(weights, Mapping):
         return weights
     return {_present(name): tensor for name, tensor in weights.items()}

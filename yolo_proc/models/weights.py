@@ -17,7 +17,7 @@ from yolo_proc.task import Task
 
 
 def load_weights(model: Network[Any], weights: Mapping[str, Tensor] | None) -> None:
-    """Gives a network saved weights.
+    """Give a network saved weights.
 
     Raises:
         CheckpointError: they are of another network; it names the first tensor that differs.
@@ -28,7 +28,7 @@ def load_weights(model: Network[Any], weights: Mapping[str, Tensor] | None) -> N
 
 
 def require_weights_of(model: Network[Any], weights: Mapping[str, Tensor] | None) -> None:
-    """Refuses weights that are not those of a network, by names, shapes and types, or not finite.
+    """Refuse weights that are not those of a network, by names, shapes and types, or not finite.
 
     Raises:
         CheckpointError: see `load_weights`.
@@ -49,7 +49,7 @@ def require_weights_of(model: Network[Any], weights: Mapping[str, Tensor] | None
 
 
 def require_weights_for(config: ModelConfig, task: Task, weights: Mapping[str, Tensor] | None) -> None:
-    """Refuses weights that are not those of a network, before it is built: a few bytes can describe gigabytes.
+    """Refuse weights that are not those of a network, before it is built: a few bytes can describe gigabytes.
 
     Raises:
         CheckpointError: see `load_weights`.
@@ -71,7 +71,7 @@ def _shape_of(value: object) -> str:
 def model_from_checkpoint(
     state: Mapping[str, Any], weights: Literal["ema", "raw"] = "ema", *, path: Path | None = None
 ) -> Network[Any]:
-    """The network that a checkpoint holds, in evaluation mode, with its calibration folded in.
+    """Return the network that a checkpoint holds, in evaluation mode, with its calibration folded in.
 
     Args:
         state: as `checkpoint.load` gives it.

@@ -45,7 +45,7 @@ def preview_sheet(
     limits: LabelConfig | None = None,
     tile: int = TILE,
 ) -> NDArray[np.uint8]:
-    """Scenes side by side with their objects, as a uint8 RGB picture (H, W, 3).
+    """Return scenes side by side with their objects, as a uint8 RGB picture (H, W, 3).
 
     Args:
         classes: names by class index.
@@ -66,7 +66,7 @@ def predictions_sheet(
     limits: LabelConfig | None = None,
     tile: int = TILE,
 ) -> NDArray[np.uint8]:
-    """Scenes side by side, their objects thin and unnamed, detections bold with confidence; see `preview_sheet`.
+    """Return scenes side by side, their objects thin and unnamed, detections bold with confidence; see `preview_sheet`.
 
     Args:
         detections: of each scene, in its pixels.
@@ -104,7 +104,7 @@ def captions_sheet(
 
 
 def write_png(path: str | Path, picture: NDArray[np.uint8]) -> None:
-    """Writes a uint8 RGB picture (H, W, 3) as PNG: whole, or not at all.
+    """Write a uint8 RGB picture (H, W, 3) as PNG: whole, or not at all.
 
     Raises:
         UserError: the file cannot be written.
@@ -120,13 +120,13 @@ def write_png(path: str | Path, picture: NDArray[np.uint8]) -> None:
 
 
 def class_colour(class_id: int) -> Rgb:
-    """A bright colour; those of neighbouring classes are far apart (steps of the golden ratio around the hues)."""
+    """Return a bright colour; those of neighbouring classes are far apart (steps of the golden ratio around the hues)."""
     red, green, blue = colorsys.hsv_to_rgb(class_id * 0.618034 % 1.0, 0.75, 1.0)
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def _scene_tile(scene: Scene, classes: Sequence[str] | None, limits: LabelConfig, tile: int, width: int) -> Image.Image:
-    """A scene scaled to the tile with its objects' boxes; their names too if `classes` are given."""
+    """Return a scene scaled to the tile with its objects' boxes; their names too if `classes` are given."""
     rows, columns = scene.image.shape[:2]
     scale = _scale(scene, tile)
     size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
@@ -152,7 +152,7 @@ def _scene_tile(scene: Scene, classes: Sequence[str] | None, limits: LabelConfig
 
 
 def _sheet(tiles: Sequence[Image.Image], columns: int | None, tile: int) -> NDArray[np.uint8]:
-    """The tiles row by row on dark paper; empty paper of one tile if there are none."""
+    """Return the tiles row by row on dark paper; empty paper of one tile if there are none."""
     across = max(1, columns or int(np.ceil(np.sqrt(len(tiles)))))
     across = min(across, max(1, len(tiles)))
     down = max(1, -(-len(tiles) // across))
@@ -176,7 +176,7 @@ def _scaled(box_xyxy: FloatArray, scene: Scene, tile: int) -> list[list[float]]:
 
 
 def _corners(box: list[float]) -> tuple[int, int, int, int]:
-    """First and last pixel of a half-open box, ordered even where the box is thinner than a pixel."""
+    """Return first and last pixel of a half-open box, ordered even where the box is thinner than a pixel."""
     x0, y0 = int(np.floor(box[0])), int(np.floor(box[1]))
     return x0, y0, max(x0, int(np.ceil(box[2])) - 1), max(y0, int(np.ceil(box[3])) - 1)
 
@@ -187,7 +187,7 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
 
 
 def _write(draw: ImageDraw.ImageDraw, box: list[float], words: str, colour: Rgb) -> None:
-    """Black words on the colour: above the box, or inside where there is no room above."""
+    """Write black words on the colour: above the box, or inside where there is no room above."""
     left, top, right, bottom = _font(FONT_SIZE).getbbox(words)
     width, height = right - left + 4, bottom - top + 4
     sheet = draw.im.size
@@ -200,7 +200,7 @@ def _write(draw: ImageDraw.ImageDraw, box: list[float], words: str, colour: Rgb)
 
 
 def _outline(draw: ImageDraw.ImageDraw, box: list[float], colour: Rgb, width: int) -> None:
-    """The box in its colour, with a dark line around it: a class's colour may be that of what is behind."""
+    """Draw the box in its colour, with a dark line around it: a class's colour may be that of what is behind."""
     x0, y0, x1, y1 = _corners(box)
     draw.rectangle((x0 - 1, y0 - 1, x1 + 1, y1 + 1), outline=(0, 0, 0))
     draw.rectangle((x0, y0, x1, y1), outline=colour, width=width)
@@ -217,7 +217,7 @@ def _dashed(draw: ImageDraw.ImageDraw, box: list[float]) -> None:
 
 
 def _hatch(draw: ImageDraw.ImageDraw, box: list[float]) -> None:
-    """Diagonals x + y = k inside the box, and its outline."""
+    """Draw diagonals x + y = k inside the box, and its outline."""
     x0, y0, x1, y1 = _corners(box)
     for k in range(x0 + y0 + _HATCH, x1 + y1, _HATCH):
         draw.line((max(x0, k - y1), min(y1, k - x0), min(x1, k - y0), max(y0, k - x1)), fill=_GREY)

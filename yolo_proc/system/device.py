@@ -12,7 +12,7 @@ LIBRARIES = ("torch", "numpy", "opencv-python-headless", "albumentations", "pill
 
 
 def pick_device(name: str) -> torch.device:
-    """The device that the option names; "auto" is CUDA where there is one.
+    """Return the device that the option names; "auto" is CUDA where there is one.
 
     Raises:
         ConfigError: a name torch does not know, or a device that is not here.
@@ -33,7 +33,7 @@ def pick_device(name: str) -> torch.device:
 
 
 def environment(device: torch.device, precision: str, threads: int) -> dict[str, str]:
-    """What a bit-exact resume depends on besides the options, by name."""
+    """Return what a bit-exact resume depends on besides the options, by name."""
     facts = {name: version(name) for name in LIBRARIES}
     facts["python"] = platform.python_version()
     facts["processor"] = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
@@ -44,7 +44,7 @@ def environment(device: torch.device, precision: str, threads: int) -> dict[str,
 
 
 def differences(then: dict[str, str], now: dict[str, str]) -> list[str]:
-    """One `name: then -> now` for each fact that differs."""
+    """Return one `name: then -> now` for each fact that differs."""
     names = sorted({*then, *now})
     return [
         f"{name}: {then.get(name, '-')} -> {now.get(name, '-')}" for name in names if then.get(name) != now.get(name)
@@ -52,7 +52,7 @@ def differences(then: dict[str, str], now: dict[str, str]) -> list[str]:
 
 
 def processors() -> int:
-    """How many processors this process may use (a container may be given fewer than the machine has)."""
+    """Return how many processors this process may use (a container may be given fewer than the machine has)."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

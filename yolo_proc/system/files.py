@@ -45,7 +45,7 @@ class UnreadableFileError(DataError):
 
 
 def open_regular(path: Path | str, what: str) -> BinaryIO:
-    """A plain file, opened for reading its bytes; links are followed.
+    """Return a plain file, opened for reading its bytes; links are followed.
 
     Args:
         what: it is expected to be, with its article, for the message: "a picture".
@@ -69,7 +69,7 @@ def open_regular(path: Path | str, what: str) -> BinaryIO:
 
 
 def check_regular(path: Path | str, what: str) -> None:
-    """Refuses what is no plain file, for what opens the file itself.
+    """Refuse what is no plain file, for what opens the file itself.
 
     Raises:
         UnreadableFileError: as of `open_regular`.
@@ -78,7 +78,7 @@ def check_regular(path: Path | str, what: str) -> None:
 
 
 def read_bytes(path: Path | str, limit: int, what: str, *, text: bool = False) -> bytes:
-    """The bytes of a plain file.
+    """Return the bytes of a plain file.
 
     Args:
         limit: bytes; a longer file is refused unread.
@@ -106,7 +106,7 @@ def read_bytes(path: Path | str, limit: int, what: str, *, text: bool = False) -
 
 
 def read_start(path: Path | str, count: int, what: str) -> bytes:
-    """At most the first `count` bytes of a plain file.
+    """Return at most the first `count` bytes of a plain file.
 
     Raises:
         UnreadableFileError: as of `open_regular`.
@@ -145,7 +145,7 @@ def _refused(path: Path | str, what: str, error: OSError) -> UnreadableFileError
 
 
 def create(path: Path | str) -> int:
-    """A descriptor for writing a new file. What lies there goes: a killed process left it, or it is a link.
+    """Return a descriptor for writing a new file. What lies there goes: a killed process left it, or it is a link.
 
     Raises:
         OSError: the system refuses, or a folder lies there.
@@ -159,7 +159,7 @@ def create(path: Path | str) -> int:
 
 
 def write_new(path: Path | str, *content: bytes | memoryview, durable: bool = False) -> None:
-    """Writes a new file; see `create`.
+    """Write a new file; see `create`.
 
     Args:
         content: parts, one after the other.
@@ -178,7 +178,7 @@ def write_new(path: Path | str, *content: bytes | memoryview, durable: bool = Fa
 
 
 def replace_whole(path: Path, *content: bytes | memoryview, durable: bool = False) -> None:
-    """Writes a file so that a reader, or a process killed at any moment, finds the old one or the new one whole.
+    """Write a file so that a reader, or a process killed at any moment, find the old one or the new one whole.
 
     Args:
         path: in a folder that is there.
@@ -212,7 +212,7 @@ def replace_by(path: Path | str, part: Path | str, save: Callable[[str], None]) 
 
 
 def half_written(folder: Path) -> list[Path]:
-    """What `replace_whole` is writing in a folder, or a killed process left there."""
+    """Return what `replace_whole` is writing in a folder, or a killed process left there."""
     try:
         return [path for path in folder.iterdir() if HALF_WRITTEN.fullmatch(path.name) and not path.is_dir()]
     except OSError:
@@ -220,7 +220,7 @@ def half_written(folder: Path) -> list[Path]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Makes a rename in `folder` durable, where folders can be opened."""
+    """Make a rename in `folder` durable, where folders can be opened."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -231,7 +231,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def open_own(path: Path | str, access: int) -> int:
-    """A descriptor of a file that several processes share, made if it is not there and left as it is if it is.
+    """Return a descriptor of a file that several processes share, made if it is not there and left as it is if it is.
 
     Args:
         access: `os.O_RDWR` or `os.O_WRONLY`.

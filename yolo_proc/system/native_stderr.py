@@ -21,7 +21,7 @@ _file = -1
 
 @contextmanager
 def caught() -> Iterator[list[str]]:
-    """Catches what is printed on the process's standard error meanwhile.
+    """Catch what is printed on the process's standard error meanwhile.
 
     Threads that are inside at the same time share one file: each gets what came since it began, so that a line of one
     may be told of another's picture too, and none is lost.
@@ -38,7 +38,7 @@ def caught() -> Iterator[list[str]]:
 
 
 def _enter() -> int:
-    """The offset in the file from which on lines count; -1 where nothing can be caught."""
+    """Return the offset in the file from which on lines count; -1 where nothing can be caught."""
     global _inside, _saved, _file
     with _lock:
         try:
@@ -86,7 +86,7 @@ def _read(start: int) -> bytes:
 
 
 def _restore() -> None:
-    """Gives the standard error back."""
+    """Give the standard error back."""
     try:
         if _saved >= 0:
             os.dup2(_saved, _STDERR)

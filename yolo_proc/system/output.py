@@ -51,7 +51,7 @@ def _named(error: OSError) -> OSError:
 
 
 def prepare() -> None:
-    """Puts streams in place of the process's own that fail for no character, and say what failed."""
+    """Put streams in place of the process's own that fail for no character, and say what failed."""
     sys.stdout = _stream(sys.stdout, 1, _Output)
     sys.stderr = _stream(sys.stderr, 2, _Errors)
 
@@ -73,7 +73,7 @@ def _stream(old: TextIO | None, number: int, kind: type[io.TextIOWrapper]) -> Te
 
 
 def finish(code: int) -> int:
-    """Writes what waits in the streams; the exit code, another one if that fails."""
+    """Write what waits in the streams; the exit code, another one if that fails."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -98,7 +98,7 @@ def silence(file: TextIO) -> None:
 
 
 def failed(error: OSError) -> int:
-    """Says in a line that the output cannot be written; the exit code."""
+    """Say in a line that the output cannot be written; the exit code."""
     print(f"yolo_proc: {OUTPUT}: cannot be written: {error.strerror}", file=sys.stderr)
     return 2
 

@@ -41,7 +41,7 @@ def unordered(
     stop: Callable[[], bool] = lambda: False,
     start_method: str | None = None,
 ) -> Iterator[R]:
-    """The results of a task on each job, as they come.
+    """Yield the results of a task on each job, as they come.
 
     Args:
         task: picklable where processes are not forked.

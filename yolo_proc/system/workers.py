@@ -53,7 +53,7 @@ class WorkerTraceback(Exception):  # noqa: N818 it is not raised, it is the caus
 
 
 def portable_class(error: YoloProcError) -> type[YoloProcError]:
-    """The class of errors.py that an error is of: it is known in every process and takes one message."""
+    """Return the class of errors.py that an error is of: it is known in every process and takes one message."""
     known = {
         cls
         for cls in vars(errors).values()
@@ -77,7 +77,8 @@ class _Indexed:
 
 
 def check_start_method(name: str | None) -> str:
-    """The way to start processes: as named, or for None fork on Linux (a spawned process imports all anew), else spawn.
+    """Return the way to start processes: as named, or for None fork on Linux (a spawned process imports all anew), else
+    spawn.
 
     Raises:
         ConfigError: a name that this system does not have.
@@ -93,7 +94,7 @@ def check_start_method(name: str | None) -> str:
 def in_processes(
     task: Task, jobs: Iterable[Any], workers: int, method: str, *, result_bytes: int, preload: Sequence[str] = ()
 ) -> Iterator[Any]:
-    """The results of a task on each job, in the order of the jobs. The workers begin at once.
+    """Return the results of a task on each job, in the order of the jobs. The workers begin at once.
 
     Closing or dropping the iterator ends the workers.
 
@@ -133,7 +134,7 @@ def in_processes(
 
 
 def prefetched(workers: int, result_bytes: int) -> int:
-    """How many results each worker may keep in shared memory; 0 if there is too little of it for one.
+    """Return how many results each worker may keep in shared memory; 0 if there is too little of it for one.
 
     Containers often have 64 MiB, and a process that writes beyond is killed.
     """
@@ -145,7 +146,7 @@ def prefetched(workers: int, result_bytes: int) -> int:
 
 
 def _quietly(make: Callable[[], Iterator[Any]]) -> Iterator[Any]:
-    """What `make` starts, without the DataLoader's warning and without its signal handler.
+    """Return what `make` starts, without the DataLoader's warning and without its signal handler.
 
     The handler would raise wherever this process is when a worker dies; the DataLoader also notices by itself when
     the next result is asked for, and there the error can be told.
@@ -181,7 +182,7 @@ def _prepare_worker(_: int) -> None:
 
 
 def end_with_parent() -> None:
-    """Makes this worker end without a word once its parent is gone, which may be killed at any time.
+    """Make this worker end without a word once its parent is gone, which may be killed at any time.
 
     Waiting for its next job it would not notice, and a connection that breaks while a result is handed over would be
     told with a traceback, by threads of `multiprocessing`: whoever has lost a connection has lost the parent.

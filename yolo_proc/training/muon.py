@@ -25,7 +25,7 @@ ADAM_EPS = 1e-8
 
 
 def orthogonalised(matrices: Tensor) -> Tensor:
-    """(G, R, C) -> (G, R, C): the same singular vectors, all singular values near 1; zeros stay zeros.
+    """Return (G, R, C) -> (G, R, C): the same singular vectors, all singular values near 1; zeros stay zeros.
 
     The Newton-Schulz rounds run on the Gram matrix, the shorter side squared, because all that they do to X is to
     multiply it by a polynomial of X X^T: less work for filters, which are much longer than they are high.
@@ -74,7 +74,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """One update from the gradients."""
+        """Make one update from the gradients."""
         assert closure is None, "a closure is not supported"
         for group in self.param_groups:
             parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
@@ -110,7 +110,7 @@ class Muon(torch.optim.Optimizer):
             parameter.addcdiv_(first, root, value=-lr / (1 - beta1 ** state["updates"]))
 
     def _buffers_of(self, parameter: Tensor, *names: str) -> list[Tensor]:
-        """The parameter's running averages, zeros before its first update."""
+        """Return the parameter's running averages, zeros before its first update."""
         state = self.state[parameter]
         for name in names:
             if name not in state:

@@ -17,7 +17,7 @@ ADAM_SHARE = 0.1
 
 
 def build_optimizer(model: Network[Any], config: OptimConfig) -> torch.optim.Optimizer:
-    """The optimizer over the model's own parameter groups."""
+    """Return the optimizer over the model's own parameter groups."""
     groups = model.parameter_groups(config.weight_decay)
     lr = config.peak_lr
     if config.name == "sgd":
@@ -44,7 +44,7 @@ _MOST_UPDATES = 2**40
 
 @torch.no_grad()
 def load_optimizer(optimizer: torch.optim.Optimizer, saved: Mapping[str, Any]) -> None:
-    """Goes on from what `optimizer.state_dict()` gave, which comes from a file and is compared with the optimizer.
+    """Go on from what `optimizer.state_dict()` gave, which comes from a file and is compared with the optimizer.
 
     Rates and decays are the saved ones; what else a group says is the optimizer's own.
 
@@ -84,7 +84,7 @@ def _rates(group: Mapping[str, Any], own: Mapping[str, Any], number: int) -> dic
 
 
 def _kept_of(optimizer: torch.optim.Optimizer, number: int, parameter: torch.Tensor, kept: Any) -> dict[str, Any]:
-    """What was kept of a parameter, its tensors copied: those of a file may share memory in any way."""
+    """Return what was kept of a parameter, its tensors copied: those of a file may share memory in any way."""
     kinds = next(kinds for cls, kinds in _KEPT.items() if isinstance(optimizer, cls))
     where = f"optimizer: parameter {number}"
     whole = isinstance(optimizer, Muon)  # it makes what it lacks
@@ -105,7 +105,7 @@ def _kept_of(optimizer: torch.optim.Optimizer, number: int, parameter: torch.Ten
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Sets the rate of the coming update; what AdamW trains beside Muon has its own share of it."""
+    """Set the rate of the coming update; what AdamW trains beside Muon has its own share of it."""
     beside = isinstance(optimizer, Muon)
     for group in optimizer.param_groups:
         group["lr"] = lr * ADAM_SHARE if beside and not group["orthogonal"] else lr
@@ -126,14 +126,14 @@ class Ema:
         self._pairs = self._float_pairs(model)
 
     def _float_pairs(self, model: nn.Module) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        """Averaged and live tensors, side by side; the normalisation's counters of batches have no average."""
+        """Return averaged and live tensors, side by side; the normalisation's counters of batches have no average."""
         average, live = self.model.state_dict(), model.state_dict()
         names = [name for name, value in live.items() if value.is_floating_point()]
         return [average[name] for name in names], [live[name] for name in names]
 
     @torch.no_grad()
     def update(self) -> None:
-        """Takes the live weights in."""
+        """Take the live weights in."""
         weight = 1.0 - min(self.decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
         average, live = self._pairs

@@ -49,7 +49,7 @@ class Finding:
         remedy: str,
         evidence: Mapping[str, Picture] | None = None,
     ) -> "Finding":
-        """A pass or a failure; causes and remedy are kept of a failure alone."""
+        """Return a pass or a failure; causes and remedy are kept of a failure alone."""
         assert sound or causes, "a failure names its likeliest cause"
         return cls(
             "pass" if sound else "fail",
@@ -63,7 +63,7 @@ class Finding:
 
     @classmethod
     def not_applicable(cls, reason: str) -> "Finding":
-        """The question makes no sense here."""
+        """Return the question makes no sense here."""
         return cls("not applicable", reason=reason)
 
 
@@ -91,7 +91,7 @@ class Outcome:
         return self.finding.verdict == "fail"
 
     def lines(self) -> list[str]:
-        """A failure, or why a check is not applicable, for people."""
+        """Return a failure, or why a check is not applicable, for people."""
         found = self.finding
         if found.verdict == "not applicable":
             return [f"{self.check}: not applicable: {found.reason}"]
@@ -102,7 +102,7 @@ class Outcome:
         return told + [f"  picture: {path}" for path in self.pictures]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, all of which JSON can say: what is not finite becomes a text."""
+        """Return plain values, all of which JSON can say: what is not finite becomes a text."""
         found = self.finding
         return {
             "check": self.check,
@@ -127,14 +127,14 @@ def _plain(value: Figure) -> Figure:
 
 
 def tally(outcomes: Sequence[Outcome]) -> str:
-    """`12 passed, 1 failed, 2 not applicable`."""
+    """Return `12 passed, 1 failed, 2 not applicable`."""
     words = {"pass": "passed", "fail": "failed", "not applicable": "not applicable"}
     counts = {verdict: sum(one.finding.verdict == verdict for one in outcomes) for verdict in words}
     return ", ".join(f"{counts[verdict]} {word}" for verdict, word in words.items() if counts[verdict]) or "none"
 
 
 def failure_line(outcomes: Sequence[Outcome]) -> str:
-    """Why a run stops before its first step; empty where no check failed."""
+    """Return why a run stops before its first step; empty where no check failed."""
     failed = ", ".join(outcome.check for outcome in outcomes if outcome.failed)
     line = f"nothing was trained, because a check failed: {failed}; --no-check trains all the same"
     return line if failed else ""

@@ -21,7 +21,7 @@ TIMED_STEPS = 5
 def pick_precision(
     name: str, model: Network[Any], task: Task, make_batch: Callable[[], tuple[torch.Tensor, object]], parts: int = 1
 ) -> tuple[str, str]:
-    """The precision to train in, and a line that says why.
+    """Return the precision to train in, and a line that says why.
 
     "auto" times a training step of a copy of the model in both: a warm-up, then the median of five. float32 stays
     unless bf16 is 1.3 x quicker.

@@ -27,12 +27,12 @@ LEAST_IMAGES = 8
 
 
 def part_count(device: torch.device, threads: int, batch_size: int) -> int:
-    """How many parts a batch is trained in: on a processor one a thread, as long as each has `LEAST_IMAGES`."""
+    """Return how many parts a batch is trained in: on a processor one a thread, as long as each has `LEAST_IMAGES`."""
     return max(1, min(threads, batch_size // LEAST_IMAGES)) if device.type == "cpu" else 1
 
 
 def in_parts(model: Network[Any], parts: int) -> "Network[Any] | InParts":
-    """The network as it is used in so many parts: split, or itself where one is all."""
+    """Return the network as it is used in so many parts: split, or itself where one is all."""
     return InParts(model, parts) if parts > 1 else model
 
 
@@ -60,14 +60,14 @@ class InParts(nn.Module):
         self.train(model.training)
 
     def forward(self, images: Tensor) -> Tensor:
-        """uint8 RGB (B, H, W, 3) -> raw logits (B, ...), differentiable in the parameters."""
+        """Return uint8 RGB (B, H, W, 3) -> raw logits (B, ...), differentiable in the parameters."""
         if self.training and torch.is_grad_enabled():
             return self.with_auxiliary(images)[0]
         parts = min(self.parts, max(1, len(images)))
         return torch.cat(self.each(lambda part: self.model(part), images.tensor_split(parts)))
 
     def with_auxiliary(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        """As that of the network."""
+        """Do as that of the network."""
         if self.parts_of(images) > 1:
             logits, values = _Training.apply(self, images, *self.model.parameters())
         else:
@@ -76,7 +76,7 @@ class InParts(nn.Module):
         return logits, values
 
     def parts_of(self, images: Tensor) -> int:
-        """In how many parts a batch is trained: fewer where it is smaller than what this was made for."""
+        """Return in how many parts a batch is trained: fewer where it is smaller than what this was made for."""
         return max(1, min(self.parts, len(images) // LEAST_IMAGES))
 
     @property
@@ -87,7 +87,9 @@ class InParts(nn.Module):
         return (self.model, *self._twins)
 
     def each(self, action: Callable[..., R], *arguments: Sequence[Any]) -> list[R]:
-        """What the action gives for each part, in order, computed at once; torch's modes are those of this thread."""
+        """Return what the action gives for each part, in order, computed at once; torch's modes are those of this
+        thread.
+        """
         gradients, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
         enabled, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
 
@@ -99,7 +101,7 @@ class InParts(nn.Module):
         return list(self._pool.map(run, *arguments))
 
     def gather_statistics(self, parts: int) -> None:
-        """Gives all networks the mean of the running statistics of the first ones, those that have just trained."""
+        """Give all networks the mean of the running statistics of the first ones, those that have just trained."""
         # `.data`, because the backward pass has yet to come; a normalisation in training does not read them there.
         every = [[b.data for b in network.buffers() if b.is_floating_point()] for network in self.networks]
         mean = every[0]
@@ -141,7 +143,7 @@ def _train(network: Network[Any], images: Tensor) -> list[Tensor]:
 
 
 def _twin(model: Network[Any]) -> Network[Any]:
-    """A network with the same parameters (not copies of them) and buffers of its own."""
+    """Return a network with the same parameters (not copies of them) and buffers of its own."""
     twin = copy.deepcopy(model)
     for ours, theirs in zip(model.modules(), twin.modules(), strict=True):
         for name, parameter in ours._parameters.items():

@@ -16,13 +16,13 @@ from yolo_proc.training.step import NotFiniteError
 
 
 def weighted_terms(task: Task, means: NDArray[np.float64]) -> dict[str, float]:
-    """{term: weighted mean}; they sum to the loss."""
+    """Return {term: weighted mean}; they sum to the loss."""
     weights = task.weights
     return {term: weights[term] * float(mean) for term, mean in zip(task.terms, means, strict=True)}
 
 
 def metrics_row(event: EpochEnd) -> dict[str, float]:
-    """A row of `metrics.csv`: nothing that depends on the clock."""
+    """Return a row of `metrics.csv`: nothing that depends on the clock."""
     terms = {f"loss_{term}": value for term, value in event.terms.items()}
     return {
         "epoch": event.epoch,
@@ -46,7 +46,7 @@ def dominant_term(terms: Mapping[str, float]) -> str:
 
 
 def not_finite_line(error: NotFiniteError, batch: Batch, step: int, kept: Path | None, optim: OptimConfig) -> str:
-    """One line: the term, the step, the scenes, and what to do.
+    """Return one line: the term, the step, the scenes, and what to do.
 
     Args:
         step: of the run, from 1.
@@ -70,12 +70,12 @@ class Drops:
         self._lost: Counter[str] = Counter()
 
     def add(self, objects: int, dropped: Mapping[str, int]) -> None:
-        """Takes a batch in: its objects, and those of them that were dropped, by reason."""
+        """Take a batch in: its objects, and those of them that were dropped, by reason."""
         self._objects += objects
         self._lost.update(dropped)
 
     def lines(self) -> Iterator[str]:
-        """A line where they are too many; the counts begin anew."""
+        """Yield a line where they are too many; the counts begin anew."""
         share = self._lost.total() / max(self._objects, 1)
         reasons = ", ".join(f"{reason} {count}" for reason, count in self._lost.most_common() if count)
         self._objects, self._lost = 0, Counter()

@@ -21,7 +21,7 @@ LOCK = ".lock"
 
 
 def new_run_folder(config: Config) -> Path:
-    """Makes the folder of a new run: `<runs_dir>/<run>`, or the generator's name with the next free number.
+    """Make the folder of a new run: `<runs_dir>/<run>`, or the generator's name with the next free number.
 
     Raises:
         ConfigError: the named run has checkpoints already.
@@ -53,7 +53,7 @@ def new_run_folder(config: Config) -> Path:
 
 
 def locked_run(folder: Path) -> AbstractContextManager[bool]:
-    """Keeps other processes from training the run in the same folder.
+    """Keep other processes from training the run in the same folder.
 
     Raises:
         UserError: another one does it.
@@ -63,7 +63,7 @@ def locked_run(folder: Path) -> AbstractContextManager[bool]:
 
 
 def mend(folder: Path) -> None:
-    """Puts right what a killed process left in a run's folder: half-written files, a table that lacks its last rows.
+    """Put right what a killed process left in a run's folder: half-written files, a table that lacks its last rows.
 
     Nothing is done where nothing is wrong, where a process trains the run, or where nothing can be written.
     """
@@ -74,7 +74,7 @@ def mend(folder: Path) -> None:
 
 
 def put_right(folder: Path) -> None:
-    """Does what `mend` promises; only the run's one writer may call this. What cannot be done is left."""
+    """Do what `mend` promises; only the run's one writer may call this. What cannot be done is left."""
     sweep_temporary(folder)
     if _table_is_short(folder):
         with suppress(UserError):
@@ -83,7 +83,7 @@ def put_right(folder: Path) -> None:
 
 
 def _table_is_short(folder: Path) -> bool:
-    """Whether `metrics.csv` has fewer rows than the newest checkpoint has epochs."""
+    """Return whether `metrics.csv` has fewer rows than the newest checkpoint has epochs."""
     numbered = [checkpoint_position(path) for path in list_checkpoints(folder)[:1]]
     epochs = numbered[0][0] if numbered and numbered[0] is not None else 0
     if not epochs:
@@ -96,12 +96,12 @@ def _table_is_short(folder: Path) -> bool:
 
 
 def write_config(folder: Path, config: Config) -> None:
-    """Writes the whole configuration, ready for `--config`."""
+    """Write the whole configuration, ready for `--config`."""
     _write(folder / CONFIG, config_to_toml(config))
 
 
 def write_metrics(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
-    """Writes `metrics.csv` whole, a row an epoch, from what the checkpoint holds: so no line is ever doubled.
+    """Write `metrics.csv` whole, a row an epoch, from what the checkpoint holds: so no line is ever doubled.
 
     It has no times: a run that was interrupted and resumed leaves the same bytes as one that was not.
     """
@@ -114,7 +114,7 @@ def write_metrics(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Writes a small file; raises `DataError` on a full or read-only disk."""
+    """Write a small file; raise `DataError` on a full or read-only disk."""
     try:
         replace_whole(path, text.encode())
     except OSError as error:

@@ -57,7 +57,7 @@ class Schedule:
         self.decay: Decay | None = None
 
     def lr(self, step: int) -> float:
-        """The rate of update `step`, counted from 0."""
+        """Return the rate of update `step`, counted from 0."""
         rate = self.config.peak_lr * min(1.0, (step - self.since + 1) / (self.config.warmup_steps + 1))
         if self.decay is None or step < self.decay.start:
             return rate
@@ -76,7 +76,7 @@ class Schedule:
         self.since, self.decay = step, None
 
     def state_dict(self) -> dict[str, Any]:
-        """The recorded events."""
+        """Return the recorded events."""
         return {
             "since": self.since,
             "longest": self.longest,
@@ -84,7 +84,7 @@ class Schedule:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """The inverse of `state_dict`."""
+        """Restore what `state_dict` gave."""
         self.since, self.longest = state["since"], state["longest"]
         self.decay = (
             None
@@ -121,7 +121,7 @@ class Pace:
 
 
 def decay_to_begin(pace: Pace, least_steps: int) -> Decay | None:
-    """The decay that begins with the next update, or None.
+    """Return the decay that begins with the next update, or None.
 
     Args:
         least_steps: `optim.decay_steps`, or the length of a decay that has ended above the target: the next one begins
@@ -140,7 +140,8 @@ def decay_to_begin(pace: Pace, least_steps: int) -> Decay | None:
 
 
 def rise_again(decay: Decay, step: int, steps_per_epoch: int, loss: float, target: float | None) -> bool:
-    """Whether the learning rate rises after a decay, before update `step`: it has ended, and more is to be learned.
+    """Return whether the learning rate rises after a decay, before update `step`: it has ended, and more is to be
+    learned.
 
     Args:
         loss: the training loss over the last epoch.
@@ -152,7 +153,7 @@ def rise_again(decay: Decay, step: int, steps_per_epoch: int, loss: float, targe
 
 
 def _steps_left(pace: Pace) -> int | None:
-    """Updates until the first budget ends, at the speed so far; None without a budget."""
+    """Update until the first budget ends, at the speed so far; None without a budget."""
     lefts = []
     if pace.epochs is not None:
         lefts.append(pace.epochs * pace.steps_per_epoch - pace.step)

@@ -68,7 +68,7 @@ class Session:
     nothing_left: tuple[StopReason, str] | None = None
 
     def batches(self, stream: str, first_image: int, count: int, group: int = VALIDATION_BATCH) -> Iterator[Batch]:
-        """Images `first_image` to `first_image + count` of a stream, in batches of `group`, drawn by the workers."""
+        """Yield images `first_image` to `first_image + count` of a stream, in batches of `group`, drawn by the workers."""
         assert first_image % group == 0, "a try begins at a whole batch"
         source = Stream.from_config(self.config, stream)
         yield from batches(source, first_image // group, group, count=-(-count // group), workers=self.workers)
@@ -81,7 +81,8 @@ class Session:
 
 @contextmanager
 def open_session(config: Config, resume_from: Path | None, accept_changed_data: bool) -> Iterator[Session]:
-    """A session for `config`: new, or going on from a run's folder or checkpoint; it alone trains the run meanwhile.
+    """Return a session for `config`: new, or going on from a run's folder or checkpoint; it alone trains the run
+    meanwhile.
 
     Raises:
         UserError: options that do not fit each other, the machine or the checkpoint; another process trains the run.
@@ -99,7 +100,7 @@ def open_session(config: Config, resume_from: Path | None, accept_changed_data: 
 
 
 def worker_count(config: Config) -> int:
-    """How many processes draw scenes: as asked, or one a processor."""
+    """Return how many processes draw scenes: as asked, or one a processor."""
     return processors() if config.workers < 0 else config.workers
 
 
@@ -135,7 +136,7 @@ def check_task(config: Config) -> None:
 
 
 def checked_generator(config: Config) -> tuple[Stream, tuple[str, ...]]:
-    """The stream of a new run's scenes, and the lines of a source for the user.
+    """Return the stream of a new run's scenes, and the lines of a source for the user.
 
     Raises:
         UserError: the generator does not load, or has nothing in a stream that the run will need later.
@@ -185,14 +186,16 @@ def _resumed_session(config: Config, device: torch.device, resume_from: Path, ac
 
 
 def _old_config(path: Path, values: Mapping[str, Any], config: Config) -> Config:
-    """The configuration of the checkpoint, for comparing. Of another generator than the session's nothing is run."""
+    """Return the configuration of the checkpoint, for comparing. Of another generator than the session's nothing is
+    run.
+    """
     if values.get("generator.name") != config.generator.name:
         values = {flat: value for flat, value in values.items() if flat in config_options()}
     return saved_config(values, path, trust=True)  # the session's own generator was named, or allowed, by its caller
 
 
 def _nothing_left(saved: Mapping[str, Any], config: Config) -> tuple[StopReason, str] | None:
-    """Why a resumed run has nothing to do, or None."""
+    """Return why a resumed run has nothing to do, or None."""
     old_target, target = saved["config"].get("target-loss"), config.target_loss
     if saved["finished"] == "target" and target is not None and old_target is not None and target >= old_target:
         return "target", f"the target loss {target:g} was reached already; go on to a lower --target-loss"
@@ -204,7 +207,7 @@ def _nothing_left(saved: Mapping[str, Any], config: Config) -> tuple[StopReason,
 
 
 def _before_decay(folder: Path, saved: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """The state that a run which ended goes on from: before its learning rate decayed, if it did; and a line.
+    """Return the state that a run which ended goes on from: before its learning rate decayed, if it did; and a line.
 
     What was learned of the outside stays: the best loss, so that `best.pt` is only replaced by a better one, and the
     tries at the target, so that no image is judged twice.
@@ -221,7 +224,7 @@ def _before_decay(folder: Path, saved: dict[str, Any]) -> tuple[dict[str, Any], 
 
 
 def _check_classes(path: Path, then: Sequence[str], now: Sequence[str]) -> None:
-    """Nobody can accept other classes: the network would go on under wrong names, or has too few outputs."""
+    """Refuse other classes, which nobody can accept: the network would have wrong names, or too few outputs."""
     if list(then) != list(now):
         raise CheckpointError(
             f"{path}: its classes are {', '.join(then)}, those of the scenes are {', '.join(now)}; give the scenes the "
@@ -271,7 +274,7 @@ def first_model(config: Config, task: Task, device: torch.device) -> Network[Any
 def build_state(
     config: Config, model: Network[Any], classes: tuple[str, ...], *, precision: str, threads: int
 ) -> TrainingState:
-    """The state of a run before its first step; what identifies machine and scenes is left empty."""
+    """Return the state of a run before its first step; what identifies machine and scenes is left empty."""
     return TrainingState(
         config=config,
         classes=classes,
@@ -291,14 +294,14 @@ def build_state(
 
 
 def use_threads(asked: int, device: torch.device, batch_size: int) -> int:
-    """The threads that were asked for or are at hand; each operation gets the share of one part of a batch."""
+    """Return the threads that were asked for or are at hand; each operation gets the share of one part of a batch."""
     threads = asked or processors()
     torch.set_num_threads(threads // part_count(device, threads, batch_size))
     return threads
 
 
 def timing_batch(source: Stream, task: Task, device: torch.device) -> tuple[torch.Tensor, Any]:
-    """Images and targets on the device, for `pick_precision`."""
+    """Return images and targets on the device, for `pick_precision`."""
     batch = Batch.of([source[index] for index in range(TIMED_IMAGES)], range(TIMED_IMAGES))
     targets, _ = task.targets(batch, device)
     return batch.images.to(device), targets

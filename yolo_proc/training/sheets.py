@@ -42,7 +42,7 @@ def write_predictions(run: RunStarted, model: Network[Any], images: int) -> None
 
 
 def _classes(run: RunStarted, model: Network[Any], scenes: list[Scene]) -> NDArray[np.uint8]:
-    """The class of each image and its confidence, green where it is right; the true class where it is not."""
+    """Return the class of each image and its confidence, green where it is right; the true class where it is not."""
     classifier = Classifier(model, device=run.device)
     captions = []
     truth, _ = image_classes(Batch.of(scenes), run.config.labels, len(run.classes))
@@ -55,14 +55,14 @@ def _classes(run: RunStarted, model: Network[Any], scenes: list[Scene]) -> NDArr
 
 
 def _detections(run: RunStarted, model: Network[Any], scenes: list[Scene]) -> NDArray[np.uint8]:
-    """Boxes at the default confidence."""
+    """Return boxes at the default confidence."""
     detector = Detector(model, run.classes, device=run.device)
     found = [detector.detect(scene.image) for scene in scenes]
     return predictions_sheet(scenes, found, run.classes, limits=run.config.labels)
 
 
 def _scene(batch: Batch, image: int) -> Scene:
-    """One image of a batch as a scene again."""
+    """Return one image of a batch as a scene again."""
     rows = batch.objects_of(image)
     objects = tuple(
         SceneObject(

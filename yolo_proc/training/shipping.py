@@ -13,7 +13,7 @@ from yolo_proc.training.stopping import Estimate
 
 
 def ship(session: Session, validation: Estimate, stop: Stopped | None) -> Iterator[Event]:
-    """Keeps the weights with the lowest loss on the validation stream, or those that were judged to meet the target.
+    """Keep the weights with the lowest loss on the validation stream, or those that were judged to meet the target.
 
     Args:
         validation: loss of the averaged weights.

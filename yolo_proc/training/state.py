@@ -92,7 +92,7 @@ class TrainingState:
         return self.step * self.config.batch_size
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain values and tensors, as `checkpoint.save` takes them."""
+        """Return plain values and tensors, as `checkpoint.save` takes them."""
         return {
             "version": VERSION,
             "task": self.model.task.name,
@@ -131,7 +131,7 @@ class TrainingState:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on from what `state_dict` gave, and `fields.check_training` passed.
+        """Go on from what `state_dict` gave, and `fields.check_training` passed.
 
         Raises:
             CheckpointError: it belongs to another network or run.

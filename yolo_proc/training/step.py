@@ -21,10 +21,10 @@ class Network(Protocol):
     """What is trained: a `models.network.Network`, whole or in replicas."""
 
     def with_auxiliary(self, images: Tensor, /) -> tuple[Tensor, Tensor | None]:
-        """uint8 RGB (B, H, W, 3) -> raw logits (B, ...), and what the auxiliary head says if there is one."""
+        """Return uint8 RGB (B, H, W, 3) -> raw logits (B, ...), and what the auxiliary head says if there is one."""
 
     def parameters(self) -> Iterator[nn.Parameter]:
-        """All that is trained."""
+        """Return all that is trained."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def training_step(
 
 
 def autocast_dtype(precision: str) -> torch.dtype | None:
-    """The dtype for `torch.autocast`, None for float32."""
+    """Return the dtype for `torch.autocast`, None for float32."""
     return torch.bfloat16 if precision == "bf16" else None
 
 
@@ -89,7 +89,7 @@ def update_weights(
     clip_norm: float,
     autocast: torch.dtype | None,
 ) -> StepResult:
-    """Forward, loss, backward, clipped gradients, update. The auxiliary loss is learned on the way.
+    """Do one step: forward, loss, backward, clipped gradients, update. The auxiliary loss is learned on the way.
 
     Args:
         images: (B, H, W, 3) uint8 on the model's device.
@@ -122,7 +122,7 @@ def update_weights(
 def forward_loss(
     model: nn.Module, task: Task, images: Tensor, targets: Any, *, autocast: torch.dtype | None
 ) -> tuple[Tensor, Sums, Tensor]:
-    """The loss: a scalar, its terms as (sum, count), and the raw logits (B, ...) in float32."""
+    """Return the loss: a scalar, its terms as (sum, count), and the raw logits (B, ...) in float32."""
     with torch.autocast(images.device.type, dtype=autocast, enabled=autocast is not None):
         logits = model(images)  # (B, ...)
     logits = logits.float()
@@ -133,7 +133,7 @@ def forward_loss(
 def forward_objective(
     model: Network, task: Task, images: Tensor, targets: Any, *, autocast: torch.dtype | None
 ) -> tuple[Tensor, Tensor, Sums, Tensor]:
-    """What training minimises, the loss and the auxiliary loss; then what `forward_loss` gives."""
+    """Return what training minimises, the loss and the auxiliary loss; then what `forward_loss` gives."""
     with torch.autocast(images.device.type, dtype=autocast, enabled=autocast is not None):
         logits, values = model.with_auxiliary(images)  # of detection (B, S, 5 + C), (B, M, 4)
     logits = logits.float()

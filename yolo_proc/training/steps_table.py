@@ -101,6 +101,6 @@ def cut_back(path: Path, steps: int) -> int:
 
 
 def _step_column(header: bytes) -> int | None:
-    """The place of the column `step` in a whole header line; None where it is none."""
+    """Return the place of the column `step` in a whole header line; None where it is none."""
     names = header.rstrip(b"\n").split(b",")
     return names.index(b"step") if header.endswith(b"\n") and b"step" in names else None

@@ -29,7 +29,7 @@ class Estimate:
     groups: int
 
     def upper(self, level: float = LEVEL) -> float:
-        """The upper confidence bound at 1 - level; infinite with fewer than two groups.
+        """Return the upper confidence bound at 1 - level; infinite with fewer than two groups.
 
         Student's quantile by the first term of its expansion (Abramowitz and Stegun, 26.7.5): z + (z^3 + z) / 4 nu.
         """
@@ -40,7 +40,7 @@ class Estimate:
 
 
 def estimate_loss(sums: ArrayLike, counts: ArrayLike, weights: ArrayLike) -> Estimate:
-    """The weighted total of the terms and its standard error.
+    """Return the weighted total of the terms and its standard error.
 
     Args:
         sums: (G, T) each group's sum of each term.
@@ -76,27 +76,27 @@ class LossWindow:
         self._rows: NDArray[np.float64] = np.zeros((0, 2, terms))  # (G, sums and counts, T)
 
     def add(self, sums: ArrayLike, counts: ArrayLike) -> None:
-        """Takes one step in; the oldest falls out of a full window."""
+        """Take one step in; the oldest falls out of a full window."""
         row = np.stack([np.asarray(sums, dtype=np.float64), np.asarray(counts, dtype=np.float64)])  # (2, T)
         self._rows = np.concatenate([self._rows[-(self.size - 1) :] if self.size > 1 else self._rows[:0], row[None]])
 
     def estimate(self, weights: ArrayLike) -> Estimate:
-        """The loss over the window."""
+        """Return the loss over the window."""
         return estimate_loss(self._rows[:, 0], self._rows[:, 1], weights)
 
     def means(self) -> NDArray[np.float64]:
-        """(T,) unweighted mean of each term; 0 where nothing was counted."""
+        """Return (T,) unweighted mean of each term; 0 where nothing was counted."""
         sums, counts = self._rows[:, 0].sum(axis=0), self._rows[:, 1].sum(axis=0)
         means: NDArray[np.float64] = np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
         return means
 
     def state_dict(self) -> list[list[list[float]]]:
-        """Plain numbers; Python's floats keep every bit of them."""
+        """Return plain numbers; Python's floats keep every bit of them."""
         rows: list[list[list[float]]] = self._rows.tolist()
         return rows
 
     def load_state_dict(self, rows: list[list[list[float]]]) -> None:
-        """The inverse of `state_dict`."""
+        """Restore what `state_dict` gave."""
         self._rows = np.asarray(rows, dtype=np.float64).reshape(-1, *self._rows.shape[1:])
 
 
@@ -108,7 +108,7 @@ class TargetRule:
         self.tries = tries
 
     def worth_a_try(self, training: Estimate) -> bool:
-        """Whether the training loss over the last epoch is surely at or below the target."""
+        """Return whether the training loss over the last epoch is surely at or below the target."""
         return self.target is not None and training.upper() <= self.target
 
     @property
@@ -117,7 +117,7 @@ class TargetRule:
         return float(LEVEL / 2**self.tries)
 
     def judge(self, shipped: Estimate) -> bool:
-        """Whether the try that `tries` counts as the last reached the target."""
+        """Return whether the try that `tries` counts as the last reached the target."""
         assert self.target is not None
         return shipped.upper(self.level) <= self.target
 
@@ -135,7 +135,7 @@ class Patience:
         self.waited = waited
 
     def add(self, upper: float) -> bool:
-        """Takes an epoch's bound in; True when `epochs` in a row brought no fall by 1 %. 0 epochs: never."""
+        """Take an epoch's bound in; True when `epochs` in a row brought no fall by 1 %. 0 epochs: never."""
         if upper < FALL * self.best:
             self.best, self.waited = upper, 0
         else:
@@ -144,7 +144,7 @@ class Patience:
 
 
 def agree(local: T) -> T:
-    """What all processes of a run decide, given this one's opinion: on one process, that opinion.
+    """Return what all processes of a run decide, given this one's opinion: on one process, that opinion.
 
     Every decision that ends or alters the loop passes here, so that several processes can never part ways.
     """

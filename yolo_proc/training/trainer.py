@@ -89,7 +89,7 @@ class Trainer:
         self._consumers = Consumers(standard_consumers(config) if consumers is None else consumers)
 
     def run(self) -> Iterator[Event]:
-        """Yields what happens; see `events.py`. The last event is `Stopped`.
+        """Yield what happens; see `events.py`. The last event is `Stopped`.
 
         Raises:
             UserError: a configuration that cannot be run.
@@ -127,7 +127,7 @@ class Trainer:
             yield from self._loop(session) if stopped is None else [stopped]
 
     def _before(self, session: Session) -> Generator[Event, None, Stopped | None]:
-        """Runs a new run's quick checks, until a command waits; returns `Stopped` where there is nothing to train."""
+        """Run a new run's quick checks, until a command waits; return `Stopped` where there is nothing to train."""
         if session.nothing_left is not None:
             return self._stopped(*session.nothing_left)
         if session.resumed_from is not None or self._config.no_check or self._checks is None:
@@ -174,15 +174,16 @@ class Trainer:
             stream.close()
 
     def _drawn(self, stream: Iterator[Batch]) -> Batch:
-        """The next batch. Where there is none, because a process that draws was killed or a scene fails, the state is
-        saved: nothing is wrong with it."""
+        """Return the next batch. Where there is none, because a process that draws was killed or a scene fails, the
+        state is saved: nothing is wrong with it.
+        """
         try:
             return next(stream)
         except Exception as error:  # noqa: BLE001 it is raised again
             self._save_and_raise(error, self.state.state_dict(), self._path_now())
 
     def _save_and_raise(self, error: Exception, state: dict[str, Any], path: Path) -> NoReturn:
-        """Saves the state before a failure that left it sound, and says so with the failure."""
+        """Save the state before a failure that left it sound, and say so with the failure."""
         if self.state.step == self._first_step or isinstance(error, CheckpointError):
             raise error  # nothing was learned since, or it is the saving that fails
         told = f"the state is saved in {path}, and {self._resume_hint()}"
@@ -245,7 +246,7 @@ class Trainer:
     # What happens between steps.
 
     def _obey(self, session: Session) -> Generator[Event, None, Stopped | None]:
-        """Obeys waiting commands and the clock."""
+        """Yield obeys waiting commands and the clock."""
         state = self.state
         stop = False
         save: SaveReason | None = None
@@ -265,7 +266,7 @@ class Trainer:
         return None
 
     def _end_inside_epoch(self, session: Session) -> Generator[Event, None, Stopped]:
-        """Ends the run because its time is over."""
+        """End the run because its time is over."""
         before, path = self.state.state_dict(), self._path_now()
         try:
             return (yield from self._judge_the_end(session))
@@ -281,7 +282,7 @@ class Trainer:
         return stop
 
     def _end_epoch(self, session: Session) -> Generator[Event, None, Stopped | None]:
-        """Judges the epoch, decides, saves; returns `Stopped` where the run ends by itself.
+        """Judge the epoch, decide, save; return `Stopped` where the run ends by itself.
 
         Where images that it is judged on cannot be drawn, the state before the first decision is saved, and a resumed
         run judges the epoch anew.
@@ -341,7 +342,7 @@ class Trainer:
         )
 
     def _try_target(self, session: Session, training: Estimate) -> TargetTried | None:
-        """Judges the weights that would be shipped, on images that no try had before."""
+        """Judge the weights that would be shipped, on images that no try had before."""
         rule, target = self.state.rule, self._config.target_loss
         if target is None or not agree(rule.worth_a_try(training)):
             return None
@@ -360,7 +361,7 @@ class Trainer:
         )
 
     def _verdict(self, tried: TargetTried | None, impatient: bool) -> Stopped | None:
-        """Whether the run ends with this epoch, and why."""
+        """Return whether the run ends with this epoch, and why."""
         config, state = self._config, self.state
         if tried is not None and tried.reached:
             return self._stopped("target", "Target loss reached, stopping training")
@@ -388,7 +389,7 @@ class Trainer:
         return self._stopped("budget", f"the budget {name} ended before the target loss {target:g}")
 
     def _pace(self, session: Session, training: Estimate, validation: Estimate) -> Iterator[Event]:
-        """Begins or ends the learning rate's decay where it is time to; the state before a decay is kept."""
+        """Begin or end the learning rate's decay where it is time to; the state before a decay is kept."""
         config, state = self._config, self.state
         decay = state.schedule.decay
         if decay is not None:
@@ -420,7 +421,7 @@ class Trainer:
         return checkpoint.checkpoint_path(self.session.folder, self.state.epoch, self.state.step_in_epoch)
 
     def _save(self, path: Path, reason: SaveReason) -> CheckpointSaved:
-        """Writes a numbered checkpoint; removes the old ones, and moves away what a run begun earlier left."""
+        """Write a numbered checkpoint; remove the old ones, and move away what a run begun earlier left."""
         self._write(path, self.state.state_dict())
         return CheckpointSaved(path, reason, tuple(self.state.history))
 

@@ -32,13 +32,13 @@ _PLACES = ((FOLDER, "Annotations"), (".",), ("train", "val", "valid", "validatio
 
 
 def looks_like(root: Path) -> bool:
-    """Whether there are COCO files where `read` looks for them; opens at most three files a folder."""
+    """Return whether there are COCO files where `read` looks for them; opens at most three files a folder."""
     folders = [root / folder for place in _PLACES for folder in place]
     return any(_begins_like_coco(path) for folder in folders for path in _json_files(folder)[:3])
 
 
 def _json_files(folder: Path) -> list[Path]:
-    """By name, those called `instances...` first."""
+    """Return, by name, those called `instances...` first."""
     try:
         files = [
             path
@@ -51,7 +51,7 @@ def _json_files(folder: Path) -> list[Path]:
 
 
 def _is_new(path: Path, seen: set[tuple[str, int, int]]) -> bool:
-    """Whether a file is there for the first time, which `seen` takes.
+    """Return whether a file is there for the first time, which `seen` takes.
 
     `annotations` and `Annotations` are one folder where the file system ignores case, or where one is a link.
     """
@@ -86,7 +86,7 @@ class Found:
 
 
 def find_files(root: Path) -> Found:
-    """The file of each part.
+    """Return the file of each part.
 
     Raises:
         DataError: no file of train or val, or several of one.
@@ -127,7 +127,7 @@ def _no_files(root: Path, taken: Sequence[Path]) -> DataError:
 
 
 def _part_of(path: Path, root: Path) -> str:
-    """`train`, `val`, `test`, or nothing, by the file's name or else its folder's."""
+    """Return `train`, `val`, `test`, or nothing, by the file's name or else its folder's."""
     folder = path.parent.name if path.parent != root else ""
     return split_of(path.stem) or split_of(folder) or ""
 
@@ -159,7 +159,7 @@ class Pictures:
         self.places = list(dict.fromkeys(folder.path / name for name in names))
 
     def find(self, image: Entry) -> tuple[PurePosixPath, Path]:
-        """What a picture is called, with those folders that count, and where it lies.
+        """Return what a picture is called, with those folders that count, and where it lies.
 
         A name that leads out of the data set, or an address, stands for the picture of that name in it.
 
@@ -191,7 +191,8 @@ class Pictures:
 
 
 def _names(text: str) -> tuple[PurePosixPath | None, list[PurePosixPath], bool]:
-    """What a picture may be called here: the name as it stands, its endings, and whether it leads out of the data set.
+    """Return what a picture may be called here: the name as it stands, its endings, and whether it leads out of the
+    data set.
 
     No name as it stands for an address, and for one that leads out.
     """
@@ -210,7 +211,7 @@ def _names(text: str) -> tuple[PurePosixPath | None, list[PurePosixPath], bool]:
 
 
 def _endings(name: PurePosixPath) -> list[PurePosixPath]:
-    """A path without its first folder, without its first two, and so on; none with `..` in it."""
+    """Return a path without its first folder, without its first two, and so on; none with `..` in it."""
     parts = name.parts
     starts = [first for first in range(1, len(parts)) if ".." not in parts[first:]]
     return [PurePosixPath(*parts[first:]) for first in starts]

@@ -15,7 +15,7 @@ _FLAGS: Mapping[Any, bool] = {0: False, 1: True, "0": False, "1": True, "false":
 
 
 def item_of(entry: Entry, index: Mapping[int | str, int], size: tuple[int, int], options: ReadOptions) -> Item | None:
-    """The item that an annotation says; None where `options.clip` leaves nothing of it.
+    """Return the item that an annotation says; None where `options.clip` leaves nothing of it.
 
     Args:
         index: class indices by category id.
@@ -77,7 +77,7 @@ def item_of(entry: Entry, index: Mapping[int | str, int], size: tuple[int, int],
 
 
 def check_units(entries: Iterable[Entry]) -> None:
-    """Refuses a file whose boxes, or whose outlines, are all shares of the pictures' sides, 0 to 1, and no pixels.
+    """Refuse a file whose boxes, or whose outlines, are all shares of the pictures' sides, 0 to 1, and no pixels.
 
     Raises:
         AnnotationError: "outside".
@@ -100,7 +100,7 @@ def check_units(entries: Iterable[Entry]) -> None:
 
 
 def _flat(value: Any) -> list[float]:
-    """All numbers of a list, or of the lists in it; empty where it is anything else."""
+    """Return all numbers of a list, or of the lists in it; empty where it is anything else."""
     if not isinstance(value, list | array):
         return []
     inner = [one for each in value for one in (each if isinstance(each, list | array) else [each])]
@@ -143,7 +143,7 @@ def _confidence(entry: Entry) -> float | None:
 def _box(
     entry: Entry, polygons: list[list[float]], masks: list[Rle], size: tuple[int, int], options: ReadOptions
 ) -> Box | None:
-    """The box, of the outline or the mask where the annotation has no other.
+    """Return the box, of the outline or the mask where the annotation has no other.
 
     Raises:
         AnnotationError: none, or none inside of the picture.
@@ -179,7 +179,7 @@ def _box(
 
 
 def _mode(entry: Entry) -> int:
-    """What the four numbers are: 0 for x0, y0, x1, y1, 1 for x, y, w, h (COCO's own).
+    """Return what the four numbers are: 0 for x0, y0, x1, y1, 1 for x, y, w, h (COCO's own).
 
     Raises:
         AnnotationError: another mode of detectron2, or none.
@@ -214,7 +214,7 @@ def _bounds(entry: Entry, polygons: list[list[float]], masks: list[Rle], size: t
 
 
 def _is_box(mask: Rle) -> bool:
-    """Whether a mask is all of its bounds."""
+    """Return whether a mask is all of its bounds."""
     if mask.bounds is None:
         return True
     x0, y0, x1, y1 = mask.bounds
@@ -222,7 +222,7 @@ def _is_box(mask: Rle) -> bool:
 
 
 def _pieces(entry: Entry) -> tuple[list[list[float]], list[Any]]:
-    """The polygons of a segmentation, x and y in turn, and its RLE masks, unread.
+    """Return the polygons of a segmentation, x and y in turn, and its RLE masks, unread.
 
     Raises:
         AnnotationError: neither.

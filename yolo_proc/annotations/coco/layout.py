@@ -19,7 +19,7 @@ class CocoLayout(Layout):
     name = "coco"
 
     def picture_file(self, split: str, name: str) -> str:
-        """`train/image_00001.jpg`.
+        """Return `train/image_00001.jpg`.
 
         Raises:
             DataError: a name with folders, or without the suffix of a picture.
@@ -27,11 +27,11 @@ class CocoLayout(Layout):
         return f"{split}/{checked_name(name)}"
 
     def label_file(self, split: str, annotation: Annotation) -> None:  # noqa: ARG002 it has none
-        """None: the labels of all pictures stand in one file."""
+        """Return none: the labels of all pictures stand in one file."""
         return
 
     def listed(self, annotations: Sequence[Annotation]) -> list[Listed]:
-        """The picture's record and those of its items, one a line, each without its beginning: the ids."""
+        """Return the picture's record and those of its items, one a line, each without its beginning: the ids."""
         outlines = [item.points for one in annotations for item in one.items if _has_outline(item)]
         polygons = zip(*areas_and_texts(outlines), strict=True)
         found = []
@@ -44,24 +44,26 @@ class CocoLayout(Layout):
         return found
 
     def has_listed(self, picture: Listed) -> bool:
-        """Whether the text has the beginnings and ends of records; numbers are not looked at."""
+        """Return whether the text has the beginnings and ends of records; numbers are not looked at."""
         image, *items = picture.text.split("\n")
         begins = image.startswith(f'"file_name":{_json(picture.name)},') and image.endswith("}")
         are_items = all(item.startswith('"category_id":') and item.endswith("}") for item in items)
         return begins and are_items and picture.text.isascii()
 
     def set_files(self, splits: Mapping[str, Sequence[Listed]]) -> dict[str, bytes]:
-        """The JSON file of each part."""
+        """Return the JSON file of each part."""
         return {f"{FOLDER}/{PREFIX}_{split}.json": self._file(splits.get(split, ())) for split in self.splits}
 
     def losses(self, item: Item) -> Sequence[str]:
-        """What of an item COCO cannot say; an item that is no rectangle is lost as a whole, as its kind."""
+        """Return what of an item COCO cannot say; an item that is no rectangle is lost as a whole, as its kind."""
         if item.kind != "rectangle":
             return (item.kind,)
         return tuple(word for word in lost_details(item) if word != "outline" or not _has_outline(item))
 
     def _file(self, pictures: Sequence[Listed]) -> bytes:
-        """One record a line, ids from 1; ASCII, because some readers open the file in whatever encoding they are in."""
+        """Return one record a line, ids from 1; ASCII, because some readers open the file in whatever encoding they are
+        in.
+        """
         images: list[str] = []
         records: list[str] = []
         for number, picture in enumerate(pictures, 1):
@@ -79,7 +81,7 @@ class CocoLayout(Layout):
         return (head + ",\n".join(_list_text(key, lines) for key, lines in lists.items()) + "}\n").encode("ascii")
 
     def _record(self, item: Item, annotation: Annotation, polygon: tuple[float, str] | None) -> str:
-        """What is said of an item, behind the ids.
+        """Return what is said of an item, behind the ids.
 
         Args:
             polygon: area and numbers of its outline.

@@ -50,7 +50,7 @@ class _Part:
 
     @classmethod
     def of(cls, folder: Folder, split: str, path: Path, options: ReadOptions) -> "_Part":
-        """The file, its structure checked.
+        """Return the file, its structure checked.
 
         Raises:
             AnnotationError: not a COCO file, or an id twice.
@@ -77,7 +77,7 @@ class _Part:
 
 
 def _top(path: Path) -> Entry:
-    """The whole of a file.
+    """Return the whole of a file.
 
     Raises:
         AnnotationError: it is no COCO file.
@@ -91,7 +91,7 @@ def _top(path: Path) -> Entry:
 
 
 def _is_ours(top: Entry) -> bool:
-    """Whether we wrote the file: a set of ours may have boxes of less than a pixel alone."""
+    """Return whether we wrote the file: a set of ours may have boxes of less than a pixel alone."""
     info = top.fields.get("info")
     return isinstance(info, Mapping) and info.get("description") == DESCRIPTION
 
@@ -99,7 +99,7 @@ def _is_ours(top: Entry) -> bool:
 def _by_image(
     annotations: Iterable[Entry], images: Mapping[Id, Entry], options: ReadOptions
 ) -> tuple[dict[Id, list[Entry]], set[Id]]:
-    """The annotations of each image, and the categories that they have."""
+    """Return the annotations of each image, and the categories that they have."""
     found: dict[Id, list[Entry]] = {number: [] for number in images}
     used: set[Id] = set()
     seen: dict[Id, Entry] = {}
@@ -129,7 +129,7 @@ def _by_image(
 
 
 def read(root: Path, options: ReadOptions) -> DataSet:
-    """The COCO data set in `root`; classes are numbered by ascending category id.
+    """Return the COCO data set in `root`; classes are numbered by ascending category id.
 
     Raises:
         AnnotationError: a damaged file; with `options.problems` not skipping a bad picture or annotation too.
@@ -154,7 +154,7 @@ def read(root: Path, options: ReadOptions) -> DataSet:
 
 
 def _tell_tests(folder: Folder, files: Found, options: ReadOptions) -> set[Path]:
-    """Counts the pictures of test, which is not read; where they lie, as far as they do."""
+    """Count the pictures of test, which is not read; where they lie, as far as they do."""
     found: set[Path] = set()
     for path in files.tests:
         try:
@@ -181,7 +181,7 @@ def _tell_tests(folder: Folder, files: Found, options: ReadOptions) -> set[Path]
 def _classes(
     root: Path, parts: Mapping[str, _Part], options: ReadOptions
 ) -> tuple[tuple[str, ...], dict[Id, int], tuple[str, ...]]:
-    """Class names, the class index of each category id, and lines for the user.
+    """Return class names, the class index of each category id, and lines for the user.
 
     Raises:
         AnnotationError: two files that call one category by two names, or two categories of one name.
@@ -219,7 +219,9 @@ def _classes(
 
 
 def _without_empty_twins(ids: Sequence[Id], categories: Mapping[Id, str], used: set[Id]) -> list[Id]:
-    """The categories without those that have no objects and the name of another: exporters put the group there too."""
+    """Return the categories without those that have no objects and the name of another: exporters put the group there
+    too.
+    """
     shares = Counter(categories.values())
     kept: list[Id] = []
     for number in reversed(ids):  # of several without objects the last stays
@@ -247,7 +249,7 @@ def _check_names(path: Path, ids: Sequence[Id], categories: Mapping[Id, str]) ->
 
 
 def _annotations(part: _Part, index: Mapping[Id, int], options: ReadOptions) -> tuple[Annotation, ...]:
-    """The pictures of a part, by name, without those that are bad."""
+    """Return the pictures of a part, by name, without those that are bad."""
     found: list[tuple[PurePosixPath, Annotation]] = []
     for number, image in part.images.items():
         try:
@@ -260,7 +262,7 @@ def _annotations(part: _Part, index: Mapping[Id, int], options: ReadOptions) -> 
 def _annotation(
     part: _Part, image: Entry, entries: Sequence[Entry], index: Mapping[Id, int], options: ReadOptions
 ) -> tuple[PurePosixPath, Annotation]:
-    """One picture, with what the file calls it."""
+    """Return one picture, with what the file calls it."""
     file, path = part.pictures.find(image)
     if path in part.seen:
         raise image.error("file_name", "every picture once", "duplicate-name")
@@ -282,7 +284,7 @@ def _annotation(
 
 
 def _side(image: Entry, key: str) -> int | None:
-    """A picture's side as the file says; None where it says none, or 0."""
+    """Return a picture's side as the file says; None where it says none, or 0."""
     value: Any = image.fields.get(key)
     if value is None or value in (0, ""):
         return None

@@ -25,12 +25,12 @@ SUFFIXES = (".jpg", ".jpeg", ".png")  # the pictures that the editor lists
 
 
 def is_omitted(annotation: Annotation) -> bool:
-    """Whether the editor's user left the picture out: it is kept for the way back, and is no training data."""
+    """Return whether the editor's user left the picture out: it is kept for the way back, and is no training data."""
     return annotation.extra.get("usage") == "omit" or annotation.extra.get("omit") is True
 
 
 def looks_like(root: Path) -> bool:
-    """Whether the folder, or its `train` or `val`, has a script beside a picture of that name."""
+    """Return whether the folder, or its `train` or `val`, has a script beside a picture of that name."""
     return _has_script(root) or any(_has_script(folder) for part in _parts(root).values() for folder in part)
 
 
@@ -44,7 +44,7 @@ def _has_script(project: Path) -> bool:
 
 
 def _parts(root: Path) -> dict[str, list[Path]]:
-    """The projects of each part: folders called `train` and `val`, or by another word that means them."""
+    """Return the projects of each part: folders called `train` and `val`, or by another word that means them."""
     try:
         folders = sorted(path for path in root.iterdir() if (path / SCRIPTS).is_dir())
     except OSError:
@@ -58,7 +58,7 @@ def _suffix(name: str) -> str:
 
 
 def read(root: Path, options: ReadOptions) -> DataSet:
-    """A project, or two of them in the folders `train` and `val`; pictures by name.
+    """Return a project, or two of them in the folders `train` and `val`; pictures by name.
 
     A picture without script has no items. Pictures that the editor's user omitted are there too: see `is_omitted`.
 
@@ -98,7 +98,9 @@ def read(root: Path, options: ReadOptions) -> DataSet:
 def _project(
     folder: Path, root: Path, limit: int, options: ReadOptions, split: str, seen: set[Path]
 ) -> Iterator[Annotation]:
-    """The pictures of one project, all of which `seen` takes; `root` has no links, class indices are below `limit`."""
+    """Yield the pictures of one project, all of which `seen` takes; `root` has no links, class indices are below
+    `limit`.
+    """
     for inner in (folder, folder / SCRIPTS):
         if _leads_out(inner, root):
             raise _escape(inner)
@@ -131,7 +133,7 @@ def _project(
 
 
 def _scripts(folder: Path, options: ReadOptions) -> dict[str, Path]:
-    """The scripts of a project by the base name of their pictures; other files beside them are counted."""
+    """Return the scripts of a project by the base name of their pictures; other files beside them are counted."""
     found: dict[str, Path] = {}
     for entry in _entries(folder / SCRIPTS):
         path = Path(entry)
@@ -150,7 +152,7 @@ def _scripts(folder: Path, options: ReadOptions) -> dict[str, Path]:
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What a folder holds, by name."""
+    """Return what a folder holds, by name."""
     try:
         with os.scandir(folder) as entries:
             return sorted(entries, key=lambda entry: entry.name)
@@ -159,7 +161,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether it is one; a link that leads to itself is none, and is refused where it is read."""
+    """Return whether it is one; a link that leads to itself is none, and is refused where it is read."""
     try:
         return entry.is_dir()
     except OSError:
@@ -188,7 +190,7 @@ def _annotation(picture: Path, script: Path | None, root: Path, limit: int, opti
 
 
 def _leads_out(path: Path, root: Path) -> bool:
-    """Whether a link leads out of the data set; `root` has no links. Only the last part can be one."""
+    """Return whether a link leads out of the data set; `root` has no links. Only the last part can be one."""
     return path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root)
 
 
@@ -214,17 +216,17 @@ class ScreditLayout(Layout):
     name = "scredit"
 
     def picture_file(self, split: str, name: str) -> str:
-        """`name` with its suffix in small letters, which alone the editor lists."""
+        """Return `name` with its suffix in small letters, which alone the editor lists."""
         stem, suffix = _checked_parts(name)
         return f"{self._project(split)}{stem}{suffix}"
 
     def label_file(self, split: str, annotation: Annotation) -> tuple[str, bytes]:
-        """The script; a picture without items has one too."""
+        """Return the script; a picture without items has one too."""
         stem, _ = _checked_parts(annotation.name)
         return f"{self._project(split)}{SCRIPTS}/{stem}.json", write(annotation)
 
     def set_files(self, splits: Mapping[str, Sequence[Listed]]) -> dict[str, bytes]:
-        """None: a project has no files of its own.
+        """Return none: a project has no files of its own.
 
         Raises:
             AnnotationError: two pictures of a project with one base name.
@@ -238,7 +240,7 @@ class ScreditLayout(Layout):
         return {}
 
     def losses(self, item: Item) -> Sequence[str]:
-        """Shares of visibility, ignore regions (left out as a whole), outlines of rectangles, and all fractions."""
+        """Return shares of visibility, ignore regions (left out as a whole), outlines of rectangles, and all fractions."""
         if item.ignore:
             return ("ignore",)
         lost = []
@@ -257,7 +259,7 @@ class ScreditLayout(Layout):
         return lost
 
     def picture_losses(self, annotation: Annotation) -> Sequence[str]:  # noqa: ARG002
-        """None: `extra` is its own."""
+        """Return none: `extra` is its own."""
         return ()
 
     def _project(self, split: str) -> str:
@@ -265,7 +267,7 @@ class ScreditLayout(Layout):
 
 
 def _checked_parts(name: str) -> tuple[str, str]:
-    """Stem and suffix of a picture's name, if a project can have it."""
+    """Return stem and suffix of a picture's name, if a project can have it."""
     stem, dot, suffix = name.rpartition(".")
     suffix = f"{dot}{suffix.lower()}"
     if not stem or suffix not in SUFFIXES or "/" in name or "\\" in name:

@@ -34,7 +34,7 @@ _RANGES = {"category": (0, _INT), "confidence": (0, 100), "rotation": (-90, 90),
 
 
 def parse(data: bytes | str, path: Path | str, tally: Tally | None = None) -> tuple[tuple[Item, ...], dict[str, Any]]:
-    """The items of a script, and what else it says.
+    """Return the items of a script, and what else it says.
 
     Boxes are taken as they stand: `read` checks the rectangles against the picture.
 
@@ -70,7 +70,7 @@ def parse(data: bytes | str, path: Path | str, tally: Tally | None = None) -> tu
 
 
 def _check_keys(root: dict[str, Any], path: Path | str, tally: Tally) -> None:
-    """Tells other formats, whose keys no script has, from scripts; counts single keys that are not known.
+    """Tell other formats, whose keys no script has, from scripts; count single keys that are not known.
 
     Raises:
         AnnotationError: "syntax": it is no script.
@@ -90,7 +90,7 @@ def _check_keys(root: dict[str, Any], path: Path | str, tally: Tally) -> None:
 
 
 def _tell_left(fields: dict[str, Any], where: str, tally: Tally) -> None:
-    """Counts the keys of an item that no item has, and fractions."""
+    """Count the keys of an item that no item has, and fractions."""
     properties = fields.get("p")
     given = properties if isinstance(properties, dict) else {}
     unknown = [*(fields.keys() - _ITEM_KEYS), *(given.keys() - _RANGES.keys())]
@@ -171,7 +171,7 @@ def _item(fields: Any, path: Path | str, place: str) -> Item:
 
 
 def _properties(fields: dict[str, Any], path: Path | str, place: str) -> dict[str, Any]:
-    """The arguments of an `Item` that stand under "p"."""
+    """Return the arguments of an `Item` that stand under "p"."""
     given = dict(_typed(fields, "p", dict, path, f"{place}.p") or {})
     if "rot" in fields and fields.get("", "box") in ("box", "object"):
         given["rotation"] = fields["rot"]  # legacy
@@ -202,7 +202,7 @@ def _bounds(fields: dict[str, Any], key: str, path: Path | str, place: str) -> B
 
 
 def _wholes(fields: dict[str, Any], key: str, count: int | None, path: Path | str, place: str) -> list[float]:
-    """The whole numbers of a list; `count` of them, or any even number."""
+    """Return the whole numbers of a list; `count` of them, or any even number."""
     where = f"{place}.{key}"
     values = _typed(fields, key, list, path, where)
     wanted = f"a list of {count} numbers" if count else "a list of coordinates x0, y0, x1, y1, ..."
@@ -212,7 +212,7 @@ def _wholes(fields: dict[str, Any], key: str, count: int | None, path: Path | st
 
 
 def _whole(value: Any, path: Path | str, place: str) -> int:
-    """A number, its fraction cut off, as the editor's reader does."""
+    """Return a number, its fraction cut off, as the editor's reader does."""
     if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > _INT:
         found = "none" if value is None else shown(value)
         raise AnnotationError(path, place, "a whole number of 32 bits", found, reason="value")
@@ -220,7 +220,7 @@ def _whole(value: Any, path: Path | str, place: str) -> int:
 
 
 def _typed(fields: dict[str, Any], key: str, kind: type, path: Path | str, place: str) -> Any:
-    """The value of a key, None where it is missing."""
+    """Return the value of a key, None where it is missing."""
     value = fields.get(key)
     if value is not None and not isinstance(value, kind):
         names: dict[type, str] = {dict: "an object in braces", list: "a list", str: "a text", bool: "true or false"}
@@ -229,7 +229,7 @@ def _typed(fields: dict[str, Any], key: str, kind: type, path: Path | str, place
 
 
 def write(annotation: Annotation) -> bytes:
-    """The script of one picture, as the editor writes it: compact, keys sorted, no line end.
+    """Return the script of one picture, as the editor writes it: compact, keys sorted, no line end.
 
     Ignore regions are left out: a script cannot say them, and as rectangles they would be labels.
 
@@ -275,7 +275,7 @@ def _fields(item: Item, annotation: Annotation) -> dict[str, Any]:
 
 
 def _span(low: float, high: float, limit: int, least: int) -> tuple[int, int]:
-    """(start, length) in whole pixels: both ends rounded, then subtracted; at least `least` long.
+    """Return (start, length) in whole pixels: both ends rounded, then subtracted; at least `least` long.
 
     A side that rounds to nothing at the picture's far edge begins one pixel earlier, so that it stays inside.
     """

@@ -28,7 +28,7 @@ _WORDS = (("true", True), ("false", False), ("null", None))
 
 
 def loads(text: str, path: Path | str) -> Any:
-    """The value of a script's text: dict, list, str, int, float, bool or None.
+    """Return the value of a script's text: dict, list, str, int, float, bool or None.
 
     A number that is whole is an int (of at most 64 bits, as the editor's), any other a float; keys with null are
     left out of dicts.
@@ -139,7 +139,7 @@ class _Reader:
         return number
 
     def skip(self) -> None:
-        """Goes on behind blanks and comments."""
+        """Go on behind blanks and comments."""
         text = self.text
         while text[self.at : self.at + 1] in _SKIPPED:  # mostly not: the editor writes none
             match = _SPACE.match(text, self.at)
@@ -166,7 +166,7 @@ class _Reader:
         raise AnnotationError(self.path, self.place(), expected, found, reason="syntax")
 
     def fail_string(self) -> NoReturn:
-        """Says what is wrong inside the string that begins here."""
+        """Say what is wrong inside the string that begins here."""
         self.at += 1
         while self.at < len(self.text) and self.text[self.at] >= " ":
             pair = self.text[self.at : self.at + 2]
@@ -181,7 +181,7 @@ class _Reader:
 
 
 def shown(value: Any) -> str:
-    """A value for a message: short."""
+    """Return a value for a message: short."""
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:37]}..."
 
@@ -239,7 +239,9 @@ def _dump_between(ends: tuple[str, str], members: list[tuple[str | None, Any]], 
 
 
 def _java_double(number: float) -> str:
-    """`Double.toString`: plain from 1e-3 to below 1e7, else with an exponent, at least one digit after the point."""
+    """Return `Double.toString`: plain from 1e-3 to below 1e7, else with an exponent, at least one digit after the
+    point.
+    """
     assert math.isfinite(number), "a script has no NaN"
     if number == 0 or 1e-3 <= abs(number) < 1e7:
         return repr(number)

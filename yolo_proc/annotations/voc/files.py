@@ -34,7 +34,7 @@ class Place:
 
 
 def find_places(root: Path) -> dict[str, list[Place]]:
-    """The places of each part; "" for a set that is not split into folders; empty where there is no such set."""
+    """Return the places of each part; "" for a set that is not split into folders; empty where there is no such set."""
     here = _place_in(root)
     if here is not None:
         return {"": [here]}
@@ -105,7 +105,7 @@ class PictureIndex:
             self.by_name[path.name].append(path)
 
     def find(self, path: Path, file: VocFile, options: ReadOptions) -> Path:
-        """The picture of an XML file: the one of its own name, else the one that it names.
+        """Return the picture of an XML file: the one of its own name, else the one that it names.
 
         Files that were renamed or copied keep their `filename`, so a name of its own is the surer sign; where both
         pictures are there that is told.
@@ -157,7 +157,7 @@ class Part:
 
 
 def find_parts(folder: Folder, options: ReadOptions) -> dict[str, Part]:
-    """The XML files of each part, "test" among them, whose pictures are not read.
+    """Return the XML files of each part, "test" among them, whose pictures are not read.
 
     Raises:
         AnnotationError: two files of one base name, a list that names what is not there; unless it is skipped.
@@ -197,7 +197,7 @@ def _xml_files(folder: Folder, place: Place, options: ReadOptions) -> list[Path]
 
 
 def _split(folder: Folder, files: list[Path], index: PictureIndex, options: ReadOptions) -> dict[str, Part]:
-    """The parts of a set that is not split into folders at its root: by lists, by folders of XML files, or one."""
+    """Return the parts of a set that is not split into folders at its root: by lists, by folders of XML files, or one."""
     lists = {split: path for split, path in _lists(folder.path).items() if split in SPLITS}
     if lists:
         return _by_lists(folder, files, index, options)
@@ -214,7 +214,7 @@ def _split(folder: Folder, files: list[Path], index: PictureIndex, options: Read
 
 
 def _by_stem(files: Iterable[Path], options: ReadOptions) -> dict[str, Path]:
-    """The annotations by their name without suffix."""
+    """Return the annotations by their name without suffix."""
     found: dict[str, Path] = {}
     for path in files:
         other = found.setdefault(path.stem, path)
@@ -225,7 +225,7 @@ def _by_stem(files: Iterable[Path], options: ReadOptions) -> dict[str, Path]:
 
 
 def _lists(root: Path) -> dict[str, Path]:
-    """The list of each part."""
+    """Return the list of each part."""
     found = {
         split: next((path for name in names if (path := root / LISTS / f"{name}.txt").is_file()), None)
         for split, names in SPLIT_WORDS.items()
@@ -250,7 +250,7 @@ def _by_lists(folder: Folder, files: list[Path], index: PictureIndex, options: R
 
 
 def _listed(folder: Folder, file: Path, files: dict[str, Path], place: Place, options: ReadOptions) -> list[Path]:
-    """The annotations that a list names; the lists of one class have a flag behind each name."""
+    """Return the annotations that a list names; the lists of one class have a flag behind each name."""
     found: dict[Path, None] = {}
     for number, line in enumerate(read_text(folder.checked(file)).split("\n"), start=1):
         name, where = line.strip(), f"line {number}"
@@ -270,7 +270,7 @@ def _listed(folder: Folder, file: Path, files: dict[str, Path], place: Place, op
 
 
 def _spellings(line: str) -> Sequence[str]:
-    """What a line may mean: the whole, its first word, and a path's file without its suffix."""
+    """Return what a line may mean: the whole, its first word, and a path's file without its suffix."""
     if not line:
         return ()
     found = [line, line.split()[0]]

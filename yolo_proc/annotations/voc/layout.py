@@ -34,7 +34,7 @@ class VocLayout(Layout):
             raise DataError(f"Pascal VOC: expected class names that differ and have no blanks at an end, found {wrong}")
 
     def picture_file(self, split: str, name: str) -> str:  # noqa: ARG002 one folder for all splits
-        """`JPEGImages/NAME`, of all splits alike.
+        """Return `JPEGImages/NAME`, of all splits alike.
 
         Raises:
             DataError: the name is no plain file name, or has no suffix of a picture.
@@ -42,12 +42,12 @@ class VocLayout(Layout):
         return f"JPEGImages/{checked_name(name)}"
 
     def label_file(self, split: str, annotation: Annotation) -> tuple[str, bytes]:  # noqa: ARG002
-        """`Annotations/STEM.xml`, of all splits alike."""
+        """Return `Annotations/STEM.xml`, of all splits alike."""
         checked_name(annotation.name)
         return f"Annotations/{annotation.stem}.xml", self._xml(annotation).encode()
 
     def set_files(self, splits: Mapping[str, Sequence[Listed]]) -> dict[str, bytes]:
-        """The lists of the splits: names without suffix, one a line.
+        """Return the lists of the splits: names without suffix, one a line.
 
         Raises:
             DataError: two pictures share a base name, and so an annotation; the splits share one folder.
@@ -59,7 +59,9 @@ class VocLayout(Layout):
         }
 
     def losses(self, item: Item) -> Sequence[str]:
-        """All but the class, the box to whole pixels and `ignore`; of the shares a flag is left that says `not all`."""
+        """Return all but the class, the box to whole pixels and `ignore`; of the shares a flag is left that says `not
+        all`.
+        """
         if item.kind != "rectangle":
             return (item.kind,)
         return lost_details(item) + (("pixel fractions",) if has_fractions(*item.xyxy) else ())
@@ -102,7 +104,7 @@ class VocLayout(Layout):
 
 
 def corners_from_one(xyxy: Box, width: int, height: int) -> tuple[int, int, int, int]:
-    """xmin, ymin, xmax, ymax: whole pixels counted from 1, both inclusive, at least one pixel of the picture."""
+    """Return xmin, ymin, xmax, ymax: whole pixels counted from 1, both inclusive, at least one pixel of the picture."""
     x0, y0, x1, y1 = xyxy
     # A box thinner than half a pixel at the far edge would begin behind the last pixel.
     xmin, ymin = min(math.floor(x0 + 0.5) + 1, width), min(math.floor(y0 + 0.5) + 1, height)

@@ -27,12 +27,12 @@ _FROM_ZERO = (
 
 
 def looks_like(root: Path) -> bool:
-    """Whether the folder holds a Pascal VOC set."""
+    """Return whether the folder holds a Pascal VOC set."""
     return bool(find_places(root))
 
 
 def read(root: Path, options: ReadOptions) -> DataSet:
-    """A Pascal VOC set; without lists of splits, or folders for them, all of it is `train`.
+    """Return a Pascal VOC set; without lists of splits, or folders for them, all of it is `train`.
 
     Raises:
         AnnotationError: a bad picture where they are not skipped, or no such folder.
@@ -71,7 +71,7 @@ def _parsed(folder: Folder, part: Part, options: ReadOptions) -> Iterator[tuple[
 
 
 def _tell_zeros(parsed: Mapping[str, Mapping[Path, VocFile]], tally: Tally) -> None:
-    """Counts the boxes that begin before pixel 1. One is enough to doubt all: writers count alike everywhere."""
+    """Count the boxes that begin before pixel 1. One is enough to doubt all: writers count alike everywhere."""
     for files in parsed.values():
         for path, file in files.items():
             for number, thing in enumerate(file.objects):
@@ -80,7 +80,7 @@ def _tell_zeros(parsed: Mapping[str, Mapping[Path, VocFile]], tally: Tally) -> N
 
 
 def _tell_test(part: Part, tally: Tally) -> set[Path]:
-    """Counts the pictures of test, which is not read, and returns them."""
+    """Count the pictures of test, which is not read, and return them."""
     found = [path for file in part.files for path in part.index.by_stem.get(file.stem, ())]
     tell_unread_split(tally, "test", found[0] if found else part.source, len(part.files))
     return set(found)
@@ -94,7 +94,7 @@ def _annotations(
     options: ReadOptions,
     seen: set[Path],
 ) -> Iterator[Annotation]:
-    """The pictures of a part; `seen` takes all that it has, bad ones too."""
+    """Yield the pictures of a part; `seen` takes all that it has, bad ones too."""
     pictures = {}
     for path, file in parsed.items():
         try:

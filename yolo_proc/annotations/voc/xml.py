@@ -50,7 +50,7 @@ class VocFile:
 
 
 def read_voc(path: Path) -> VocFile:
-    """The content of one XML file.
+    """Return the content of one XML file.
 
     Raises:
         AnnotationError: as of `parse_voc`; it cannot be read, or is not in the encoding that it declares.
@@ -59,7 +59,7 @@ def read_voc(path: Path) -> VocFile:
 
 
 def decoded(data: bytes, path: Path | str) -> str:
-    """The text of an XML file, in the encoding that its first bytes or its first line say, else UTF-8.
+    """Return the text of an XML file, in the encoding that its first bytes or its first line say, else UTF-8.
 
     Raises:
         AnnotationError: an unknown encoding, or bytes that are none of it ("syntax").
@@ -85,7 +85,7 @@ def decoded(data: bytes, path: Path | str) -> str:
 
 
 def parse_voc(text: str, path: Path | str) -> VocFile:
-    """The content of one XML file.
+    """Return the content of one XML file.
 
     Raises:
         AnnotationError: no XML ("syntax"), XML with a document type ("bomb"), or not what VOC demands.
@@ -116,7 +116,7 @@ def parse_voc(text: str, path: Path | str) -> VocFile:
 
 
 def _objects(root: Element, path: Path | str) -> list[Element]:
-    """The `<object>` elements: those of the file, or all of one element in it, such as `<objects>`.
+    """Return the `<object>` elements: those of the file, or all of one element in it, such as `<objects>`.
 
     Raises:
         AnnotationError: objects or boxes elsewhere, which would be lost ("syntax").
@@ -158,7 +158,7 @@ def _parse_object(element: Element, path: Path | str, place: str) -> VocObject:
 
 
 def _bounds(element: Element, path: Path | str, place: str) -> Box:
-    """Of an object without `<bndbox>` the bounds of its `<polygon>`.
+    """Tell of an object without `<bndbox>` the bounds of its `<polygon>`.
 
     Raises:
         AnnotationError: none, or a turned box.
@@ -179,7 +179,7 @@ def _bounds(element: Element, path: Path | str, place: str) -> Box:
 
 
 def _left(element: Element) -> list[str]:
-    """What an object says that is not kept."""
+    """Return what an object says that is not kept."""
     tags = {child.tag for child in element}
     found = []
     if "polygon" in tags:
@@ -201,7 +201,7 @@ def _left(element: Element) -> list[str]:
 
 
 def _one(element: Element, tag: str, path: Path | str, place: str) -> Element | None:
-    """The element of that tag.
+    """Return the element of that tag.
 
     Raises:
         AnnotationError: several that say different things: one of them would be lost.

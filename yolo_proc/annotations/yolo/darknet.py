@@ -22,7 +22,7 @@ MAX_BYTES = 1 << 16
 
 
 def find_darknet(root: Path) -> Path | None:
-    """The `obj.data` of a folder, the only other `.data` in it, or the file itself where the user named one.
+    """Return the `obj.data` of a folder, the only other `.data` in it, or the file itself where the user named one.
 
     Darknet's own folder has it in `data` or in `cfg`.
     """
@@ -56,7 +56,7 @@ def _values(path: Path) -> dict[str, str]:
 
 
 def read_darknet(file: Path, folder: Folder) -> Description:
-    """What `obj.data` says of the set in `folder`.
+    """Return what `obj.data` says of the set in `folder`.
 
     Raises:
         AnnotationError: no list of pictures for training, other names than there are classes, paths that lead out of
@@ -87,7 +87,7 @@ def read_darknet(file: Path, folder: Folder) -> Description:
 
 
 def _path(values: Mapping[str, str], key: str, file: Path, folder: Folder) -> Path | None:
-    """The file or folder of a key; None where there is none."""
+    """Return the file or folder of a key; None where there is none."""
     name = values.get(key, "")
     if not name:
         return None
@@ -104,7 +104,7 @@ def _path(values: Mapping[str, str], key: str, file: Path, folder: Folder) -> Pa
 
 
 def _names(values: Mapping[str, str], file: Path, folder: Folder) -> tuple[tuple[str, ...] | None, int]:
-    """The class names and, where there are none, how many classes there are."""
+    """Return the class names and, where there are none, how many classes there are."""
     said = values.get("classes", "")
     count = int(said) if said.isascii() and said.isdigit() and len(said) < 9 else 0
     if count > MAX_CLASSES:

@@ -52,7 +52,7 @@ class Description:
 
 
 def find_description(root: Path) -> Path | None:
-    """The `data.yaml` of a folder, or the file itself where the user named one; None where there is none."""
+    """Return the `data.yaml` of a folder, or the file itself where the user named one; None where there is none."""
     if root.suffix.lower() in _SUFFIXES and root.is_file():
         return root
     usual = next((root / name for name in NAMES if (root / name).is_file()), None)
@@ -63,7 +63,7 @@ def find_description(root: Path) -> Path | None:
 
 
 def other_descriptions(root: Path) -> list[Path]:
-    """Files beside the pictures that say what `data.yaml` says and have names of their own: `dataset.yaml`."""
+    """Return files beside the pictures that say what `data.yaml` says and have names of their own: `dataset.yaml`."""
     try:
         files = [path for path in sorted(root.iterdir()) if path.suffix.lower() in _SUFFIXES and path.name not in NAMES]
         return [path for path in files if _describes(path)]
@@ -81,7 +81,7 @@ def _describes(path: Path) -> bool:
 
 
 def read_description(file: Path, folder: Folder) -> Description:
-    """What `data.yaml` says of the set in `folder`.
+    """Return what `data.yaml` says of the set in `folder`.
 
     Raises:
         AnnotationError: no YAML, not what a set needs, or paths that lead out of the folder ("escape").
@@ -113,7 +113,7 @@ def read_description(file: Path, folder: Folder) -> Description:
 
 
 def _unread(values: Mapping[str, Any], base: Path, file: Path, folder: Folder) -> tuple[tuple[Path, ...], list[str]]:
-    """The folders and lists of `test`, and lines on those that are not there."""
+    """Return the folders and lists of `test`, and lines on those that are not there."""
     if not values.get("test"):
         return (), []
     try:
@@ -124,7 +124,7 @@ def _unread(values: Mapping[str, Any], base: Path, file: Path, folder: Folder) -
 
 
 def _keypoints(given: Any, file: Path) -> tuple[int, int] | None:
-    """(K, D) of `kpt_shape`."""
+    """Return (K, D) of `kpt_shape`."""
     if given == "":
         return None
     if isinstance(given, list) and len(given) == 2 and all(isinstance(one, str) and one.isascii() for one in given):
@@ -136,13 +136,13 @@ def _keypoints(given: Any, file: Path) -> tuple[int, int] | None:
 
 
 def description_to_yaml(train: str, val: str, classes: Sequence[str]) -> bytes:
-    """`data.yaml` in bytes. It has no `path`: readers resolve a relative one against folders of their own."""
+    """Return `data.yaml` in bytes. It has no `path`: readers resolve a relative one against folders of their own."""
     content = {"train": train, "val": val, "names": dict(enumerate(classes))}
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=1 << 30).encode()
 
 
 def load_yaml(text: str, path: Path | str) -> Any:
-    """The dictionaries, lists and texts of a YAML file; all scalars are texts.
+    """Return the dictionaries, lists and texts of a YAML file; all scalars are texts.
 
     Raises:
         AnnotationError: no YAML ("syntax"), aliases or deep nesting ("bomb").
@@ -190,7 +190,7 @@ class _TextLoader(yaml.BaseLoader):
 
 
 def _yaml_trouble(error: yaml.MarkedYAMLError, text: str) -> str:
-    """What is wrong, as the end of a sentence that has said "found", with the mend where it is known."""
+    """Return what is wrong, as the end of a sentence that has said "found", with the mend where it is known."""
     trouble = _one_line(error.problem).removeprefix("found ")
     lines = text.split("\n")
     line = lines[error.problem_mark.line] if error.problem_mark and error.problem_mark.line < len(lines) else ""
@@ -207,7 +207,7 @@ def _one_line(error: object) -> str:
 
 
 def _base(values: Mapping[str, Any], file: Path, folder: Folder) -> tuple[Path, AnnotationError | None]:
-    """The folder that `train` and `val` are relative to, and why it is not the one of `path`.
+    """Return the folder that `train` and `val` are relative to, and why it is not the one of `path`.
 
     `path` names the place that the set had on its writer's machine. Where that is no folder in the set, the set's own
     folder stands for it.
@@ -261,7 +261,7 @@ def _source(entry: str, place: str, base: Path, file: Path, folder: Folder) -> P
 
 
 def _meant(entry: str, base: Path, folder: Folder) -> str:
-    """The end of a path of another machine that is a path in the set, as advice; empty where there is none."""
+    """Return the end of a path of another machine that is a path in the set, as advice; empty where there is none."""
     parts = Path(entry).parts
     for first in range(1, len(parts)):
         inner = Path(*parts[first:])
@@ -274,13 +274,15 @@ def _meant(entry: str, base: Path, folder: Folder) -> str:
 
 
 def after_data(name: str) -> str | None:
-    """What follows the last folder `data` of a path: Darknet's and CVAT's lists begin there; None: no such folder."""
+    """Return what follows the last folder `data` of a path: Darknet's and CVAT's lists begin there; None: no such
+    folder.
+    """
     _, between, inner = f"/{name}".rpartition("/data/")
     return inner if between and inner else None
 
 
 def _classes(values: Mapping[str, Any], file: Path) -> tuple[tuple[str, ...] | None, int]:
-    """The names and, where there are none, the number of the classes."""
+    """Return the names and, where there are none, the number of the classes."""
     count = _count(values.get("nc", ""), file)
     given = values.get("names", "")
     if given == "":

@@ -32,7 +32,7 @@ _LOOKED_AT = 20  # label files beside pictures, to find out whether they are suc
 
 
 def describe_folders(root: Path, *, labelled: bool = True) -> Description | None:
-    """What the folders of a set are, by their names; None where there is nothing like a YOLO set.
+    """Return what the folders of a set are, by their names; None where there is nothing like a YOLO set.
 
     Args:
         labelled: a folder `images` alone is no sign of one.
@@ -60,7 +60,7 @@ def _is_part(folder: Path, inside: str) -> bool:
 
 
 def _described(root: Path, folders: Sequence[Path], everything: Path | None, inside: str = ".") -> Description:
-    """The splits that folders are called after.
+    """Return the splits that folders are called after.
 
     Args:
         everything: the folder that they lie in, which is all for training where none is called so.
@@ -91,7 +91,7 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _entries(folder: Path) -> list[Path]:
-    """What a folder holds, by name, without what is hidden."""
+    """Return what a folder holds, by name, without what is hidden."""
     try:
         return [folder / name for name in sorted(os.listdir(folder)) if not name.startswith(".")]  # noqa: PTH208
     except OSError:
@@ -103,7 +103,7 @@ def _is_picture(path: Path) -> bool:
 
 
 def _has_labels_beside(folder: Path) -> bool:
-    """Whether pictures have text files beside them that begin like label files."""
+    """Return whether pictures have text files beside them that begin like label files."""
     entries = _entries(folder)
     texts = [path for path in entries if path.suffix.lower() == ".txt"]
     if not texts:
@@ -113,7 +113,7 @@ def _has_labels_beside(folder: Path) -> bool:
 
 
 def begins_like_labels(path: Path) -> bool:
-    """Whether the first line that says something has a class and four numbers at least."""
+    """Return whether the first line that says something has a class and four numbers at least."""
     try:
         lines = read_text(path).split("\n")
         first = next((line.split() for line in lines if line.strip() and not line.lstrip().startswith("#")), [])
@@ -138,16 +138,16 @@ class LabelFiles:
     _listed: dict[Path, dict[str, str]] = field(default_factory=dict)
 
     def of(self, picture: Path) -> Path:
-        """The label file of a picture, which need not exist."""
+        """Return the label file of a picture, which need not exist."""
         place, stem = self.place(picture.parent), stem_of_picture(picture)
         return place / self._names(place).get(stem, f"{stem}.txt")
 
     def exists(self, picture: Path) -> bool:
-        """Whether a picture has a label file."""
+        """Return whether a picture has a label file."""
         return stem_of_picture(picture) in self._names(self.place(picture.parent))
 
     def place(self, pictures: Path) -> Path:
-        """The folder of the label files of a folder of pictures."""
+        """Return the folder of the label files of a folder of pictures."""
         if pictures not in self._places:
             parts = list(pictures.relative_to(self.folder.path).parts)
             if "images" in parts:
@@ -156,7 +156,7 @@ class LabelFiles:
         return self._places[pictures]
 
     def _names(self, place: Path) -> dict[str, str]:
-        """The text files of a folder by their stems; `a.txt` goes before `a.TXT`."""
+        """Return the text files of a folder by their stems; `a.txt` goes before `a.TXT`."""
         if place not in self._listed:
             texts = [path.name for path in _entries(place) if path.suffix.lower() == ".txt"]
             # Of two of one stem the last stays, and capitals come first.
@@ -165,7 +165,7 @@ class LabelFiles:
 
 
 def stem_of_picture(path: Path) -> str:
-    """The name of a picture without its suffix."""
+    """Return the name of a picture without its suffix."""
     return path.name.rpartition(".")[0]
 
 
@@ -186,7 +186,7 @@ class Pictures:
 
 
 def find_pictures(labels: LabelFiles, description: Description, options: ReadOptions) -> Pictures:
-    """The pictures of every split; what is passed over is counted in `options.tally`.
+    """Return the pictures of every split; what is passed over is counted in `options.tally`.
 
     Raises:
         AnnotationError: a split without a folder, or without a picture; bad lists and label files without pictures,
@@ -211,7 +211,7 @@ def find_pictures(labels: LabelFiles, description: Description, options: ReadOpt
 
 
 def _tell_beside(labels: LabelFiles, without: Sequence[Path], options: ReadOptions) -> None:
-    """Label files that lie where nobody looks for them."""
+    """Tell of label files that lie where nobody looks for them."""
     for picture in without:
         beside = picture.with_name(f"{stem_of_picture(picture)}.txt")
         place = labels.place(picture.parent)
@@ -235,7 +235,7 @@ class _Finder:
         return self.labels.folder
 
     def pictures(self, split: str, sources: Sequence[Path]) -> list[Path]:
-        """The pictures of a split, each once, by name."""
+        """Return the pictures of a split, each once, by name."""
         found: dict[Path, None] = {}
         folders: dict[Path, list[Path]] = {}  # with the files in each
         before, is_there = len(self.unread), False
@@ -275,7 +275,7 @@ class _Finder:
         return self._error(split, f"pictures in {where}", found)
 
     def _pictures_of_labels(self, source: Path) -> Path | None:
-        """The folder of pictures that belongs to a folder of label files."""
+        """Return the folder of pictures that belongs to a folder of label files."""
         parts = list(source.relative_to(self.folder.path).parts)
         if "labels" not in parts:
             return None
@@ -288,7 +288,7 @@ class _Finder:
         return AnnotationError(file or self.folder.path, place, expected, found, reason="value")
 
     def _listed(self, file: Path) -> Iterator[Path]:
-        """The pictures of a list with one path a line, relative to the set, or to the list itself."""
+        """Yield the pictures of a list with one path a line, relative to the set, or to the list itself."""
         for number, line in enumerate(read_text(self.folder.checked(file)).split("\n"), start=1):
             name, place = line.strip().replace("\\", "/"), f"line {number}"
             if not name:
@@ -324,7 +324,7 @@ class _Finder:
         return existing
 
     def _report_orphans(self, source: Path, files: Sequence[Path]) -> None:
-        """Label files whose picture is missing: their objects would be lost in silence."""
+        """Tell of label files whose picture is missing: their objects would be lost in silence."""
         place = self.labels.place(source)
         if place != source and not place.is_dir():
             return
@@ -352,7 +352,7 @@ class _Finder:
         return AnnotationError(path, "", wanted, "none", reason="missing-image")
 
     def tell_unread(self, of: Mapping[str, list[Path]]) -> Iterator[str]:
-        """Counts the pictures that no split has; the lines on those of kinds that are not read."""
+        """Count the pictures that no split has; the lines on those of kinds that are not read."""
         read = {path for pictures in of.values() for path in pictures}
         test: dict[Path, None] = {}
         for source in self.description.unread:
@@ -371,7 +371,7 @@ class _Finder:
         return iter([] if line is None else [f"{self.folder.path}: {line}"])
 
     def _pictures_in(self, source: Path) -> list[Path]:
-        """The pictures of a part that is not read; what is wrong with it does not matter."""
+        """Return the pictures of a part that is not read; what is wrong with it does not matter."""
         if source.is_dir():
             return [path for path in _walk(source) if path.suffix.lower() in SUFFIXES]
         try:
@@ -390,7 +390,7 @@ class _Finder:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """The files in a folder and below, by name, without what is hidden; links to folders are not followed."""
+    """Yield the files in a folder and below, by name, without what is hidden; links to folders are not followed."""
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):

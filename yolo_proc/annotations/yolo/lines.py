@@ -60,7 +60,7 @@ _TRACK = "(object has|objects have) a track id, which is left out"
 
 
 def split_fields(line: str) -> tuple[list[str], bool]:
-    """The fields of a line, without the comment that `#` begins; and whether there is one."""
+    """Return the fields of a line, without the comment that `#` begins; and whether there is one."""
     fields = line.split()
     if "#" not in line:
         return fields, False
@@ -86,7 +86,7 @@ class LineReader:
     _possible: tuple[str, ...] = field(default=(), init=False, repr=False)
 
     def fields(self, count: int, path: Path | str, place: str) -> Fields:
-        """What the fields of a line are.
+        """Return what the fields of a line are.
 
         Args:
             count: of its fields, with the class.
@@ -145,7 +145,7 @@ class LineReader:
 
 
 def _as_said(lines: str, count: int) -> Fields | None:
-    """The fields of a line of 6 or more, where the kind of the lines is known; None: no such line has so many."""
+    """Return the fields of a line of 6 or more, where the kind of the lines is known; None: no such line has so many."""
     if lines == "box":
         return (
             Fields(True, 5, None, "(object has|objects have) fields behind the box, which are left out")
@@ -167,7 +167,7 @@ def _as_said(lines: str, count: int) -> Fields | None:
 
 
 def _possible(files: Iterable[Path], described: bool) -> tuple[str, ...]:
-    """What the lines of 7, 9, 11, ... fields of a set may be, by all of them together."""
+    """Return what the lines of 7, 9, 11, ... fields of a set may be, by all of them together."""
     evidence = _Evidence()
     for path in files:
         try:
@@ -217,7 +217,7 @@ class _Evidence:
         return len(self.counts) > 1 and not self.tails
 
     def add(self, fields: Sequence[str]) -> None:
-        """Takes the fields of a line behind its class; what are no numbers says nothing."""
+        """Take the fields of a line behind its class; what are no numbers says nothing."""
         try:
             numbers = [parse_number(one) for one in fields]
         except ValueError:
@@ -239,7 +239,7 @@ class _Evidence:
             self.crossing = crosses_itself(list(zip(numbers[::2], numbers[1::2], strict=True)))
 
     def readings(self, described: bool) -> tuple[str, ...]:
-        """What all of them may be; one where it is clear."""
+        """Return what all of them may be; one where it is clear."""
         if self.turned and self.highest <= 1:
             return ("segments",)
         is_held = self.lines > 1 and (self.held or self.held_before_tail)  # one polygon may look so by chance
@@ -263,7 +263,9 @@ def _is_parallelogram(numbers: Sequence[float]) -> bool:
 
 
 def _holds(numbers: Sequence[float]) -> bool:
-    """Whether the first four are a box in its picture that has all further points in it; 0, 0 is no keypoint at all."""
+    """Return whether the first four are a box in its picture that has all further points in it; 0, 0 is no keypoint at
+    all.
+    """
     if len(numbers) < 6:
         return False
     cx, cy, w, h = numbers[:4]
@@ -275,7 +277,7 @@ def _holds(numbers: Sequence[float]) -> bool:
 
 
 def crosses_itself(points: Sequence[tuple[float, float]]) -> bool:
-    """Whether two sides of a closed polygon cross; sides that touch or lie on each other do not."""
+    """Return whether two sides of a closed polygon cross; sides that touch or lie on each other do not."""
     sides = list(zip(points, [*points[1:], points[0]], strict=True))
     return any(_cross(*one, *other) for one, other in itertools.combinations(sides, 2))
 
@@ -285,6 +287,6 @@ def _cross(a: Sequence[float], b: Sequence[float], c: Sequence[float], d: Sequen
 
 
 def _turn(a: Sequence[float], b: Sequence[float], c: Sequence[float]) -> float:
-    """Twice the signed area of a triangle; 0 where it is nothing but rounding."""
+    """Return twice the signed area of a triangle; 0 where it is nothing but rounding."""
     area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
     return area if abs(area) > 1e-12 else 0.0

@@ -48,14 +48,14 @@ _NO_PIXELS = 1e6  # from here on it is damage
 
 
 def looks_like(root: Path) -> bool:
-    """Whether the folder holds a YOLO set (or whether the file is its `data.yaml`, or its `obj.data`)."""
+    """Return whether the folder holds a YOLO set (or whether the file is its `data.yaml`, or its `obj.data`)."""
     if find_description(root) is not None or find_darknet(root) is not None:
         return True
     return root.is_dir() and describe_folders(root) is not None
 
 
 def read(root: Path, options: ReadOptions) -> DataSet:
-    """A YOLO set with `data.yaml` or `obj.data`, or one whose folders say what they are.
+    """Return a YOLO set with `data.yaml` or `obj.data`, or one whose folders say what they are.
 
     Args:
         root: the folder, or the file `data.yaml` in it, which may have another name then.
@@ -82,7 +82,7 @@ def read(root: Path, options: ReadOptions) -> DataSet:
 
 
 def _describe(root: Path) -> tuple[Folder, Description]:
-    """The folder of a set, and what it says of its pictures and classes."""
+    """Return the folder of a set, and what it says of its pictures and classes."""
     file = find_description(root)
     if file is not None:
         folder = Folder(file.parent)
@@ -105,7 +105,7 @@ def _describe(root: Path) -> tuple[Folder, Description]:
 def _own_names(
     folder: Folder, description: Description, options: ReadOptions
 ) -> tuple[tuple[str, ...] | None, list[str]]:
-    """The names that the set has itself, and lines for the user."""
+    """Return the names that the set has itself, and lines for the user."""
     if options.classes is not None or description.names is not None:
         return description.names, []
     names = find_name_list(folder)
@@ -116,7 +116,7 @@ def _own_names(
 
 
 def _named(root: Path, found: Iterable[Annotation], options: ReadOptions) -> tuple[Annotation, ...]:
-    """The pictures of a part, each with a name of its own."""
+    """Return the pictures of a part, each with a name of its own."""
     placed = [(PurePosixPath(one.path.relative_to(root)), one) for one in found if one.path is not None]
     return tuple(with_names(placed, root, options.tally))
 
@@ -136,7 +136,7 @@ class _Reader:
         self.names = tuple(known or ())
 
     def annotations(self, pictures: Sequence[Path]) -> Iterator[Annotation]:
-        """The pictures, without the bad ones."""
+        """Yield the pictures, without the bad ones."""
         labels = [self.labels.of(picture) for picture in pictures]
         shares = Counter(labels)
         for picture, label in zip(pictures, labels, strict=True):
@@ -168,7 +168,7 @@ def parse_labels(
     lines: LineReader | None = None,
     names: Sequence[str] = (),
 ) -> tuple[Item, ...]:
-    """The objects of one label file.
+    """Return the objects of one label file.
 
     Args:
         text: of the file.
@@ -205,7 +205,7 @@ class _LineParser:
         self.indices = {name: index for index, name in enumerate(names)}
 
     def item(self, line: str, place: str) -> Item | None:
-        """The object of a line; None where it has none."""
+        """Return the object of a line; None where it has none."""
         fields, is_cut = split_fields(line)
         tally, where = self.options.tally, f"{self.path}: {place}"
         if is_cut:
@@ -250,7 +250,7 @@ class _LineParser:
             raise AnnotationError(self.path, place, expected, shown(" ".join(fields)), reason="syntax") from None
 
     def _shape(self, shares: Sequence[float], is_box: bool) -> tuple[tuple[tuple[float, float], ...], Box]:
-        """The corners of a polygon, or none of a box, and the bounds; pixels."""
+        """Return the corners of a polygon, or none of a box, and the bounds; pixels."""
         width, height = self.size
         if is_box:
             cx, cy, w, h = shares  # an array of one box costs ten times as much
@@ -263,7 +263,9 @@ class _LineParser:
 def _parse_class(
     field: str, path: Path | str, place: str, classes: int, indices: Mapping[str, int] | None = None
 ) -> int:
-    """A class index; programs that save a whole table as floats write 3 as `3.000000e+00`, others write the name."""
+    """Return a class index; programs that save a whole table as floats write 3 as `3.000000e+00`, others write the
+    name.
+    """
     try:
         value = parse_number(field)
     except ValueError:
@@ -288,7 +290,7 @@ class YoloLayout(Layout):
     name: ClassVar[str] = "yolo"
 
     def picture_file(self, split: str, name: str) -> str:
-        """`images/SPLIT/NAME`.
+        """Return `images/SPLIT/NAME`.
 
         Raises:
             DataError: the name is no plain file name, or has no suffix of a picture.
@@ -296,13 +298,13 @@ class YoloLayout(Layout):
         return f"images/{split}/{checked_name(name)}"
 
     def label_file(self, split: str, annotation: Annotation) -> tuple[str, bytes]:
-        """`labels/SPLIT/STEM.txt`; empty for a picture without objects."""
+        """Return `labels/SPLIT/STEM.txt`; empty for a picture without objects."""
         checked_name(annotation.name)
         lines = [_line(item, annotation.width, annotation.height) + "\n" for item in annotation.items if item.is_label]
         return f"labels/{split}/{annotation.stem}.txt", "".join(lines).encode()
 
     def set_files(self, splits: Mapping[str, Sequence[Listed]]) -> dict[str, bytes]:
-        """`data.yaml`. Its `val` equals its `train` where there are no other pictures.
+        """Return `data.yaml`. Its `val` equals its `train` where there are no other pictures.
 
         Raises:
             DataError: two pictures of a split share a base name, and so a label file.
@@ -313,7 +315,7 @@ class YoloLayout(Layout):
         return {"data.yaml": description_to_yaml("images/train", val, self.classes)}
 
     def losses(self, item: Item) -> Sequence[str]:
-        """All but the class and the box."""
+        """Return all but the class and the box."""
         if item.kind != "rectangle":
             return (item.kind,)
         if item.ignore:

@@ -69,7 +69,7 @@ class Compared:
 
 
 def compare(scenes: Sequence[Scene], boxes: Sequence[FloatArray]) -> Compared:
-    """Compares the boxes (N, 4) of each of some scenes of one size with alternatives."""
+    """Compare the boxes (N, 4) of each of some scenes of one size with alternatives."""
     maps = [_Gradients(scene.image) for scene in scenes]
     count = sum(map(len, boxes))
     if count < LEAST_OBJECTS or len(scenes) < 2:
@@ -87,7 +87,7 @@ def compare(scenes: Sequence[Scene], boxes: Sequence[FloatArray]) -> Compared:
 
 
 def _deviations(differences: FloatArray) -> float:
-    """The mean in units of its own deviation; what lies outside of the frame (NaN) is left out."""
+    """Return the mean in units of its own deviation; what lies outside of the frame (NaN) is left out."""
     known = differences[np.isfinite(differences)]
     if len(known) < LEAST_OBJECTS:
         return 0.0
@@ -108,7 +108,7 @@ class _Gradients:
         self._mean = max(float(change.mean()), 1e-6)
 
     def _means(self, boxes: FloatArray) -> FloatArray:
-        """(N,) the mean change in boxes of whole pixels; NaN for one that has none in the frame."""
+        """Return (N,) the mean change in boxes of whole pixels; NaN for one that has none in the frame."""
         height, width = self._sums.shape
         whole = np.clip(np.rint(boxes), 0, [width - 1, height - 1, width - 1, height - 1]).astype(int)
         x0, y0, x1, y1 = whole.T
@@ -118,7 +118,9 @@ class _Gradients:
             return np.where(area > 0, sums / area, np.nan)
 
     def fit(self, boxes: FloatArray) -> FloatArray:
-        """(N,) how much busier the strips inside of the borders are than those outside; NaN where none can be said."""
+        """Return (N,) how much busier the strips inside of the borders are than those outside; NaN where none can be
+        said.
+        """
         if not len(boxes):
             return np.zeros(0)
         x0, y0, x1, y1 = boxes.T

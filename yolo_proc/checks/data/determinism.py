@@ -31,7 +31,7 @@ _REMEDY = "draw all chance from the `rng` that `draw` is given, and keep nothing
 
 
 def judging_streams(config: Config) -> tuple[str, ...]:
-    """The streams that a run is judged by."""
+    """Return the streams that a run is judged by."""
     return ("validation", "calibration", *(["target"] if config.target_loss is not None else []))
 
 
@@ -70,7 +70,7 @@ class _Seen:
     shown: list[Scene] = field(default_factory=list)
 
     def differing(self, others: Sequence[_Mark], part: str) -> int:
-        """In how many scenes pixels or labels differ from those that were drawn first."""
+        """Return in how many scenes pixels or labels differ from those that were drawn first."""
         return sum(getattr(a, part) != getattr(b, part) for a, b in zip(self.first, others, strict=False))
 
     @property
@@ -136,14 +136,14 @@ def _shared(bench: Bench) -> dict[str, int]:
 
 
 def _pixels_of(bench: Bench, config: Config, name: str) -> set[bytes]:
-    """Digests of a stream's first scenes that have objects."""
+    """Return digests of a stream's first scenes that have objects."""
     stream = bench.parts.open_stream(config, name)
     scenes = (stream[index] for index in range(SCENES // 2))
     return {_digest(scene.image.tobytes()) for scene in scenes if scene.objects}
 
 
 def _causes(seen: _Seen) -> list[str]:
-    """The likeliest first; empty where all is sound."""
+    """Return the likeliest first; empty where all is sound."""
     causes = []
     if seen.repeated > SCENES // 8:
         causes.append(

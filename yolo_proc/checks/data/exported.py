@@ -110,7 +110,7 @@ def run(bench: Bench) -> Finding:
 
 
 def _loud(bench: Bench) -> Yolo:
-    """A new network in evaluation mode that depends on all of its pixels, and on how bright they are."""
+    """Return a new network in evaluation mode that depends on all of its pixels, and on how bright they are."""
     model = bench.new_model()
     model.train()
     batch = torch.from_numpy(_pictures(bench, 8, bench.task.frame[0], bench.task.frame[1], first=100)).to(bench.device)
@@ -134,7 +134,9 @@ def _loud(bench: Bench) -> Yolo:
 
 
 def _pictures(bench: Bench, count: int, width: int, height: int, first: int = 0) -> NDArray[np.uint8]:
-    """(count, height, width, 3) RGB: noise in blocks of several sizes on a ground, each channel with its own ground."""
+    """Return (count, height, width, 3) RGB: noise in blocks of several sizes on a ground, each channel with its own
+    ground.
+    """
     pictures = np.empty((count, height, width, 3), dtype=np.uint8)
     for number in range(count):
         rng = rng_for(bench.config.seed, "checks", first + number, "pictures")
@@ -160,7 +162,7 @@ def _sizes(width: int, height: int) -> Iterator[tuple[int, int]]:
 
 
 def _compare_boxes(bench: Bench, model: Yolo, detector: "OnnxDetector") -> _Boxes:
-    """Every slot's box in pictures of other sizes, through the reader and through what training does to a scene."""
+    """Return every slot's box in pictures of other sizes, through the reader and through what training does to a scene."""
     width, height = bench.codec.frame
     worst, shifts = 0.0, []
     slots = bench.codec.slots
@@ -183,7 +185,7 @@ def _compare_boxes(bench: Bench, model: Yolo, detector: "OnnxDetector") -> _Boxe
 
 
 def _to_picture(boxes: FloatArray, picture: tuple[int, int], frame: tuple[int, int]) -> FloatArray:
-    """Boxes (N, 4) of the frame in a picture's own pixels, clipped to it: rule 1 of docs/labels.md backwards."""
+    """Return boxes (N, 4) of the frame in a picture's own pixels, clipped to it: rule 1 of docs/labels.md backwards."""
     ratio = min(frame[0] / picture[0], frame[1] / picture[1])
     inner = [min(max(int(side * ratio + 0.5), 1), most) for side, most in zip(picture, frame, strict=True)]
     start = [(most - side) // 2 for side, most in zip(inner, frame, strict=True)]
@@ -208,7 +210,7 @@ def _box_causes(off: float, boxes: _Boxes) -> list[str]:
 def _causes(
     bench: Bench, model: Yolo, pictures: NDArray[np.uint8], expected: FloatArray, found: FloatArray, off: float
 ) -> list[str]:
-    """Which change of the pixels makes the network say what the exported one said."""
+    """Return which change of the pixels makes the network say what the exported one said."""
     if found.shape != expected.shape:
         return [f"outputs of the shape {found.shape} where the network has {expected.shape}"]
     if off <= TOLERANCE:
@@ -231,7 +233,7 @@ def _causes(
 
 
 def _fitted(model: Yolo, images: Tensor, found: FloatArray) -> tuple[float, float, float]:
-    """The gain and the offset of pixels that explain outputs best, and the norm of what remains."""
+    """Return the gain and the offset of pixels that explain outputs best, and the norm of what remains."""
     wanted = torch.from_numpy(found).to(images.device)
     best = (1.0, 0.0, float(np.inf))
     gain, offset = 1.0, 0.0

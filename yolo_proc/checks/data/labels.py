@@ -98,7 +98,7 @@ def run(bench: Bench) -> Finding:
 
 
 def _survey(bench: Bench) -> _Survey:
-    """Goes through the scenes; the codec is asked for only while the scenes keep to the contract."""
+    """Go through the scenes; the codec is asked for only while the scenes keep to the contract."""
     seen = _Survey()
     for batch in bench.drawn(SCENES):
         seen.scenes += len(batch)
@@ -128,7 +128,7 @@ def _measured(seen: _Survey) -> str:
 
 
 def _explained(seen: _Survey) -> tuple[Sequence[str], str]:
-    """Causes and what to do."""
+    """Return causes and what to do."""
     if seen.breaches:
         kinds = [kind for kind, _ in Counter(breach.kind for breach in seen.breaches).most_common()]
         return [_CAUSES[kind] for kind in kinds], "mend the generator or what reads its labels; `preview` shows them"
@@ -139,7 +139,7 @@ def _explained(seen: _Survey) -> tuple[Sequence[str], str]:
 
 
 def _drawable(batch: Batch, image: int) -> Scene:
-    """An image of a batch with those of its labels that can be drawn, put into the frame."""
+    """Return an image of a batch with those of its labels that can be drawn, put into the frame."""
     height, width = batch.images.shape[1:3]
     objects = []
     for row in range(*batch.objects_of(image).indices(len(batch.class_ids))):

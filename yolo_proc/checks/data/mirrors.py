@@ -31,7 +31,7 @@ _AXES = {"left and right": 2, "top and bottom": 1}
 
 
 def turned_classes(stream: Stream, axes: Sequence[str]) -> list[tuple[str, str, str]]:
-    """(class, the class that it becomes, axis) for each class that a mirror turns into another one.
+    """Return (class, the class that it becomes, axis) for each class that a mirror turns into another one.
 
     Args:
         stream: scenes as they are drawn, none mirrored.
@@ -59,7 +59,7 @@ def turned_classes(stream: Stream, axes: Sequence[str]) -> list[tuple[str, str, 
 
 
 def _cuttings(stream: Stream) -> dict[int, NDArray[np.float64]]:
-    """By class, (N, SIDE, SIDE): mean 0, length 1."""
+    """Return, by class, (N, SIDE, SIDE): mean 0, length 1."""
     found: dict[int, list[NDArray[np.float64]]] = {number: [] for number in range(len(stream.classes))}
     for index in range(SCENES):
         scene = stream[index]
@@ -74,7 +74,7 @@ def _cuttings(stream: Stream) -> dict[int, NDArray[np.float64]]:
 
 
 def _cutting(scene: Scene, box: FloatArray) -> NDArray[np.float64] | None:
-    """None where there is nothing to be seen."""
+    """Return none where there is nothing to be seen."""
     picture = Image.fromarray(scene.image).convert("L").resize((SIDE, SIDE), Image.Resampling.BOX, tuple(box.tolist()))
     values = np.asarray(picture, dtype=np.float64)
     values = values - values.mean()
@@ -85,7 +85,9 @@ def _cutting(scene: Scene, box: FloatArray) -> NDArray[np.float64] | None:
 def _nearest(
     asked: NDArray[np.float64], known: NDArray[np.float64], classes: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """(N,) for each the class of the known one that is most like it, itself left out; (N,) how like it is, 0 to 1."""
+    """Return (N,) for each the class of the known one that is most like it, itself left out; (N,) how like it is, 0 to
+    1.
+    """
     likeness = np.abs(asked.reshape(len(asked), -1) @ known.reshape(len(known), -1).T)  # (N, N)
     np.fill_diagonal(likeness, -1.0)
     return classes[likeness.argmax(axis=1)], likeness.max(axis=1)

@@ -153,7 +153,7 @@ def run(bench: Bench) -> Finding:
 
 
 def _streams(bench: Bench) -> dict[str, Stream]:
-    """Scenes as they are drawn, as they are augmented, and all mirrored, where that may happen."""
+    """Return scenes as they are drawn, as they are augmented, and all mirrored, where that may happen."""
     augment = bench.config.augment
     if not augment.enabled:
         return {"plain": bench.stream}
@@ -167,7 +167,7 @@ def _streams(bench: Bench) -> dict[str, Stream]:
 
 
 def _flips(bench: Bench) -> tuple[float, float]:
-    """The share of scenes that augmentation mirrors: across, upside down."""
+    """Return the share of scenes that augmentation mirrors: across, upside down."""
     augment, generator = bench.config.augment, bench.stream.generator
     if not augment.enabled:
         return 0.0, 0.0
@@ -187,7 +187,7 @@ def _mirror_causes(bench: Bench) -> list[str]:
 
 
 def _still(augment: AugmentConfig) -> AugmentConfig:
-    """With every part of the augmentation off."""
+    """Return it with every part of the augmentation off."""
     changes: dict[str, Any] = {field.name: 0.0 for field in fields(augment) if field.name.endswith("_p")}
     return replace(augment, **changes)
 
@@ -230,7 +230,7 @@ def _causes(found: _Redrawing, bench: Bench) -> list[str]:
 
 
 def _neighbours(bench: Bench, name: str, index: int) -> FloatArray:
-    """The boxes of the scenes before and after one."""
+    """Return the boxes of the scenes before and after one."""
     stream = _streams(bench)[name]
     return np.concatenate([stream[one].boxes for one in (index - 1, index + 1) if one >= 0])
 
@@ -239,7 +239,7 @@ def _neighbours(bench: Bench, name: str, index: int) -> FloatArray:
 
 
 def _borders(bench: Bench) -> tuple[Compared, list[Scene]]:
-    """The boxes of what was annotated against other placements, and some of the scenes."""
+    """Return the boxes of what was annotated against other placements, and some of the scenes."""
     scenes: list[Scene] = []
     boxes: list[FloatArray] = []
     generator = bench.stream.generator
@@ -273,7 +273,7 @@ def _why_not(borders: Compared) -> str:
 
 
 def _picture(redrawings: Sequence[_Redrawing], scenes: Sequence[Scene]) -> NDArray[np.uint8]:
-    """Objects with their label (green) and their change (red), each beside what changed; the worst first."""
+    """Return objects with their label (green) and their change (red), each beside what changed; the worst first."""
     objects = [thing for one in redrawings for thing in one.objects]
     objects.sort(key=lambda one: (one.core is not None, not (one.core is not None and one.misplaced)))
     rows = [_whole(one) for redrawing in redrawings for one in redrawing.redrawing.unlabelled[:SHOWN]]
@@ -289,7 +289,7 @@ def _picture(redrawings: Sequence[_Redrawing], scenes: Sequence[Scene]) -> NDArr
 
 
 def _spread(objects: Sequence[Redrawn]) -> Iterable[Redrawn]:
-    """The first ones, but no more than one a scene."""
+    """Return the first ones, but no more than one a scene."""
     found: dict[int, Redrawn] = {}
     for one in objects:
         found.setdefault(id(one.scene), one)

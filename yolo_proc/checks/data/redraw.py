@@ -98,7 +98,7 @@ class Redrawing:
 
 
 def redraw(stream: Stream, wanted: int, least_visible: float) -> Redrawing:
-    """Leaves out painted objects of a stream's first scenes, at least `wanted` of them if there are as many.
+    """Leave out painted objects of a stream's first scenes, at least `wanted` of them if there are as many.
 
     Args:
         least_visible: objects of which less is to be seen are not asked for; their change says little.
@@ -123,19 +123,19 @@ def redraw(stream: Stream, wanted: int, least_visible: float) -> Redrawing:
 
 
 def _room(box: FloatArray) -> float:
-    """How far a change may reach beyond a box (4,)."""
+    """Return how far a change may reach beyond a box (4,)."""
     return max(OUTSIDE, OUTSIDE_SHARE * float((box[2:] - box[:2]).max()))
 
 
 def _change(scene: Scene, other: Scene) -> NDArray[np.uint8]:
-    """(H, W) grey levels."""
+    """Return (H, W) grey levels."""
     high, low = np.maximum(scene.image, other.image), np.minimum(scene.image, other.image)
     change: NDArray[np.uint8] = (high - low).max(axis=2)
     return change
 
 
 def _unlabelled(scene: Scene, bare: Scene) -> Unlabelled | None:
-    """What else is gone when all that was labelled is, if there is any."""
+    """Return what else is gone when all that was labelled is, if there is any."""
     change = _change(scene, bare)
     least = max(STRAY * float(change.max()), 2 * LEAST_PEAK)
     beyond = change.copy()
@@ -169,7 +169,7 @@ def _compared(scene: Scene, without: Scene, index: int, number: int) -> Redrawn:
 
 
 def _extent(change: NDArray[np.uint8], least: float) -> FloatArray:
-    """The box (4,) of the pixels that changed by at least so much."""
+    """Return the box (4,) of the pixels that changed by at least so much."""
     mask = change >= least
     columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
     return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], dtype=np.float64)
@@ -187,7 +187,7 @@ HYPOTHESES: Mapping[str, Placement] = {
 
 
 def mirrored(boxes: FloatArray, frame: tuple[int, int], *, across: bool, down: bool) -> FloatArray:
-    """Boxes (N, 4) mirrored in a frame (width, height)."""
+    """Return boxes (N, 4) mirrored in a frame (width, height)."""
     found = boxes.copy()
     if across:
         found[:, [0, 2]] = frame[0] - boxes[:, [2, 0]]
@@ -197,7 +197,7 @@ def mirrored(boxes: FloatArray, frame: tuple[int, int], *, across: bool, down: b
 
 
 def explained(objects: Sequence[Redrawn], neighbours: Callable[[int], FloatArray]) -> list[str]:
-    """What most of some misplaced objects have in common; empty where it is nothing that is known.
+    """Return what most of some misplaced objects have in common; empty where it is nothing that is known.
 
     Args:
         neighbours: (index of a scene) -> (M, 4) boxes of the scenes beside it.
@@ -233,7 +233,7 @@ def explained(objects: Sequence[Redrawn], neighbours: Callable[[int], FloatArray
 
 
 def moved_or_scaled(boxes: FloatArray, cores: FloatArray) -> tuple[str, FloatArray]:
-    """The shift or the factor, whichever fits better, that leads from boxes (N, 4) to changes (N, 4).
+    """Return the shift or the factor, whichever fits better, that leads from boxes (N, 4) to changes (N, 4).
 
     Returns the words, and the boxes after it.
     """
@@ -250,7 +250,7 @@ def moved_or_scaled(boxes: FloatArray, cores: FloatArray) -> tuple[str, FloatArr
 
 
 def _nearest(cores: FloatArray, others: Sequence[FloatArray]) -> FloatArray:
-    """(N, 4) for each change the nearest of some boxes; far away where there is none."""
+    """Return (N, 4) for each change the nearest of some boxes; far away where there is none."""
     found = np.full_like(cores, np.inf)
     for number, (core, boxes) in enumerate(zip(cores, others, strict=True)):
         if len(boxes):

@@ -95,7 +95,7 @@ def _batches(bench: Bench) -> Iterator[Batch]:
 
 
 def _made_scenes(bench: Bench) -> list[Scene]:
-    """Boxes of all sizes at all places on grey; each third one has its centre on a border of cells."""
+    """Return boxes of all sizes at all places on grey; each third one has its centre on a border of cells."""
     width, height = bench.codec.frame
     stride = bench.codec.grids[0].stride
     frame = np.array([width, height], dtype=np.float64)
@@ -145,14 +145,14 @@ def _survey(bench: Bench, batch: Batch, seen: _Seen) -> None:
 
 
 def _labelled(batch: Batch, limits: LabelConfig) -> NDArray[np.bool_]:
-    """(N,) which objects are at or above the limits."""
+    """Return (N,) which objects are at or above the limits."""
     side = (batch.box_xyxy[:, 2:] - batch.box_xyxy[:, :2]).min(axis=1, initial=np.inf)
     big = (side >= limits.min_box_px) & (side > 0)
     return np.asarray((batch.visible >= limits.min_visible) & (batch.in_frame >= limits.min_in_frame) & big)
 
 
 def _perfect_logits(targets: Any, slots: int, fields: int) -> NDArray[np.float32]:
-    """(B, S, 5 + C) raw logits of a network that is sure of its targets (`TensorTargets`)."""
+    """Return (B, S, 5 + C) raw logits of a network that is sure of its targets (`TensorTargets`)."""
     image, slot, class_id = (part.cpu().numpy() for part in (targets.image, targets.slot, targets.class_id))
     xy, wh = (part.cpu().numpy().astype(np.float64) for part in (targets.xy, targets.wh))
     logits = np.zeros((targets.batch_size, slots, fields), dtype=np.float32)
@@ -166,7 +166,7 @@ def _perfect_logits(targets: Any, slots: int, fields: int) -> NDArray[np.float32
 
 
 def _match(boxes: FloatArray, classes: NDArray[np.int64], found: Detections, seen: _Seen) -> None:
-    """Counts an image's objects (N, 4) that were found again, and what else was found."""
+    """Count an image's objects (N, 4) that were found again, and what else was found."""
     seen.objects += len(boxes)
     free = np.ones(len(boxes), dtype=bool)
     for box, kind in zip(found.box_xyxy, found.class_ids, strict=True):
@@ -211,7 +211,7 @@ def _causes(seen: _Seen, bench: Bench) -> Sequence[str]:
 
 
 def _of_boxes(scene: FloatArray, decoded: FloatArray, bench: Bench) -> list[str]:
-    """What turns the decoded boxes (N, 4), not clipped, into the scene's."""
+    """Return what turns the decoded boxes (N, 4), not clipped, into the scene's."""
     centres, other = (scene[:, :2] + scene[:, 2:]) / 2, (decoded[:, :2] + decoded[:, 2:]) / 2
     sizes, others = scene[:, 2:] - scene[:, :2], decoded[:, 2:] - decoded[:, :2]
     if np.abs(scene - decoded).max() <= TOLERANCE:

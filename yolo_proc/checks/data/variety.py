@@ -135,7 +135,7 @@ def run(bench: Bench) -> Finding:
 
 
 def _limit(generator: Generator, bench: Bench) -> int | None:
-    """How many different scenes a source has; None: without end."""
+    """Return how many different scenes a source has; None: without end."""
     if not isinstance(generator, Source):
         return None
     parts = [_limit(member, bench) for member in generator.members().values()]
@@ -144,7 +144,7 @@ def _limit(generator: Generator, bench: Bench) -> int | None:
 
 
 def _survey(bench: Bench, limit: int | None) -> _Seen:
-    """Draws scenes until there are enough objects to miss a class, or no further pictures."""
+    """Draw scenes until there are enough objects to miss a class, or no further pictures."""
     seen = _Seen(np.zeros(len(bench.classes), dtype=np.int64))
     most = MOST_SCENES if limit is None else min(limit, MOST_SCENES)
     drawn = bench.drawn(MOST_SCENES)
@@ -190,7 +190,7 @@ def _add(seen: _Seen, batch: Batch, bench: Bench, most: int) -> None:
 
 
 def _at_most(count: int, mean: float) -> float:
-    """The probability of at most `count` events where `mean` are expected (Poisson)."""
+    """Return the probability of at most `count` events where `mean` are expected (Poisson)."""
     term = total = math.exp(-mean)
     for number in range(1, count + 1):
         if number > mean and total > 0.5:

@@ -198,13 +198,13 @@ def _batches(bench: Bench) -> Any:
 
 
 def _targets(bench: Bench) -> Any:
-    """Targets of the first batch that has an image with a class; None where none has."""
+    """Return targets of the first batch that has an image with a class; None where none has."""
     made = (bench.targets(batch) for batch in _batches(bench))
     return next((one for one in made if bool(one.known.any())), None)
 
 
 def _sure(ids: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
-    """Logits (B, C) of a network that is sure of these classes."""
+    """Return logits (B, C) of a network that is sure of these classes."""
     logits = np.full((len(ids), classes), -SURE)
     known = ids >= 0
     logits[np.flatnonzero(known), ids[known]] = SURE
@@ -229,7 +229,7 @@ def _near(found: float, expected: float) -> bool:
 
 @torch.no_grad()
 def _bend(bench: Bench) -> tuple[float, str]:
-    """How far logits are off linear answers of the output layer, and what that means."""
+    """Return how far logits are off linear answers of the output layer, and what that means."""
     images = bench.batch(0, IMAGES).images.to(bench.device)
     plain = bench.new_model()(images).double().cpu().numpy()
     worst, others = 0.0, []

@@ -150,7 +150,7 @@ def run(bench: Bench) -> Finding:
 
 
 def _look(bench: Bench, *, woken: bool) -> _Looks:
-    """What outputs depend on, in a network with or without the residual blocks' part."""
+    """Return what outputs depend on, in a network with or without the residual blocks' part."""
     config = bench.config.model
     rng = rng_for(bench.config.seed, "checks", int(woken), "dependence")
     width, height = bench.codec.frame
@@ -184,7 +184,7 @@ def _look(bench: Bench, *, woken: bool) -> _Looks:
 
 
 def _derivatives(value: Tensor, pixels: Tensor) -> Array:
-    """(B, H, W) float64, summed sizes over the channels; 0 where there is no way back."""
+    """Return (B, H, W) float64, summed sizes over the channels; 0 where there is no way back."""
     if not value.requires_grad:
         return np.zeros(pixels.shape[:3])
     (gradient,) = torch.autograd.grad(value, pixels, retain_graph=True, allow_unused=True)
@@ -193,7 +193,7 @@ def _derivatives(value: Tensor, pixels: Tensor) -> Array:
 
 @torch.no_grad()
 def _wake(model: Yolo, rng: np.random.Generator) -> None:
-    """Gives weights to what starts with zeros: the last scales, or filters, of residual blocks."""
+    """Give weights to what starts with zeros: the last scales, or filters, of residual blocks."""
     for module in model.modules():
         weight = getattr(module, "weight", None)
         if not isinstance(weight, Tensor) or bool(weight.any()):
@@ -207,7 +207,7 @@ def _wake(model: Yolo, rng: np.random.Generator) -> None:
 
 @torch.no_grad()
 def _know(model: Yolo, pixels: Tensor) -> None:
-    """Gives every normalisation the statistics of these pixels, so that its units are neither all on nor all off."""
+    """Give every normalisation the statistics of these pixels, so that its units are neither all on nor all off."""
     layers = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [layer.momentum for layer in layers]
     for layer in layers:
@@ -221,7 +221,7 @@ def _know(model: Yolo, pixels: Tensor) -> None:
 
 
 def _causes(looks: _Looks, whole: bool, coarsest: int) -> list[str]:
-    """Why, the likeliest first."""
+    """Return why, the likeliest first."""
     causes = []
     if any(looks.leaks):
         statistics = "statistics of the whole batch enter an image's outputs"
@@ -247,14 +247,14 @@ def _causes(looks: _Looks, whole: bool, coarsest: int) -> list[str]:
 
 
 def _grown(one: _Seen) -> bool:
-    """Whether it sees what it should, but for a few pixels at the edges, and maybe more."""
+    """Return whether it sees what it should, but for a few pixels at the edges, and maybe more."""
     room = one.stride // 4
     pairs = zip(one.spans, one.declared, strict=True)
     return all(found[0] <= meant[0] + room and found[1] >= meant[1] - room for found, meant in pairs)
 
 
 def _centre_cause(fresh: Sequence[_Seen]) -> str:
-    """Of outputs that look elsewhere than at their cells."""
+    """Tell of outputs that look elsewhere than at their cells."""
     swapped = [(one.row + 0.5 + one.offset[0], one.column + 0.5 + one.offset[1]) for one in fresh]
     if all(max(abs(down - one.column - 0.5), abs(across - one.row - 0.5)) * one.stride < 16 + one.stride / 2
            for one, (down, across) in zip(fresh, swapped, strict=True)):  # fmt: skip
@@ -273,7 +273,7 @@ def _centre_cause(fresh: Sequence[_Seen]) -> str:
 
 
 def _extent_causes(seen: Sequence[_Seen], whole: bool) -> list[str]:
-    """Of outputs that see more, or less, than the layers say."""
+    """Tell of outputs that see more, or less, than the layers say."""
     if whole:
         least = min((float((one.own > 0).mean()) for one in seen), default=1.0)
         told = f"a slot sees {least:.0%} of the pixels, a fully connected output sees all"
@@ -303,7 +303,7 @@ def _extent_causes(seen: Sequence[_Seen], whole: bool) -> list[str]:
 
 
 def _moved(one: _Seen) -> tuple[int, int] | None:
-    """Down and across: how far the extent is the declared one moved; None if it is no such thing."""
+    """Return down and across: how far the extent is the declared one moved; None if it is no such thing."""
     moves = [(found[0] - meant[0], found[1] - meant[1]) for found, meant in zip(one.spans, one.declared, strict=True)]
     (top, bottom), (left, right) = moves
     near = all(abs(a - b) <= 2 or 0 in (a, b) for a, b in moves)  # a border holds one end
@@ -314,7 +314,9 @@ def _moved(one: _Seen) -> tuple[int, int] | None:
 
 
 def _picture(seen: Sequence[_Seen]) -> NDArray[np.uint8]:
-    """One row a grid and network: what a slot depends on, its cell as a white frame, the layers' reach as a green."""
+    """Return one row a grid and network: what a slot depends on, its cell as a white frame, the layers' reach as a
+    green.
+    """
     zoom = max(1, -(-240 // max(seen[0].own.shape)))
     tiles = [_tile(one, zoom) for one in seen]
     rows = [np.concatenate(tiles[k : k + len(PLACES)], axis=1) for k in range(0, len(tiles), len(PLACES))]

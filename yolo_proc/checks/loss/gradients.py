@@ -133,7 +133,7 @@ def run(bench: Bench) -> Finding:
 
 
 def _with_ignored(targets: Any, shape: tuple[int, int, int], rng: np.random.Generator) -> Any:
-    """The targets in float64, with some empty slots ignored besides, so that there are any."""
+    """Return the targets in float64, with some empty slots ignored besides, so that there are any."""
     taken = np.zeros(shape[:2], dtype=bool)
     for image, slot in ((targets.image, targets.slot), (targets.ignored_image, targets.ignored_slot)):
         taken[image.cpu().numpy(), slot.cpu().numpy()] = True
@@ -150,7 +150,7 @@ def _with_ignored(targets: Any, shape: tuple[int, int, int], rng: np.random.Gene
 def _differentiate(
     bench: Bench, targets: Any, logits: Array, weights: Mapping[str, float], rng: np.random.Generator
 ) -> tuple[dict[str, torch.dtype], dict[str, _Slopes]]:
-    """The dtype of each term, and the slopes of each and of the total.
+    """Return the dtype of each term, and the slopes of each and of the total.
 
     Args:
         weights: as they are declared.
@@ -192,7 +192,7 @@ def _differentiate(
 
 
 def _values(task: DetectionTask, logits: Tensor, targets: Any) -> dict[str, Tensor]:
-    """The mean of each term, and the total."""
+    """Return the mean of each term, and the total."""
     means = mean_terms(task.loss(logits, targets))
     return {**means, TOTAL: total(means, task.weights)}
 
@@ -205,7 +205,9 @@ def _gradient(value: Tensor, leaf: Tensor) -> Array:
 
 
 def _chosen(aims: Aims, shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Logits to be moved alone: all fields of some objects, the J of some empty slots, an ignored slot, any others."""
+    """Return logits to be moved alone: all fields of some objects, the J of some empty slots, an ignored slot, any
+    others.
+    """
     objects = rng.permutation(len(aims.image))[:3]
     slots = [(int(aims.image[k]), int(aims.slot[k])) for k in objects]
     slots += [(int(image), int(slot)) for image, slot in aims.ignored[:1]]
@@ -222,7 +224,8 @@ def _unit(shape: tuple[int, ...], place: int) -> Array:
 
 
 def _beside(bench: Bench, targets: Any, logits: Array, rng: np.random.Generator) -> tuple[dict[str, float], list[str]]:
-    """How far what stands beside the loss is off its formulas, as shares: each part's gradient, and the value of all.
+    """Return how far what stands beside the loss is off its formulas, as shares: each part's gradient, and the value of
+    all.
 
     Returns:
         The shares, and why, where they are too large.
@@ -252,7 +255,7 @@ def _beside(bench: Bench, targets: Any, logits: Array, rng: np.random.Generator)
 
 
 def _beside_cause(name: str, found: Array, meant: Array) -> str:
-    """Why a part of what stands beside the loss has another gradient than declared."""
+    """Return why a part of what stands beside the loss has another gradient than declared."""
     if not found.any() and meant.any():
         return f"the {name} loss gives no gradient: it is detached, or never asked for"
     if not np.isfinite(found).all():
@@ -273,7 +276,7 @@ def _beside_cause(name: str, found: Array, meant: Array) -> str:
 def _causes(
     wrong: list[str], slopes: Mapping[str, _Slopes], dtypes: Mapping[str, torch.dtype], aims: Aims, logits: Array
 ) -> list[str]:
-    """Why, the likeliest first."""
+    """Return why, the likeliest first."""
     coarse = [term for term, dtype in dtypes.items() if dtype != torch.float64]
     if coarse:
         return [f"the loss computes {', '.join(coarse)} in less than float64, whatever it is given"]
@@ -292,7 +295,7 @@ def _causes(
 
 
 def _backward_cause(term: str, one: _Slopes) -> str:
-    """Of a gradient that is not the slope of the loss."""
+    """Tell of a gradient that is not the slope of the loss."""
     autograd, numeric = one.autograd.ravel()[one.moved], one.numeric
     lost = (autograd == 0) & (np.abs(numeric) > TOLERANCE * one.scale)
     if lost.any():
@@ -306,7 +309,7 @@ def _backward_cause(term: str, one: _Slopes) -> str:
 
 
 def _formula_cause(term: str, one: _Slopes, aims: Aims, logits: Array) -> str:
-    """Of a gradient that is the slope of another function than the declared one."""
+    """Tell of a gradient that is the slope of another function than the declared one."""
     others = terms_by_hand(activated(logits), aims)
     if term in others and abs(one.value - others[term][0]) <= 1e-6 * max(abs(others[term][0]), 1e-6):
         name = "softmax" if term == "class" else "sigmoid (or exp)"
@@ -329,7 +332,7 @@ def _formula_cause(term: str, one: _Slopes, aims: Aims, logits: Array) -> str:
 
 
 def _ratio(found: Array, expected: Array, tolerance: float = TOLERANCE) -> float | None:
-    """The one factor between two vectors, None if there is none (or it is 1)."""
+    """Return the one factor between two vectors, None if there is none (or it is 1)."""
     square = float(expected @ expected)
     if square == 0:
         return None

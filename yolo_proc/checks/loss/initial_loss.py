@@ -72,7 +72,7 @@ def run(bench: Bench) -> Finding:
 
 
 def declared_bias(loss: LossConfig) -> float:
-    """The J that costs least as a constant answer, ln(w_t / w_f), where both weights are above 0; else 0."""
+    """Return the J that costs least as a constant answer, ln(w_t / w_f), where both weights are above 0; else 0."""
     if loss.weight_obj_t <= 0 or loss.weight_obj_f <= 0:
         return 0.0
     return math.log(loss.weight_obj_t / loss.weight_obj_f)
@@ -94,7 +94,7 @@ class _Objects:
 
 
 def expected_terms(bias: float, objects: _Objects, *, activated: bool = False) -> dict[str, float]:
-    """The terms of a network that answers with its biases: 0 but for J.
+    """Return the terms of a network that answers with its biases: 0 but for J.
 
     Args:
         activated: what they would be if a sigmoid stood between the network and the loss.
@@ -114,12 +114,12 @@ def expected_terms(bias: float, objects: _Objects, *, activated: bool = False) -
 
 
 def near(measured: float, expected: float) -> bool:
-    """Whether a figure is the expected one within the tolerance; false for NaN."""
+    """Return whether a figure is the expected one within the tolerance; false for NaN."""
     return abs(measured - expected) <= max(TOLERANCE * abs(expected), ALMOST_NOTHING)
 
 
 def _weight_causes(declared: Mapping[str, float], used: Mapping[str, float], wrong: bool) -> list[str]:
-    """Why the total is not the weighted sum of its terms."""
+    """Return why the total is not the weighted sum of its terms."""
     if not wrong:
         return []
     changed = [f"{term} {used.get(term, 0):g} in place of {weight:g}" for term, weight in declared.items()
@@ -130,7 +130,7 @@ def _weight_causes(declared: Mapping[str, float], used: Mapping[str, float], wro
 
 
 def _term_causes(wrong: Sequence[str], as_activated: bool, spread: float, logits: torch.Tensor) -> list[str]:
-    """Why terms are not what biases alone give; the likeliest first."""
+    """Return why terms are not what biases alone give; the likeliest first."""
     told = ", ".join(wrong)
     sigmoid = f"a sigmoid before the loss: {told} are what they would be if it took probabilities in place of logits"
     large = (

@@ -57,7 +57,7 @@ class _Scored:
         return f"{self.name}: {term} {self.found.get(term, float('nan')):.4g}"
 
     def wrong(self) -> list[str]:
-        """The terms that are not as expected."""
+        """Return the terms that are not as expected."""
         return [term for term, value in self.expected.items() if not _near(self.found.get(term, np.nan), value)]
 
 
@@ -97,7 +97,7 @@ def run(bench: Bench) -> Finding:
 
 
 def _scores(bench: Bench, targets: Any) -> list[_Scored]:
-    """The perfect prediction, one thing wrong at a time, and the perfect one as probabilities."""
+    """Return the perfect prediction, one thing wrong at a time, and the perfect one as probabilities."""
     aims = Aims.of(targets)
     shape = (IMAGES, bench.codec.slots, bench.codec.fields)
     perfect = perfect_logits(aims, shape)
@@ -139,7 +139,7 @@ def _across(perfect: Array, aims: Aims) -> Array:
 
 
 def _score_causes(scored: Sequence[_Scored]) -> list[str]:
-    """Why the scores are not as declared, the likeliest first."""
+    """Return why the scores are not as declared, the likeliest first."""
     causes = []
     perfect, probabilities = scored[0], scored[-1]
     for term in perfect.expected:
@@ -173,7 +173,7 @@ def _score_causes(scored: Sequence[_Scored]) -> list[str]:
 
 @torch.no_grad()
 def _crooked(bench: Bench) -> dict[str, tuple[float, str]]:
-    """{fields: (how far logits are off linear answers of the output layer, what that means)}."""
+    """Return {fields: (how far logits are off linear answers of the output layer, what that means)}."""
     images = bench.batch(0, IMAGES).images[:IMAGES_THROUGH].to(bench.device)
     plain = bench.new_model()(images).double().cpu().numpy()
     others = []
@@ -194,7 +194,7 @@ def _crooked(bench: Bench) -> dict[str, tuple[float, str]]:
 
 
 def _bend(logits: Sequence[Array], name: str) -> str:
-    """What a network did to logits that should reach far below and above 0."""
+    """Return what a network did to logits that should reach far below and above 0."""
     every = np.concatenate([one.reshape(-1, one.shape[-1]) for one in logits])
     low, high = float(every.min()), float(every.max())
     seen = f"(its {name} lie between {low:.3g} and {high:.3g} whatever its weights)"

@@ -38,7 +38,7 @@ class Aims:
 
     @classmethod
     def of(cls, targets: Any) -> "Aims":
-        """Those of `TensorTargets`."""
+        """Return those of `TensorTargets`."""
         image, slot, class_id = (part.cpu().numpy() for part in (targets.image, targets.slot, targets.class_id))
         xy, wh, scale = (part.double().cpu().numpy() for part in (targets.xy, targets.wh, targets.stride_over_size))
         ignored = np.stack([targets.ignored_image.cpu().numpy(), targets.ignored_slot.cpu().numpy()], axis=1)
@@ -49,7 +49,7 @@ class Aims:
 
 
 def terms_by_hand(logits: Array, aims: Aims) -> dict[str, tuple[float, Array]]:
-    """{term: (its mean, the derivatives of the mean with respect to the logits)}.
+    """Return {term: (its mean, the derivatives of the mean with respect to the logits)}.
 
     Args:
         logits: (B, S, 5 + C); the derivatives have its shape.
@@ -89,7 +89,7 @@ def terms_by_hand(logits: Array, aims: Aims) -> dict[str, tuple[float, Array]]:
 
 
 def overlap_by_hand(logits: Array, aims: Aims) -> tuple[float, Array]:
-    """What `loss.overlap_loss` declares, object by object, and its derivatives (B, S, 5 + C)."""
+    """Return what `loss.overlap_loss` declares, object by object, and its derivatives (B, S, 5 + C)."""
     total, derivative = 0.0, np.zeros_like(logits)
     for number, (image, slot) in enumerate(zip(aims.image, aims.slot, strict=True)):
         row = logits[image, slot]
@@ -103,7 +103,7 @@ def overlap_by_hand(logits: Array, aims: Aims) -> tuple[float, Array]:
 
 
 def auxiliary_by_hand(values: Array, aims: Aims, grids: Sequence[Grid]) -> tuple[float, Array]:
-    """What `loss.auxiliary_loss` declares, object by object and cell by cell, and its derivatives.
+    """Return what `loss.auxiliary_loss` declares, object by object and cell by cell, and its derivatives.
 
     Args:
         values: (B, M, 4) of each cell; the derivatives have its shape.
@@ -138,7 +138,7 @@ def auxiliary_by_hand(values: Array, aims: Aims, grids: Sequence[Grid]) -> tuple
 
 
 def one_minus_giou_by_hand(place: Array, log: Array) -> tuple[float, Array, Array]:
-    """What `loss.one_minus_giou` declares of one box, and its derivatives by place (2,) and by log (2,).
+    """Return what `loss.one_minus_giou` declares of one box, and its derivatives by place (2,) and by log (2,).
 
     It is 2 - I / U - U / H. Each side of the box is a bound of the shared area where it lies inside the object, and of
     the hull where it lies outside: there and only there do these change with it.
@@ -165,7 +165,7 @@ def one_minus_giou_by_hand(place: Array, log: Array) -> tuple[float, Array, Arra
 def _placed(
     logits: Array, at: tuple[NDArray[np.int64], NDArray[np.int64]], part: slice, mean: float, of_objects: Array
 ) -> tuple[float, Array]:
-    """A term's mean, and its derivatives put into the slots of the objects."""
+    """Return a term's mean, and its derivatives put into the slots of the objects."""
     derivative = np.zeros_like(logits)
     rows = np.zeros((len(of_objects), logits.shape[2]))
     rows[:, part] = of_objects
@@ -174,7 +174,7 @@ def _placed(
 
 
 def perfect_logits(aims: Aims, shape: tuple[int, int, int]) -> Array:
-    """The raw logits (B, S, 5 + C) of a network that is sure and right; ignored slots say object."""
+    """Return the raw logits (B, S, 5 + C) of a network that is sure and right; ignored slots say object."""
     logits = np.zeros(shape)
     logits[..., 4] = -CERTAIN
     logits[aims.ignored[:, 0], aims.ignored[:, 1], 4] = CERTAIN
@@ -189,7 +189,7 @@ def perfect_logits(aims: Aims, shape: tuple[int, int, int]) -> Array:
 
 
 def activated(logits: Array) -> Array:
-    """Logits as predictions: what an output would be if the network itself applied the inverse functions."""
+    """Return logits as predictions: what an output would be if the network itself applied the inverse functions."""
     classes = np.exp(logits[..., 5:] - logits[..., 5:].max(axis=-1, keepdims=True))
     classes /= classes.sum(axis=-1, keepdims=True)
     parts = [sigmoid(logits[..., :2]), np.exp(logits[..., 2:4]), sigmoid(logits[..., 4:5]), classes]
@@ -197,5 +197,5 @@ def activated(logits: Array) -> Array:
 
 
 def sigmoid(t: Array) -> Array:
-    """1 / (1 + e^-t), without overflow."""
+    """Return 1 / (1 + e^-t), without overflow."""
     return np.exp(-np.logaddexp(0, -t))

@@ -48,7 +48,7 @@ class _Watch:
     means: dict[str, list[Tensor]] = field(default_factory=dict)
 
     def on(self, model: Yolo) -> list[Any]:
-        """Begins to watch; what it gives is to be removed."""
+        """Begin to watch; what it gives is to be removed."""
         return [module.register_forward_pre_hook(self._hook(name)) for name, module in _switching(model).items()]
 
     def _hook(self, name: str) -> Any:
@@ -61,7 +61,7 @@ class _Watch:
         return hook
 
     def those(self, training: bool) -> list[str]:
-        """Names of layers that were in that mode at any time."""
+        """Return names of layers that were in that mode at any time."""
         return [name for name, modes in self.modes.items() if training in modes]
 
 
@@ -127,7 +127,7 @@ def run(bench: Bench) -> Finding:
 
 
 def _switching(model: Yolo) -> dict[str, nn.Module]:
-    """The layers that compute otherwise in training."""
+    """Return the layers that compute otherwise in training."""
     return {name: one for name, one in model.named_modules() if isinstance(one, _BatchNorm | _DropoutNd)}
 
 
@@ -135,7 +135,7 @@ def _switching(model: Yolo) -> dict[str, nn.Module]:
 
 
 def _watch(bench: Bench) -> _Seen:
-    """A step, an evaluation, a step."""
+    """Return a step, an evaluation, a step."""
     seen, state = _Seen(), bench.new_state()
     model, average = state.model, state.ema.model
     # So many that a run which trains in parts has two of them here.
@@ -170,7 +170,7 @@ def _watch(bench: Bench) -> _Seen:
 
 
 def _means(model: Yolo) -> dict[str, Tensor]:
-    """Copies of the running means, float64."""
+    """Return copies of the running means, float64."""
     return {
         name: one.running_mean.detach().double().clone()
         for name, one in _switching(model).items()
@@ -187,7 +187,7 @@ def _remove(handles: Sequence[Any]) -> None:
 
 
 def _training_causes(seen: _Seen) -> list[str]:
-    """Of the steps."""
+    """Tell of the steps."""
     causes = []
     if seen.without:
         causes.append(f"{_told(seen.without)} no running statistics: evaluation depends on what else is in the batch")
@@ -214,7 +214,7 @@ def _training_causes(seen: _Seen) -> list[str]:
 
 
 def _evaluation_causes(seen: _Seen) -> list[str]:
-    """Of what is between them."""
+    """Tell of what is between them."""
     if seen.evaluated.those(True):
         return [f"training mode during evaluation: {_told(seen.evaluated.those(True))} the mode of training"]
     if seen.average_training:

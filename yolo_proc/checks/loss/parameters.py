@@ -116,7 +116,9 @@ def run(bench: Bench) -> Finding:
 
 
 def _idle(bench: Bench, watched: _Watched) -> set[str]:
-    """Parameters of the auxiliary head that nothing speaks of: without its loss, or without an object on its grid."""
+    """Return parameters of the auxiliary head that nothing speaks of: without its loss, or without an object on its
+    grid.
+    """
     weight = bench.config.loss.weight_auxiliary
     grids = [grid for grid, count in enumerate(watched.objects) if weight == 0 or not count]
     return {f"auxiliary_head.layers.{grid}.{kind}" for grid in grids for kind in ("weight", "bias")}
@@ -126,7 +128,7 @@ def _idle(bench: Bench, watched: _Watched) -> set[str]:
 
 
 def _train(bench: Bench, state: TrainingState) -> _Watched:
-    """A few steps, watched at each update."""
+    """Return a few steps, watched at each update."""
     watched = _Watched()
     before = {name: parameter.detach().clone() for name, parameter in state.model.named_parameters()}
 
@@ -189,7 +191,7 @@ def _of_points(model: Network[Any], images: Tensor) -> set[str]:
 
 @torch.no_grad()
 def _first_off(model: Network[Any], images: Tensor) -> str:
-    """The first layer, in the order in which they compute, that gives nothing but 0; empty if there is none."""
+    """Return the first layer, in the order in which they compute, that gives nothing but 0; empty if there is none."""
     found = []
 
     def after(name: str) -> Any:
@@ -213,7 +215,7 @@ def _first_off(model: Network[Any], images: Tensor) -> str:
 
 
 def _untrained(state: TrainingState, watched: _Watched, names: Sequence[str]) -> Iterator[str]:
-    """Of parameters that do not train."""
+    """Tell of parameters that do not train."""
     if not watched.updates:
         yield "the optimizer's step is never called: no weight is changed"
         return
@@ -236,7 +238,7 @@ def _untrained(state: TrainingState, watched: _Watched, names: Sequence[str]) ->
 
 
 def _silence(watched: _Watched, silent: Sequence[str], names: Sequence[str]) -> str:
-    """Of parameters without a gradient that is not 0."""
+    """Tell of parameters without a gradient that is not 0."""
     body = {name for name in names if not name.startswith(HEADS)}
     if body <= set(silent) and not body & set(watched.norms):
         return "no gradient comes through to the body: its features are detached, or computed under no_grad"
@@ -247,7 +249,7 @@ def _silence(watched: _Watched, silent: Sequence[str], names: Sequence[str]) -> 
 
 
 def _silent_fields(bench: Bench, watched: _Watched) -> Iterator[str]:
-    """Of fields that no output learns, where the loss speaks of them."""
+    """Tell of fields that no output learns, where the loss speaks of them."""
     weights, objects = bench.config.loss, bool(watched.objects.any())
     spoken = {
         "x, y": objects and weights.weight_xy > 0,
@@ -265,7 +267,7 @@ def _silent_fields(bench: Bench, watched: _Watched) -> Iterator[str]:
 
 
 def _biases(bench: Bench, model: Network[Any]) -> Iterator[str]:
-    """Of biases that are missing, or in vain."""
+    """Tell of biases that are missing, or in vain."""
     linear = (nn.Conv2d, nn.Linear)
     bare = [name for name, one in model.head.named_modules() if isinstance(one, linear) and one.bias is None]
     if bare:
@@ -279,7 +281,7 @@ def _biases(bench: Bench, model: Network[Any]) -> Iterator[str]:
 
 
 def _before_normalisation(bench: Bench) -> list[str]:
-    """Names of layers with a bias whose result goes into a normalisation, found in a forward pass."""
+    """Return names of layers with a bias whose result goes into a normalisation, found in a forward pass."""
     model = bench.new_model()
     results: dict[int, tuple[str, Any]] = {}  # the results are kept, so that no address is used twice
     found = []
@@ -305,7 +307,7 @@ def _before_normalisation(bench: Bench) -> list[str]:
 
 
 def _units(watched: _Watched, filters: Mapping[str, float]) -> Iterator[str]:
-    """Of units that are off, or alike."""
+    """Tell of units that are off, or alike."""
     dead = {name: share for name, share in filters.items() if DEAD_UNITS < share < 1}
     if dead:
         worst = max(dead, key=lambda name: dead[name])
@@ -323,7 +325,7 @@ def _units(watched: _Watched, filters: Mapping[str, float]) -> Iterator[str]:
 
 
 def _decays(bench: Bench, state: TrainingState) -> Iterator[str]:
-    """Of weight decay where it is not declared."""
+    """Tell of weight decay where it is not declared."""
     wrong = []
     names = {id(parameter): name for name, parameter in state.model.named_parameters()}
     for group in state.optimizer.param_groups:
@@ -337,7 +339,7 @@ def _decays(bench: Bench, state: TrainingState) -> Iterator[str]:
 
 
 def _told(some: Sequence[str], every: Sequence[str]) -> str:
-    """Names in short, as the beginning of a sentence."""
+    """Return names in short, as the beginning of a sentence."""
     if len(some) == 1:
         return f"{some[0]} is"
     return f"{some[0]} and {len(some) - 1} more of {len(every)} tensors are"

@@ -10,12 +10,12 @@ Span = tuple[int, int]  # half-open, in cells of one map
 
 
 def coarsest_stride(model: ModelConfig) -> int:
-    """Of all features that a grid's output is made of, pixels."""
+    """Tell of all features that a grid's output is made of, pixels."""
     return 32 if model.name == "original" else max(*model.strides, COARSEST_AT_LEAST)
 
 
 def reached(model: ModelConfig, stride: int, cell: int, side: int, *, residuals: bool) -> Span:
-    """The pixels along one side that a cell's outputs depend on, half-open.
+    """Return the pixels along one side that a cell's outputs depend on, half-open.
 
     Args:
         stride: of the cell's grid, pixels.
@@ -31,12 +31,14 @@ def reached(model: ModelConfig, stride: int, cell: int, side: int, *, residuals:
         return max(span[0], 0), min(span[1], side // of_stride)
 
     def through_blocks(span: Span, of_stride: int, count: int) -> Span:
-        """A residual block is two 3 x 3 convolutions."""
+        """Return a residual block is two 3 x 3 convolutions."""
         room = 2 * count if residuals else 0
         return on_map((span[0] - room, span[1] + room), of_stride)
 
     def of_stage(span: Span, of_stride: int) -> Span:
-        """Pixels behind the features that come from above only; a 3 x 3 convolution of stride 2 begins each stage."""
+        """Return pixels behind the features that come from above only; a 3 x 3 convolution of stride 2 begins each
+        stage.
+        """
         if of_stride > STEM_STRIDE:
             deep = of_stride in model.strides or of_stride == coarsest
             span = through_blocks(span, of_stride, model.depth if deep else 1)
@@ -46,7 +48,7 @@ def reached(model: ModelConfig, stride: int, cell: int, side: int, *, residuals:
         return of_stage(span, of_stride // 2)
 
     def of_grid(span: Span, of_stride: int) -> Span:
-        """The same with coarser features added to finer ones: a block behind a sum."""
+        """Return the same with coarser features added to finer ones: a block behind a sum."""
         if of_stride == coarsest:
             return of_stage(span, of_stride)
         span = through_blocks(span, of_stride, 1)

@@ -80,13 +80,13 @@ def run(bench: Bench) -> Finding:
 
 
 def blank(batch: Batch) -> Batch:
-    """The same labels, and grey in place of the pictures."""
+    """Return the same labels, and grey in place of the pictures."""
     return replace(batch, images=torch.full_like(batch.images, GREY))
 
 
 @torch.no_grad()
 def ignores_pictures(bench: Bench, trial: Trial, batch: Batch) -> bool:
-    """Whether a network gives (nearly) the same for every picture of a batch and for grey ones."""
+    """Return whether a network gives (nearly) the same for every picture of a batch and for grey ones."""
     model = trial.state.model
     was = model.training
     model.eval()

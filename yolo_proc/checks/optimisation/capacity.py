@@ -74,7 +74,7 @@ def run(bench: Bench) -> Finding:
 
 
 def variants(config: Config) -> Iterator[tuple[str, Config]]:
-    """The networks and optimizers that are compared; the network `original` has no width."""
+    """Yield the networks and optimizers that are compared; the network `original` has no width."""
     model, optim = config.model, config.optim
     widths = [(f"width x {factor:g}", factor) for factor in (LESS, 1.0, MORE)] if model.name != "original" else []
     for name, factor in widths or [(CONFIGURED, 1.0)]:

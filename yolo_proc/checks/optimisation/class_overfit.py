@@ -59,7 +59,7 @@ def run(bench: Bench) -> Finding:
 
 
 def _varied(bench: Bench) -> Batch | None:
-    """The first batch whose images have two classes or more; None where the first ones have none."""
+    """Return the first batch whose images have two classes or more; None where the first ones have none."""
     for k in range(TRIED):
         batch = bench.batch(k, IMAGES)
         targets = bench.targets(batch)

@@ -97,12 +97,12 @@ class Measured:
         return max(float(slope), 1.0), float(base)
 
     def peak(self, size: int) -> float:
-        """Of a batch; measured where it was."""
+        """Tell of a batch; measured where it was."""
         slope, base = self.line
         return dict(zip(self.sizes, self.peaks, strict=True)).get(size, base + slope * size)
 
     def largest(self, free: float) -> int:
-        """The largest batch with at most `free` bytes; 0 where not one image fits."""
+        """Return the largest batch with at most `free` bytes; 0 where not one image fits."""
         slope, base = self.line
         return max(0, min(LARGEST, math.floor((free - base) / slope)))
 
@@ -159,7 +159,7 @@ def run(bench: Bench) -> Finding:
 
 
 def _broken_off(size: int, free: float) -> Finding:
-    """The process ran out of memory, or the system ended it for that."""
+    """Return the process ran out of memory, or the system ended it for that."""
     return Finding.judged(
         False,
         expected=f"a few steps of {size} images and more in {free / MIB:,.0f} MiB",
@@ -174,7 +174,9 @@ def _broken_off(size: int, free: float) -> Finding:
 
 
 def free_bytes(device: torch.device) -> float:
-    """Bytes that a process may take on a device: on a processor, what is free without swapping, within its group."""
+    """Return bytes that a process may take on a device: on a processor, what is free without swapping, within its
+    group.
+    """
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[0])
     free = float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
@@ -200,7 +202,7 @@ def _lines(path: str) -> list[str]:
 
 
 def in_process(order: Order) -> Measured | Exhausted | str:
-    """The measurement, made in a process of its own; or why it cannot be made.
+    """Return the measurement, made in a process of its own; or why it cannot be made.
 
     Raises:
         YoloProcError: what the pipeline raised there.
@@ -248,7 +250,7 @@ def _child(order: Order, answer: Connection) -> None:
 
 
 def measure(order: Order) -> Measured:
-    """Takes the steps and reads the peaks; in this process."""
+    """Take the steps and read the peaks; in this process."""
     torch.set_num_threads(order.threads)
     bench = Bench(order.config, order.parts, task=order.task, precision=order.precision)
     state = bench.new_state()
@@ -267,12 +269,12 @@ def measure(order: Order) -> Measured:
 
 
 def batch_of(drawn: Sequence[Scene], size: int) -> Batch:
-    """A batch of `size` scenes: those that were drawn, again and again."""
+    """Return a batch of `size` scenes: those that were drawn, again and again."""
     return Batch.of([drawn[place % len(drawn)] for place in range(size)])
 
 
 def _peak(device: torch.device) -> float:
-    """The most bytes that this process has had so far."""
+    """Return the most bytes that this process has had so far."""
     if device.type == "cuda":
         return float(torch.cuda.max_memory_reserved(device))
     import resource  # not on every system

@@ -158,7 +158,7 @@ def _nothing() -> Detections:
 
 
 def _found(batch: Batch, image: int, detections: Detections) -> int:
-    """How many labels of an image have a detection of their class on their place."""
+    """Return how many labels of an image have a detection of their class on their place."""
     rows = batch.objects_of(image)
     labels, classes = batch.box_xyxy[rows], batch.class_ids[rows]
     if not len(labels) or not len(detections.box_xyxy):
@@ -168,7 +168,7 @@ def _found(batch: Batch, image: int, detections: Detections) -> int:
 
 
 def _false(bench: Bench, batch: Batch, detections: Sequence[Detections]) -> int:
-    """How many detections of a batch are false."""
+    """Return how many detections of a batch are false."""
     targets = bench.targets(batch)
     ignored = set(zip(targets.ignored_image.tolist(), targets.ignored_slot.tolist(), strict=True))
     count = 0
@@ -187,7 +187,7 @@ def _is_slow(bench: Bench) -> bool:
 
 
 def _lengths(bench: Bench) -> tuple[int, int]:
-    """Steps of a trial, and how many of them the decay takes."""
+    """Return steps of a trial, and how many of them the decay takes."""
     slow = SGD_SLOWER if _is_slow(bench) else 1
     return slow * STEPS, slow * DECAY
 
@@ -196,7 +196,7 @@ def _lengths(bench: Bench) -> tuple[int, int]:
 
 
 def _causes(bench: Bench, batch: Batch, seen: _Seen) -> list[str]:
-    """Why two pictures were not learned; the likeliest first. Other trainings are tried to tell causes apart."""
+    """Return why two pictures were not learned; the likeliest first. Other trainings are tried to tell causes apart."""
     state = seen.trial.state
     if any(changes_by_itself(bench, state, batch) for _ in range(TRIES)):
         return ["the same pictures give another loss each time: labels or pictures are changed on their way to it"]
@@ -235,7 +235,7 @@ def _causes(bench: Bench, batch: Batch, seen: _Seen) -> list[str]:
 
 
 def _without_gradient(bench: Bench, batch: Batch) -> list[str]:
-    """The terms that weigh something, and whose gradient in every weight of a network at its start is zero."""
+    """Return the terms that weigh something, and whose gradient in every weight of a network at its start is zero."""
     model = bench.new_model()
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     found = []
@@ -254,7 +254,7 @@ def _without_gradient(bench: Bench, batch: Batch) -> list[str]:
 
 
 def _pictures(bench: Bench, batch: Batch, seen: _Seen) -> NDArray[np.uint8]:
-    """Labels in the left column, what the network says in the right one."""
+    """Return labels in the left column, what the network says in the right one."""
     scenes = [Scene(np.asarray(batch.images[image].numpy())) for image in range(len(batch))]
     drawn = [bench.scene(int(index)) for index in batch.indices]
     limits = bench.config.labels

@@ -72,7 +72,7 @@ class _Watched:
         return float(self.gradient.norm())
 
     def cosine(self, other: Tensor) -> float:
-        """With another gradient; 0 where one of them vanishes."""
+        """Return the cosine with another gradient; 0 where one of them vanishes."""
         if self.gradient.shape != other.shape:
             return 0.0
         product = float(self.gradient.norm() * other.norm())
@@ -122,7 +122,7 @@ def run(bench: Bench) -> Finding:
 
 
 def declared_rate(optim: OptimConfig, step: int, decay: Decay | None) -> float:
-    """The rate that the configuration declares for an update: linear warm-up, constant, linear decay."""
+    """Return the rate that the configuration declares for an update: linear warm-up, constant, linear decay."""
     rate = optim.peak_lr
     if step < optim.warmup_steps:
         rate *= (step + 1) / (optim.warmup_steps + 1)
@@ -135,7 +135,7 @@ def declared_rate(optim: OptimConfig, step: int, decay: Decay | None) -> float:
 
 
 def _plain_gradient(bench: Bench, batch: Batch) -> tuple[Tensor, float]:
-    """The gradient of the first loss, (P,) float64, and that loss."""
+    """Return the gradient of the first loss, (P,) float64, and that loss."""
     model = bench.new_model()
     bench.objective(model, batch).backward()  # type: ignore[no-untyped-call]
     with torch.no_grad():
@@ -214,13 +214,13 @@ def _shrinking(bench: Bench, batch: Batch, step: int) -> _Shrinking:
 
 
 def _flat(gradients: Sequence[Tensor | None]) -> Tensor:
-    """All gradients as one vector (P,), float64 on the processor."""
+    """Return all gradients as one vector (P,), float64 on the processor."""
     found = [gradient.detach().double().flatten().cpu() for gradient in gradients if gradient is not None]
     return torch.cat(found) if found else torch.zeros(0, dtype=torch.float64)
 
 
 def _rates(state: TrainingState) -> tuple[float, ...]:
-    """The rate of each group; AdamW's groups beside Muon are declared to have a share of the schedule's."""
+    """Return the rate of each group; AdamW's groups beside Muon are declared to have a share of the schedule's."""
     return tuple(
         float(group["lr"]) / (1.0 if group.get("orthogonal", True) else ADAM_SHARE)
         for group in state.optimizer.param_groups
@@ -228,7 +228,7 @@ def _rates(state: TrainingState) -> tuple[float, ...]:
 
 
 def _louder(task: DetectionTask, factor: float) -> DetectionTask:
-    """The same task with every weight of the loss times `factor`."""
+    """Return the same task with every weight of the loss times `factor`."""
     louder: DetectionTask = object.__new__(type(task))
     vars(louder).update(vars(task))
     louder.weights = {term: factor * weight for term, weight in task.weights.items()}
@@ -259,7 +259,9 @@ def _gradient_causes(first: _Watched, plain: Tensor, loss: float) -> list[str]:
 
 
 def _stale_share(gradient: Tensor, plain: Tensor) -> float:
-    """How much of a gradient is the one that was left behind, all ones; 0 if it is no mixture of it and the plain."""
+    """Return how much of a gradient is the one that was left behind, all ones; 0 if it is no mixture of it and the
+    plain.
+    """
     if gradient.shape != plain.shape:
         return 0.0
     parts = torch.stack([plain / plain.norm().clamp(min=1e-30), torch.full_like(plain, len(plain) ** -0.5)], dim=1)
@@ -269,7 +271,7 @@ def _stale_share(gradient: Tensor, plain: Tensor) -> float:
 
 
 def _clipping_causes(provoked: _Watched, first: _Watched, plain: Tensor, loss: float, limit: float) -> list[str]:
-    """Of the step with the loss x 1e6."""
+    """Tell of the step with the loss x 1e6."""
     whole = PROVOCATION * float(plain.norm())
     expected = min(whole, limit) if limit > 0 else whole
     right_way = provoked.cosine(plain) >= COSINE
@@ -285,7 +287,7 @@ def _clipping_causes(provoked: _Watched, first: _Watched, plain: Tensor, loss: f
 
 
 def _rate_causes(watched: Sequence[_Watched], declared: Sequence[float]) -> list[str]:
-    """Of the rates of all groups at all steps."""
+    """Tell of the rates of all groups at all steps."""
     moved = [one for one in watched if one.rates]
     if not all(one.counted for one in watched):
         return ["the schedule is never stepped: the number of the step does not go on"]
@@ -304,7 +306,7 @@ def _rate_causes(watched: Sequence[_Watched], declared: Sequence[float]) -> list
 
 
 def _shrinking_causes(seen: _Shrinking) -> list[str]:
-    """Of an update without a gradient."""
+    """Tell of an update without a gradient."""
     wrong = [pair for pair in seen.matrices if abs(pair[0] - pair[1]) > SHRINKING_TOLERANCE * pair[1] + LEAST_SHRINKING]
     if wrong:
         lost, wanted = max(wrong, key=lambda pair: abs(pair[0] - pair[1]))

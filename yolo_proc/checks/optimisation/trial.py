@@ -49,7 +49,8 @@ class Trial:
 
 
 def learnable(bench: Bench, size: int) -> Batch | None:
-    """The first batch of `size` scenes in which each scene has an object with a slot, or a class; else that with most.
+    """Return the first batch of `size` scenes in which each scene has an object with a slot, or a class; else that with
+    most.
 
     None where the first ones have none at all.
     """
@@ -66,7 +67,7 @@ def learnable(bench: Bench, size: int) -> Batch | None:
 
 
 def begin(bench: Bench, *, factor: float = 1.0, **changes: Any) -> TrainingState:
-    """A run's state with a warm-up of 10 steps at most.
+    """Return a run's state with a warm-up of 10 steps at most.
 
     Args:
         factor: on the declared learning rate.
@@ -78,7 +79,7 @@ def begin(bench: Bench, *, factor: float = 1.0, **changes: Any) -> TrainingState
 
 
 def follow(bench: Bench, state: TrainingState, batches: Iterable[Batch]) -> Trial:
-    """Trains on the batches, one after another."""
+    """Train on the batches, one after another."""
     losses = []
     try:
         for batch in batches:
@@ -89,27 +90,27 @@ def follow(bench: Bench, state: TrainingState, batches: Iterable[Batch]) -> Tria
 
 
 def repeat(bench: Bench, batch: Batch, steps: int, decay: int, *, factor: float = 1.0) -> Trial:
-    """Trains on one batch again and again; the rate falls in the last `decay` steps."""
+    """Train on one batch again and again; the rate falls in the last `decay` steps."""
     state = begin(bench, factor=factor)
     state.schedule.begin_decay(Decay(steps - decay, decay))
     return follow(bench, state, [batch] * steps)
 
 
 def goes_uphill(bench: Bench, batch: Batch) -> bool:
-    """Whether the loss rises with steps that are too small to overshoot."""
+    """Return whether the loss rises with steps that are too small to overshoot."""
     trial = follow(bench, begin(bench, factor=PROBE), [batch] * PROBE_STEPS)
     return trial.losses[-1] > trial.losses[0]
 
 
 def changes_by_itself(bench: Bench, state: TrainingState, batch: Batch) -> bool:
-    """Whether one network in evaluation mode gives another loss for the same batch the next time."""
+    """Return whether one network in evaluation mode gives another loss for the same batch the next time."""
     first, second, third = (evaluated(bench, state, batch)[0] for _ in range(3))
     return math.isfinite(first) and not first == second == third
 
 
 @torch.no_grad()
 def evaluated(bench: Bench, state: TrainingState, batch: Batch) -> tuple[float, NDArray[np.float32]]:
-    """The loss on a batch in evaluation mode, and the raw logits (B, S, 5 + C)."""
+    """Return the loss on a batch in evaluation mode, and the raw logits (B, S, 5 + C)."""
     model = state.model
     was = model.training
     model.eval()

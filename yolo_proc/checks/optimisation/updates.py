@@ -101,7 +101,7 @@ class _Seen:
         return [name for name, ratio in self.ratios.items() if ratio <= STANDS_STILL]
 
     def unwell(self, most: float) -> list[_Layer]:
-        """Layers of which a larger share of the units does not vary."""
+        """Return layers of which a larger share of the units does not vary."""
         return [layer for layer in self.layers if layer.share > most]
 
 
@@ -165,14 +165,14 @@ def _watch(bench: Bench) -> _Seen:
 
 
 def matrices(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Filters and matrices, by the name of their layer."""
+    """Yield filters and matrices, by the name of their layer."""
     for name, parameter in model.named_parameters():
         if parameter.ndim > 1:
             yield name.removesuffix(".weight"), parameter
 
 
 def _scales(model: nn.Module) -> Iterator[tuple[str, float]]:
-    """Deviations as multiples of sqrt(2 / inputs); zeros and the output layer have reasons of their own."""
+    """Yield deviations as multiples of sqrt(2 / inputs); zeros and the output layer have reasons of their own."""
     for name, weight in matrices(model):
         size = float(weight.detach().square().mean().sqrt())
         if size > 0 and not name.startswith("head."):
@@ -180,14 +180,14 @@ def _scales(model: nn.Module) -> Iterator[tuple[str, float]]:
 
 
 def _ratio(before: Tensor, after: Tensor, size: float) -> float:
-    """Norm of the change / `size`, or where that is 0 / the norm of the weights now."""
+    """Return norm of the change / `size`, or where that is 0 / the norm of the weights now."""
     change = float((after - before).norm())
     size = size or float(after.norm())
     return change / size if size > 0 else 0.0
 
 
 def _counts(values: Tensor) -> NDArray[np.int64]:
-    """(BINS,) of the sizes; zeros count for the smallest."""
+    """Return (BINS,) of the sizes; zeros count for the smallest."""
     sizes = values.detach().abs().flatten().float().cpu().numpy()
     sizes = sizes[:: max(1, len(sizes) // 100_000)]
     places = np.log(np.clip(np.nan_to_num(sizes, nan=HIGHEST), LOWEST, HIGHEST) / LOWEST)
@@ -197,7 +197,7 @@ def _counts(values: Tensor) -> NDArray[np.int64]:
 
 @torch.no_grad()
 def _answers(bench: Bench, model: Yolo, batch: Batch) -> Iterator[_Layer]:
-    """What each activation gives for a batch, in the order of the computation."""
+    """Yield what each activation gives for a batch, in the order of the computation."""
     found: list[_Layer] = []
 
     def watch(name: str, module: nn.Module) -> torch.utils.hooks.RemovableHandle:
@@ -213,13 +213,13 @@ def _answers(bench: Bench, model: Yolo, batch: Batch) -> Iterator[_Layer]:
 
 
 def _activates(module: nn.Module) -> bool:
-    """Whether a module is an activation: nothing in it, nothing to be learned, and not the identity."""
+    """Return whether a module is an activation: nothing in it, nothing to be learned, and not the identity."""
     inner = next(module.children(), None) is not None or next(module.parameters(recurse=False), None) is not None
     return not inner and not isinstance(module, nn.Identity | nn.ModuleList | nn.ModuleDict | nn.Sequential)
 
 
 def _layer(name: str, output: Tensor) -> _Layer:
-    """Of answers (B, K, ...)."""
+    """Tell of answers (B, K, ...)."""
     answers = output.detach().float().transpose(0, 1).flatten(1)  # (K, everything else)
     spread = answers.amax(dim=1) - answers.amin(dim=1)
     usual = float(answers.std())
@@ -233,7 +233,7 @@ def _layer(name: str, output: Tensor) -> _Layer:
 
 
 def _causes(bench: Bench, seen: _Seen, most: float) -> list[str]:
-    """What is wrong, the likeliest first; nothing where all is well."""
+    """Return what is wrong, the likeliest first; nothing where all is well."""
     low, high = BANDS[bench.config.optim.name]
     rate = bench.config.optim.peak_lr
     if seen.diverged:
@@ -276,7 +276,7 @@ def _told(layer: _Layer) -> str:
 
 
 def _picture(seen: _Seen, low: float, high: float, most: float) -> NDArray[np.uint8]:
-    """Ratios by layer; sizes of activations and of gradients by layer, the first layer at the top."""
+    """Return ratios by layer; sizes of activations and of gradients by layer, the first layer at the top."""
     rows = max(len(seen.ratios), len(seen.layers), 1)
     page = Page(3, 1, (560, 100 + 22 * max(rows, 8)), 0)
     panel = page.panel("Update / weights")

@@ -34,5 +34,5 @@ class Original(Backbone):
         self.channels = (64,)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) -> one map (B, 64, H / 32, W / 32)."""
+        """Return (B, 3, H, W) -> one map (B, 64, H / 32, W / 32)."""
         return [self.layers(x)]

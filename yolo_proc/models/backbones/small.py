@@ -46,7 +46,7 @@ class Small(Backbone):
         self.channels = tuple(k[stride] for stride in self.strides)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(B, 12, H / 2, W / 2) -> for each stride (B, K, H / stride, W / stride)."""
+        """Return (B, 12, H / 2, W / 2) -> for each stride (B, K, H / stride, W / stride)."""
         x = self.stem(x)
         maps = {4: x}
         for name, stage in self.stages.items():

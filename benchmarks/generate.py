@@ -26,27 +26,27 @@ import numpy as np
 from yolo_proc.annotations.records import BinaryLayout
 from yolo_proc.config.schema import AugmentConfig, Config
 from yolo_proc.data.stream import Stream
-from yolo_proc.datasets.chunks import CHUNK, Order, WriteChunk
+from yolo_proc.datasets.chunks import CHUNK, SetRequest, WriteChunk
 from yolo_proc.datasets.generate import gathered, generate
 
 
-def one_core(order: Order, rounds: int) -> float:
+def one_core(request: SetRequest, rounds: int) -> float:
     """CPU time of writing a set against that of drawing and encoding its scenes."""
-    stream = Stream.from_config(order.config, order.stream)
-    quality = [cv2.IMWRITE_JPEG_QUALITY, order.quality] if order.picture_type == "jpg" else []
+    stream = Stream.from_config(request.config, request.stream)
+    quality = [cv2.IMWRITE_JPEG_QUALITY, request.quality] if request.picture_type == "jpg" else []
 
     def draw_and_encode(chunk: int) -> None:
-        for index in range(chunk * CHUNK, min((chunk + 1) * CHUNK, order.count)):
+        for index in range(chunk * CHUNK, min((chunk + 1) * CHUNK, request.count)):
             image = stream[index].image
-            cv2.imencode(f".{order.picture_type}", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)
+            cv2.imencode(f".{request.picture_type}", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)
 
-    spent = {name: np.full(order.chunks, np.inf) for name in ("drawn and encoded", "written in chunks")}
+    spent = {name: np.full(request.chunks, np.inf) for name in ("drawn and encoded", "written in chunks")}
     last = np.inf
     for number in range(rounds + 1):
         # A fresh folder: to put a file in another's place is dearer.
-        task = WriteChunk(replace(order, out=order.out / f"{number}"), stream)
+        task = WriteChunk(replace(request, out=request.out / f"{number}"), stream)
         sides: list[Callable[[int], object]] = [draw_and_encode, task]
-        for chunk in range(order.chunks):
+        for chunk in range(request.chunks):
             for times, call in zip(spent.values(), sides, strict=True):
                 start = time.thread_time()
                 call(chunk)
@@ -54,24 +54,24 @@ def one_core(order: Order, rounds: int) -> float:
         start = time.thread_time()
         task.finish(gathered(task)[1])
         last = min(last, time.thread_time() - start)
-        shutil.rmtree(task.order.out)
-    each = {name: 1000 * float(times.sum()) / order.count for name, times in spent.items()}
-    each["files of the set"] = 1000 * last / order.count
+        shutil.rmtree(task.request.out)
+    each = {name: 1000 * float(times.sum()) / request.count for name, times in spent.items()}
+    each["files of the set"] = 1000 * last / request.count
     for name, milliseconds in each.items():
         print(f"  {name:18s} {milliseconds:7.3f} ms a scene")
     return (each["written in chunks"] + each["files of the set"]) / each["drawn and encoded"]
 
 
-def two_processes(make: Callable[[Path, int], Order], folder: Path, rounds: int) -> float:
+def two_processes(make: Callable[[Path, int], SetRequest], folder: Path, rounds: int) -> float:
     """Wall time of the command with one process against two."""
     spent = {1: np.inf, 2: np.inf}
     for _ in range(rounds):
         for workers in spent:
-            order = make(folder / f"of-{workers}", workers)
+            request = make(folder / f"of-{workers}", workers)
             start = time.perf_counter()
-            generate(order)
+            generate(request)
             spent[workers] = min(spent[workers], time.perf_counter() - start)
-            shutil.rmtree(order.out)
+            shutil.rmtree(request.out)
     for workers, seconds in spent.items():
         print(f"  {workers} process{'es' if workers > 1 else '  '}        {seconds:7.2f} s")
     return spent[1] / spent[2]
@@ -97,8 +97,8 @@ def main() -> None:
         layout = BinaryLayout(size, size, 32, ((100.0, 100.0),), arguments.binary_type)
     with tempfile.TemporaryDirectory(dir=arguments.out) as name:
 
-        def make(out: Path, workers: int, count: int = arguments.wall_scenes) -> Order:
-            return Order(
+        def make(out: Path, workers: int, count: int = arguments.wall_scenes) -> SetRequest:
+            return SetRequest(
                 config=config,
                 count=count,
                 format=arguments.format,

@@ -13,7 +13,7 @@ from yolo_proc.annotations.formats import FORMATS
 from yolo_proc.annotations.records import Annotation, BinaryLayout, DataSet, ReadOptions
 from yolo_proc.config.schema import AugmentConfig, Config, GeneratorConfig
 from yolo_proc.data.stream import Stream
-from yolo_proc.datasets.chunks import Order
+from yolo_proc.datasets.chunks import SetRequest
 from yolo_proc.datasets.scenefiles import encode_picture
 from yolo_proc.datasets.setwriter import BinarySet, FileSet
 
@@ -58,16 +58,18 @@ def tiny_config(spec: str, **changes: Any) -> Config:
     return replace(base, **changes)
 
 
-def tiny_order(spec: str, out: Path, format_name: str, **changes: Any) -> Order:
+def tiny_request(spec: str, out: Path, format_name: str, **changes: Any) -> SetRequest:
     """20 scenes: more than a chunk."""
     layout = BINARY if format_name == "binary" else None
-    base = Order(config=tiny_config(spec), count=20, format=format_name, out=out, binary=layout, picture_type="png")
+    base = SetRequest(
+        config=tiny_config(spec), count=20, format=format_name, out=out, binary=layout, picture_type="png"
+    )
     return replace(base, **changes)
 
 
-def stream_of(order: Order) -> Stream:
+def stream_of(request: SetRequest) -> Stream:
     """The scenes that an order writes."""
-    return Stream.from_config(order.config, order.stream, picture_size=order.picture_size)
+    return Stream.from_config(request.config, request.stream, picture_size=request.picture_size)
 
 
 def tree(root: Path) -> dict[str, bytes]:

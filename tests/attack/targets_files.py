@@ -15,7 +15,7 @@ import numpy as np
 from picture_files import WHOLE
 from PIL import Image
 from tiny_run import tiny_config
-from tiny_sets import noise, tiny_generator, tiny_order
+from tiny_sets import noise, tiny_generator, tiny_request
 
 from attack.engine import ACCEPTED, Target
 from attack.mutate import NUMBERS, TEXTS, one_of
@@ -233,7 +233,7 @@ class UnfinishedTarget(Target):
         spec = tiny_generator(room)
         formats = ("yolo", "coco", "scredit", "binary")
         # As large as one chunk and a bit, so that one is there and one is missing.
-        self._orders = [tiny_order(spec, room / name, name, split=0.5) for name in formats]
+        self._orders = [tiny_request(spec, room / name, name, split=0.5) for name in formats]
         trees = []
         for order in self._orders:
             stops = itertools.chain([False], itertools.repeat(True))

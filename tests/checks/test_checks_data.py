@@ -15,7 +15,7 @@ from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import run_checks
 from yolo_proc.checks.registry import DATA
 from yolo_proc.config.schema import AugmentConfig, Config, GeneratorConfig, ModelConfig
-from yolo_proc.datasets.chunks import Order
+from yolo_proc.datasets.chunks import SetRequest
 from yolo_proc.datasets.generate import generate
 from yolo_proc.scene import Scene
 from yolo_proc.training.outcomes import Finding
@@ -109,7 +109,7 @@ def annotated(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     """150 annotated pictures of shapes."""
     out = tmp_path_factory.mktemp("annotated") / "set"
     config = small_config(augment=AugmentConfig(enabled=False))
-    generate(Order(config=config, count=150, format="yolo", out=out, picture_type="png"))
+    generate(SetRequest(config=config, count=150, format="yolo", out=out, picture_type="png"))
     return Bench(small_config(generator=GeneratorConfig(f"folder:{out}")))
 
 

@@ -17,7 +17,7 @@ from yolo_proc.checks.check import run_checks
 from yolo_proc.checks.optimisation import memory, step, trial, updates
 from yolo_proc.checks.optimisation.capacity import CHECK as CAPACITY
 from yolo_proc.checks.optimisation.capacity import variants
-from yolo_proc.checks.optimisation.memory import MIB, Exhausted, Measured, Order
+from yolo_proc.checks.optimisation.memory import MIB, Exhausted, Measured, MemoryRequest
 from yolo_proc.checks.optimisation.overfit import _found
 from yolo_proc.checks.registry import checks_named
 from yolo_proc.config.schema import Config, ModelConfig, OptimConfig
@@ -162,10 +162,10 @@ def test_the_peak_of_a_larger_batch_lies_on_the_line() -> None:
 
 
 def test_batches_are_doubled_until_their_memory_shows(bench: Bench) -> None:
-    order = Order(bench.config, bench.parts, bench.task, "float32", 1, (1, 2))
+    request = MemoryRequest(bench.config, bench.parts, bench.task, "float32", 1, (1, 2))
     peaks = [5 * MIB, 6 * MIB, 7 * MIB, 60 * MIB, 60 * MIB]
     with mock.patch.object(memory, "_peak", side_effect=peaks):
-        found = memory.measure(order)
+        found = memory.measure(request)
     assert list(found.sizes) == [1, 2, 4, 8]
     assert list(found.peaks) == [5 * MIB, 6 * MIB, 7 * MIB, 60 * MIB]
     assert found.growth == 0.0

@@ -25,7 +25,7 @@ from yolo_proc.evaluation.predict import Detector
 from yolo_proc.export.digest import sealed_text
 from yolo_proc.export.findings import annotated, detections_to_dict, items_of
 from yolo_proc.export.onnx_graph import to_onnx
-from yolo_proc.export.sources import Frame, Source, find_sources
+from yolo_proc.export.sources import Frame, MediaSource, find_sources
 from yolo_proc.imaging.pictures import picture_size, read_picture
 
 ROOT = Path(__file__).parents[2]
@@ -245,7 +245,7 @@ def test_a_box_without_area_is_no_item() -> None:
     boxes = np.array([[0.0, 0, 0, 5], [1, 2, 3, 4], [0, 7, 5, 7]])
     found = Detections(boxes, np.array([0.9, 0.8, 0.7]), np.array([0, 1, 0]), np.arange(3))
     assert [(item.xyxy, item.category, item.confidence) for item in items_of(found)] == [((1, 2, 3, 4), 1, 0.8)]
-    frame = Frame(Source("video", "a.mp4"), np.zeros((9, 8, 3), np.uint8), 4)
+    frame = Frame(MediaSource("video", "a.mp4"), np.zeros((9, 8, 3), np.uint8), 4)
     entry = detections_to_dict(frame, found, ("A", "B"))
     assert {key: value for key, value in entry.items() if key != "detections"} == {
         "file": "a.mp4",

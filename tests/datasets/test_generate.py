@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from tiny_sets import BINARY, labels, pixels, stream_of, tiny_config, tiny_generator, tiny_order
+from tiny_sets import BINARY, labels, pixels, stream_of, tiny_config, tiny_generator, tiny_request
 
 from yolo_proc.annotations import binary
 from yolo_proc.annotations.formats import FORMATS, read_data_set
@@ -31,7 +31,7 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_png_has_the_streams_pixels_and_jpeg_the_bytes_of_imencode(tmp_path: Path, spec: str) -> None:
     for picture_type in ("png", "jpg"):
-        order = tiny_order(
+        order = tiny_request(
             spec, tmp_path / picture_type, "yolo", picture_type=picture_type, quality=71, picture_size=(40, 24)
         )
         generate(order)
@@ -47,7 +47,7 @@ def test_png_has_the_streams_pixels_and_jpeg_the_bytes_of_imencode(tmp_path: Pat
 
 
 def test_binary_pictures_are_the_streams(tmp_path: Path, spec: str) -> None:
-    order = tiny_order(spec, tmp_path / "set", "binary", split=0.5)
+    order = tiny_request(spec, tmp_path / "set", "binary", split=0.5)
     generate(order)
     stream = stream_of(order)
     for index, (split, record) in ((0, ("train", 0)), (9, ("train", 9)), (10, ("val", 0)), (19, ("val", 9))):
@@ -63,7 +63,7 @@ PRECISION = {"scredit": 0.5, "voc": 0.5, "yolo": 1e-6, "coco": 1e-9, "binary": 1
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_has_the_streams_labels(tmp_path: Path, spec: str, name: str) -> None:
-    order = tiny_order(spec, tmp_path / "set", name, split=0.65)
+    order = tiny_request(spec, tmp_path / "set", name, split=0.65)
     summary = generate(order)
     data = read_data_set(order.out, ReadOptions())
     assert data.classes == ("disc", "bar")
@@ -99,7 +99,7 @@ def test_what_is_below_a_limit_is_ignored_where_the_format_can_say_so(tmp_path: 
     assert 0 < cut < verdicts.count("labelled")
     assert regions > 0
     for name in FORMATS:
-        summary = generate(tiny_order(spec, tmp_path / name, name, config=tiny_config(spec, labels=limits)))
+        summary = generate(tiny_request(spec, tmp_path / name, name, config=tiny_config(spec, labels=limits)))
         items = [item for one in read_data_set(tmp_path / name, ReadOptions()).annotations for item in one.items]
         assert summary.below["min_in_frame"] == cut
         (line,) = [line for line in summary.lines() if line.startswith("Below a limit")]
@@ -120,29 +120,29 @@ def test_what_is_below_a_limit_is_ignored_where_the_format_can_say_so(tmp_path: 
     [(10, 1.0, 10), (10, 0.9, 9), (10, 0.99, 9), (100, 0.29, 29), (10, 0.0, 0), (3, 1 / 3, 0), (1, 0.5, 0)],
 )
 def test_the_first_floor_count_split_are_for_training(spec: str, count: int, split: float, train: int) -> None:
-    order = tiny_order(spec, Path("nowhere"), "yolo", count=count, split=split)
+    order = tiny_request(spec, Path("nowhere"), "yolo", count=count, split=split)
     assert order.counts == {"train": train, **({} if split == 1 else {"val": count - train})}
     places = [order.place(index) for index in range(count)]
     assert places == [("train", i) for i in range(train)] + [("val", i) for i in range(count - train)]
 
 
 def test_names_have_as_many_digits_as_are_needed(spec: str) -> None:
-    order = tiny_order(spec, Path("nowhere"), "yolo", picture_type="jpg")
+    order = tiny_request(spec, Path("nowhere"), "yolo", picture_type="jpg")
     assert order.name(7) == "image_00007.jpg"
-    assert tiny_order(spec, Path("nowhere"), "yolo", count=100_001).name(7) == "image_000007.png"
+    assert tiny_request(spec, Path("nowhere"), "yolo", count=100_001).name(7) == "image_000007.png"
 
 
 def test_a_binary_set_needs_its_layout_and_no_other_has_one(spec: str) -> None:
     with pytest.raises(ConfigError, match="format binary"):
-        tiny_order(spec, Path("nowhere"), "binary", binary=None)
+        tiny_request(spec, Path("nowhere"), "binary", binary=None)
     with pytest.raises(ConfigError, match="format yolo"):
-        tiny_order(spec, Path("nowhere"), "yolo", binary=BINARY)
+        tiny_request(spec, Path("nowhere"), "yolo", binary=BINARY)
     with pytest.raises(ConfigError, match="format kokko: expected one of scredit"):
-        tiny_order(spec, Path("nowhere"), "kokko")
+        tiny_request(spec, Path("nowhere"), "kokko")
 
 
 def test_a_layout_that_no_set_can_have_leaves_nothing_behind(tmp_path: Path, spec: str) -> None:
-    order = tiny_order(spec, tmp_path / "set", "binary", picture_size=(36, 32), binary=replace(BINARY, width=36))
+    order = tiny_request(spec, tmp_path / "set", "binary", picture_size=(36, 32), binary=replace(BINARY, width=36))
     with pytest.raises(ConfigError, match="multiples of the stride 8, found 36 x 32"):
         generate(order)
     assert not order.out.exists()
@@ -153,7 +153,7 @@ def test_a_layout_that_no_set_can_have_leaves_nothing_behind(tmp_path: Path, spe
 
 def test_the_set_says_how_it_was_made(tmp_path: Path, spec: str) -> None:
     config = tiny_config(spec, generator=GeneratorConfig(spec, {"discs": 1}))
-    generate(tiny_order(spec, tmp_path / "set", "voc", config=config, split=0.5))
+    generate(tiny_request(spec, tmp_path / "set", "voc", config=config, split=0.5))
     about = json.loads((tmp_path / "set" / "yolo_proc.json").read_text())
     assert (about["version"], about["format"], about["classes"]) == (1, "voc", ["disc", "bar"])
     assert about["generator"] == {"name": spec, "parameters": {"discs": 1}, "seed": 3, "stream": "train"}
@@ -168,7 +168,7 @@ def test_the_set_says_how_it_was_made(tmp_path: Path, spec: str) -> None:
 def test_augmentation_is_marked(tmp_path: Path, spec: str) -> None:
     # What needs no albumentations, which takes seconds to import.
     augment = AugmentConfig(colour_p=0.0, blur_p=0.0, compression_p=0.0, hue_p=0.0)
-    order = tiny_order(spec, tmp_path / "set", "yolo", config=tiny_config(spec, augment=augment), count=3)
+    order = tiny_request(spec, tmp_path / "set", "yolo", config=tiny_config(spec, augment=augment), count=3)
     generate(order)
     about = json.loads((tmp_path / "set" / "yolo_proc.json").read_text())
     assert about["augmented"] is True

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_sets import GENERATOR, stream_of, tiny_config, tiny_generator, tiny_order, tree
+from tiny_sets import GENERATOR, stream_of, tiny_config, tiny_generator, tiny_request, tree
 
 from yolo_proc.annotations import binary
 from yolo_proc.annotations.formats import FORMATS
@@ -38,7 +38,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, spec: str) -> dict[str, dict
     found = {}
     for name in FORMATS:
         out = tmp_path_factory.mktemp("whole") / name
-        generate(tiny_order(spec, out, name, split=0.65))
+        generate(tiny_request(spec, out, name, split=0.65))
         found[name] = tree(out)
     return found
 
@@ -48,14 +48,14 @@ def test_two_workers_write_the_same_bytes(
     tmp_path: Path, spec: str, name: str, whole: dict[str, dict[str, bytes]]
 ) -> None:
     told: list[int] = []
-    summary = generate(tiny_order(spec, tmp_path / "set", name, split=0.65, workers=2), on_pictures=told.append)
+    summary = generate(tiny_request(spec, tmp_path / "set", name, split=0.65, workers=2), on_pictures=told.append)
     assert tree(tmp_path / "set") == whole[name]
     assert summary.complete
     assert (told[0], told[-1], sorted(told)) == (0, 20, told)
 
 
 def test_a_task_that_is_pickled_writes_the_same(tmp_path: Path, spec: str, whole: dict[str, dict[str, bytes]]) -> None:
-    order = tiny_order(spec, tmp_path / "set", "yolo", split=0.65)
+    order = tiny_request(spec, tmp_path / "set", "yolo", split=0.65)
     task = pickle.loads(pickle.dumps(WriteChunk(order, stream_of(order))))  # as a spawned process gets it
     assert task(1) == order.count - CHUNK
     written = {name: content for name, content in tree(tmp_path / "set").items() if not name.startswith(RECORDS)}
@@ -73,7 +73,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
     tmp_path: Path, spec: str, name: str, workers: int, whole: dict[str, dict[str, bytes]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    order = tiny_order(spec, tmp_path / "set", name, split=0.65, workers=0)
+    order = tiny_request(spec, tmp_path / "set", name, split=0.65, workers=0)
     asked = iter([False, True])
     summary = generate(order, stop=lambda: next(asked))
     assert not summary.complete
@@ -88,14 +88,14 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
         return draw(stream, index)
 
     monkeypatch.setattr(Stream, "__getitem__", draw_once)
-    assert generate(tiny_order(spec, order.out, name, split=0.65, workers=workers)).complete
+    assert generate(tiny_request(spec, order.out, name, split=0.65, workers=workers)).complete
     assert tree(order.out) == whole[name]
 
 
 def test_what_a_killed_process_leaves_is_drawn_again_and_gone_at_the_end(
     tmp_path: Path, spec: str, whole: dict[str, dict[str, bytes]]
 ) -> None:
-    order = tiny_order(spec, tmp_path / "set", "yolo", split=0.65)
+    order = tiny_request(spec, tmp_path / "set", "yolo", split=0.65)
     asked = iter([False, True])
     generate(order, stop=lambda: next(asked))
     record = order.out / RECORDS / "chunk_0000000.json"
@@ -135,7 +135,7 @@ def test_a_record_that_says_what_none_says_counts_for_nothing(
     whole: dict[str, dict[str, bytes]],
     damage: Callable[[dict[str, Any]], dict[str, Any]],
 ) -> None:
-    order = tiny_order(spec, tmp_path / "set", "coco", split=0.65)
+    order = tiny_request(spec, tmp_path / "set", "coco", split=0.65)
     asked = iter([False, True])
     generate(order, stop=lambda: next(asked))
     path = order.out / RECORDS / "chunk_0000000.json"
@@ -159,7 +159,7 @@ def _with_a_digit(data: bytes) -> bytes:
 def test_a_record_with_other_bytes_counts_for_nothing(
     tmp_path: Path, spec: str, whole: dict[str, dict[str, bytes]], damage: Callable[[bytes], bytes]
 ) -> None:
-    order = tiny_order(spec, tmp_path / "set", "yolo", split=0.65)
+    order = tiny_request(spec, tmp_path / "set", "yolo", split=0.65)
     asked = iter([False, True])
     generate(order, stop=lambda: next(asked))
     path = order.out / RECORDS / "chunk_0000000.json"
@@ -188,7 +188,7 @@ def test_files_that_a_disk_without_power_lost_are_written_again(
     file: str,
     damage: Callable[[bytes], bytes] | None,
 ) -> None:
-    order = tiny_order(spec, tmp_path / "set", name, split=0.65)
+    order = tiny_request(spec, tmp_path / "set", name, split=0.65)
     asked = iter([False, True])
     generate(order, stop=lambda: next(asked))
     path = order.out / file
@@ -205,7 +205,7 @@ def test_files_that_a_disk_without_power_lost_are_written_again(
 def test_a_named_file_of_a_binary_set_that_lost_its_end_is_written_again(
     tmp_path: Path, spec: str, whole: dict[str, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    order = tiny_order(spec, tmp_path / "set", "binary", split=0.65)
+    order = tiny_request(spec, tmp_path / "set", "binary", split=0.65)
     with monkeypatch.context() as patched:
         patched.setattr(setwriter.BinarySet, "finish", _named_and_killed)
         with pytest.raises(DrawnTwiceError):
@@ -225,7 +225,7 @@ def _named_and_killed(records: setwriter.BinarySet) -> None:
 def test_a_binary_set_that_was_killed_while_it_was_named_is_finished(
     tmp_path: Path, spec: str, whole: dict[str, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    order = tiny_order(spec, tmp_path / "set", "binary", split=0.65)
+    order = tiny_request(spec, tmp_path / "set", "binary", split=0.65)
 
     def fail(*_: Any) -> bytes:
         raise DrawnTwiceError
@@ -240,7 +240,7 @@ def test_a_binary_set_that_was_killed_while_it_was_named_is_finished(
 
 
 def test_a_finished_set_is_not_done_again(tmp_path: Path, spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    order = tiny_order(spec, tmp_path / "set", "coco")
+    order = tiny_request(spec, tmp_path / "set", "coco")
     generate(order)
     before = {path: path.stat().st_mtime_ns for path in order.out.rglob("*")}
     monkeypatch.setattr(WriteChunk, "__call__", None)
@@ -261,17 +261,17 @@ def test_a_finished_set_is_not_done_again(tmp_path: Path, spec: str, monkeypatch
     ],
 )
 def test_other_options_are_refused_by_name(tmp_path: Path, spec: str, changes: dict[str, Any], told: str) -> None:
-    order = tiny_order(spec, tmp_path / "set", "yolo")
+    order = tiny_request(spec, tmp_path / "set", "yolo")
     generate(order, stop=lambda: True)
     before = tree(order.out)
     with pytest.raises(DataError, match=f"set: was begun with {told}.*; give another --out"):
-        generate(tiny_order(spec, order.out, "yolo", **changes))
+        generate(tiny_request(spec, order.out, "yolo", **changes))
     assert tree(order.out) == before
 
 
 def test_another_seed_parameter_or_source_is_refused_by_name(tmp_path: Path) -> None:
     spec = tiny_generator(tmp_path)
-    order = tiny_order(spec, tmp_path / "set", "yolo", count=4)
+    order = tiny_request(spec, tmp_path / "set", "yolo", count=4)
     generate(order)
     for config, told in (
         (tiny_config(spec, seed=4), "was made with seed 3, now 4"),
@@ -280,11 +280,11 @@ def test_another_seed_parameter_or_source_is_refused_by_name(tmp_path: Path) -> 
         (tiny_config(spec, labels=LabelConfig(min_visible=0.5)), r"was made with labels\.min-visible 0\.4, now 0\.5"),
     ):
         with pytest.raises(DataError, match=told):
-            generate(tiny_order(spec, order.out, "yolo", count=4, config=config))
+            generate(tiny_request(spec, order.out, "yolo", count=4, config=config))
     # A parameter that is given as its default is no change.
     same = tiny_config(spec, generator=GeneratorConfig(spec, {"discs": 2}))
     about = json.loads((order.out / "yolo_proc.json").read_text())
-    assert tiny_order(spec, order.out, "yolo", count=4, config=same).values() == about["options"]
+    assert tiny_request(spec, order.out, "yolo", count=4, config=same).values() == about["options"]
     about["fingerprint"]["generator source"] = "that of last week"
     (order.out / "yolo_proc.json").write_text(json.dumps(about))
     with pytest.raises(DataError, match="was made with generator source that of last week, now "):
@@ -292,7 +292,7 @@ def test_another_seed_parameter_or_source_is_refused_by_name(tmp_path: Path) -> 
 
 
 def test_another_library_is_refused_only_while_pictures_are_missing(tmp_path: Path, spec: str) -> None:
-    order = tiny_order(spec, tmp_path / "set", "yolo")
+    order = tiny_request(spec, tmp_path / "set", "yolo")
     for stop in (True, False):
         generate(order, stop=lambda stop=stop: stop)
         about = json.loads((order.out / "yolo_proc.json").read_text())
@@ -309,13 +309,13 @@ def test_another_library_is_refused_only_while_pictures_are_missing(tmp_path: Pa
 def test_a_folder_with_anything_else_is_left_alone(tmp_path: Path, spec: str) -> None:
     (tmp_path / "thesis.txt").write_text("all of it")
     with pytest.raises(DataError, match="expected an empty folder, or one where this command began"):
-        generate(tiny_order(spec, tmp_path, "yolo"))
+        generate(tiny_request(spec, tmp_path, "yolo"))
     assert tree(tmp_path) == {"thesis.txt": b"all of it"}
     (tmp_path / "yolo_proc.json").write_text('{"version":1,"format":"yolo","classes":["a"]}')
     with pytest.raises(DataError, match="that `generate` did not make"):
-        generate(tiny_order(spec, tmp_path, "yolo"))
+        generate(tiny_request(spec, tmp_path, "yolo"))
     with pytest.raises(DataError, match="expected a folder to write to: Not a directory"):
-        generate(tiny_order(spec, tmp_path / "thesis.txt", "yolo"))
+        generate(tiny_request(spec, tmp_path / "thesis.txt", "yolo"))
 
 
 # ------------------------------------------------------------------------------------------------ what goes wrong
@@ -345,7 +345,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 def test_a_full_disk_is_one_line_and_harms_nothing(
     tmp_path: Path, spec: str, name: str, full_disk: Callable[[int], None], whole: dict[str, dict[str, bytes]]
 ) -> None:
-    order = tiny_order(spec, tmp_path / "set", name, split=0.65)
+    order = tiny_request(spec, tmp_path / "set", name, split=0.65)
     # A binary set has few files, and each of the others one or two a picture.
     for files in (0, 1, 2, 1, 0) if name == "binary" else (0, 1, 2, 12, 13, 2, 1, 0):
         full_disk(files)
@@ -377,7 +377,7 @@ def test_a_real_full_disk_is_told(tmp_path: Path, spec: str, monkeypatch: pytest
     """/dev/full refuses every byte."""
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
-    order = tiny_order(spec, tmp_path / "set", "binary")
+    order = tiny_request(spec, tmp_path / "set", "binary")
     monkeypatch.setattr(setwriter, "open_own", lambda _, access: os.open("/dev/full", access))
     with pytest.raises(DataError, match=r"images\.bin: cannot be written: No space left on device; what was written"):
         generate(order)
@@ -389,11 +389,11 @@ def test_a_folder_that_cannot_be_written_to_is_told(tmp_path: Path, spec: str, m
 
     monkeypatch.setattr(os, "mkdir", refuse)
     with pytest.raises(DataError, match=r"yolo_proc\.json: cannot be written: Read-only file system$"):
-        generate(tiny_order(spec, tmp_path / "set", "yolo"))
+        generate(tiny_request(spec, tmp_path / "set", "yolo"))
 
 
 def test_a_file_in_the_way_of_a_folder_is_told(tmp_path: Path, spec: str) -> None:
-    order = tiny_order(spec, tmp_path / "set", "yolo", workers=2)
+    order = tiny_request(spec, tmp_path / "set", "yolo", workers=2)
     generate(order, stop=lambda: True)
     (order.out / "labels").write_text("in the way")
     with pytest.raises(DataError, match="cannot be written: Not a directory; what was written stays"):
@@ -404,13 +404,13 @@ def test_a_generator_that_fails_is_told_from_a_worker(tmp_path: Path) -> None:
     path = tmp_path / "tiny_generator.py"
     # Seldom, so that the scenes that identify the data do not fail.
     path.write_text(GENERATOR.replace("        out = ", "        if rng.random() < 0.02: self.nothing\n        out = "))
-    order = tiny_order(f"{path}:Tiny", tmp_path / "set", "yolo", workers=2, count=400)
+    order = tiny_request(f"{path}:Tiny", tmp_path / "set", "yolo", workers=2, count=400)
     with pytest.raises(GeneratorError, match=r"failed on scene \d+ of stream train: AttributeError: .*nothing"):
         generate(order)
 
 
 def test_nothing_is_left_of_a_set_that_is_removed(tmp_path: Path, spec: str) -> None:
-    order = tiny_order(spec, tmp_path / "set", "scredit", count=1)
+    order = tiny_request(spec, tmp_path / "set", "scredit", count=1)
     generate(order)
     shutil.rmtree(order.out)
     assert generate(order).complete

@@ -21,7 +21,7 @@ from yolo_proc.errors import CheckpointError, ConfigError, DataError
 from yolo_proc.evaluation.predict import Detector
 from yolo_proc.export import export as room
 from yolo_proc.export import verify
-from yolo_proc.export.export import Exported, Order, export
+from yolo_proc.export.export import Exported, ExportRequest, export
 from yolo_proc.export.onnx_graph import to_onnx
 from yolo_proc.export.session import OnnxDetector
 from yolo_proc.export.spec import ModelSpec
@@ -120,8 +120,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run_export(place: Path, **changes: Any) -> tuple[Exported, str]:
     said: list[str] = []
-    order = Order(place / "runs" / "tiny", place / "out" / "letters", images=12, threads=1, **changes)
-    return export(order, say=said.append), "\n".join(said)
+    request = ExportRequest(place / "runs" / "tiny", place / "out" / "letters", images=12, threads=1, **changes)
+    return export(request, say=said.append), "\n".join(said)
 
 
 def names(folder: Path) -> list[str]:
@@ -275,7 +275,7 @@ def test_somebodys_folder_is_left_alone(place: Path) -> None:
     assert names(out) == ["model.onnx", "thesis.txt"]
     for wrong in (".", "..", "/", str(place)):
         with pytest.raises(ConfigError, match="expected a folder of its own"):
-            export(Order(place / "runs" / "tiny", Path(wrong)))
+            export(ExportRequest(place / "runs" / "tiny", Path(wrong)))
 
 
 def test_a_link_stays_a_link(place: Path) -> None:
@@ -292,17 +292,17 @@ def test_a_link_stays_a_link(place: Path) -> None:
 
 def test_what_is_no_checkpoint_is_told(place: Path) -> None:
     with pytest.raises(CheckpointError, match="no such checkpoint"):
-        export(Order(place / "none.pt", place / "out"))
+        export(ExportRequest(place / "none.pt", place / "out"))
     few = network()
     tiny_checkpoint(place / "few.pt", few, classes=["A", "B"])
     with pytest.raises(CheckpointError, match=r"few\.pt: "):
-        export(Order(place / "few.pt", place / "out"))
+        export(ExportRequest(place / "few.pt", place / "out"))
     config = config_values(replace(tiny_config(place), generator=GeneratorConfig("glyphs")))
     tiny_checkpoint(place / "other.pt", few, config=config)
     with pytest.raises(
         CheckpointError, match="expected its generator glyphs to draw 4 classes, as it did in training, found 3"
     ):
-        export(Order(place / "other.pt", place / "out"))
+        export(ExportRequest(place / "other.pt", place / "out"))
     assert not (place / "out").exists()
 
 

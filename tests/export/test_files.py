@@ -22,7 +22,7 @@ from yolo_proc.detection.nms import Detections
 from yolo_proc.errors import DataError, UserError
 from yolo_proc.export.findings import AnnotatedWriter, DetectionView
 from yolo_proc.export.session import OnnxDetector
-from yolo_proc.export.sources import Frame, Source, count_frames, find_sources, frames_of
+from yolo_proc.export.sources import Frame, MediaSource, count_frames, find_sources, frames_of
 from yolo_proc.export.vectors import read_vectors
 from yolo_proc.imaging.pictures import picture_bytes, picture_size, read_picture
 from yolo_proc.models import checkpoint
@@ -46,7 +46,7 @@ POSIX = pytest.mark.skipif(os.name == "nt", reason="no pipes and no links there"
 
 def frame_of(path: Path) -> None:
     """Reads a video, and raises what `frames_of` tells."""
-    source = Source("video", str(path))
+    source = MediaSource("video", str(path))
     assert count_frames([source]) == 1
     told = next(frames_of(source)).error
     if told:
@@ -273,7 +273,7 @@ def test_a_video_is_not_written_through_a_link(tmp_path: Path) -> None:
     (out / ".clip.part.mp4").symlink_to(victim)
     writer = AnnotatedWriter(out, DetectionView(("cat",)))
     rgb = np.zeros((32, 32, 3), np.uint8)
-    writer.add(Frame(Source("video", "clip.mp4"), rgb, 0), _nothing())
+    writer.add(Frame(MediaSource("video", "clip.mp4"), rgb, 0), _nothing())
     writer.close()
     assert victim.read_bytes() == b"precious"
     assert (out / "clip.mp4").stat().st_size > 0

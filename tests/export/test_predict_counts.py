@@ -18,7 +18,7 @@ from yolo_proc.errors import DataError
 from yolo_proc.export.findings import AnnotatedWriter, DetectionView, SetWriter
 from yolo_proc.export.onnx_graph import to_onnx
 from yolo_proc.export.session import OnnxDetector
-from yolo_proc.export.sources import Frame, Source
+from yolo_proc.export.sources import Frame, MediaSource
 
 MODEL = network()
 CONTENT = to_onnx(MODEL, spec_of(MODEL))
@@ -117,7 +117,7 @@ def test_what_lies_beside_its_picture_is_told() -> None:
     boxes = np.array([[0.0, 0, 0, 5], [1, 2, 3, 4], [0, 7, 5, 7]])
     found = Detections(boxes, np.array([0.9, 0.8, 0.7]), np.array([0, 1, 0]), np.arange(3))
     writer = SetWriter(Path("set"), "scredit", CLASSES)
-    writer.add(Frame(Source("picture", "in/a.png"), pictures(1)[0]), found)
+    writer.add(Frame(MediaSource("picture", "in/a.png"), pictures(1)[0]), found)
     writer.close()
     assert writer.notes() == ["objects wholly beside their picture, left out: 2"]
 
@@ -128,7 +128,7 @@ def test_results_that_get_another_name_are_told(capsys: pytest.CaptureFixture[st
 
 def test_frames_of_another_size_are_told() -> None:
     writer = AnnotatedWriter(Path("drawn"), DetectionView(CLASSES))
-    source = Source("camera", "0", 0)
+    source = MediaSource("camera", "0", 0)
     none = Detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0, int), np.zeros(0, int))
     for number, size in enumerate([(64, 64), (32, 64), (64, 64), (64, 32)]):
         writer.add(Frame(source, pictures(1, size)[0], number), none)

@@ -16,7 +16,7 @@ from yolo_proc.annotations.records import ReadOptions
 from yolo_proc.cli.main import main
 from yolo_proc.data.folder import Folder
 from yolo_proc.errors import AnnotationError
-from yolo_proc.export.sources import Source, frames_of
+from yolo_proc.export.sources import MediaSource, frames_of
 from yolo_proc.imaging.pictures import is_deep, read_picture
 from yolo_proc.imaging.reading import PictureReading
 
@@ -265,7 +265,7 @@ def test_predict_takes_it(camera: Path) -> None:
     name = str(camera / "images/train/0.png")
     for bits, most in ((None, 7), (12, 113)):
         reading = PictureReading(bits)
-        frame = next(frames_of(Source("picture", name), reading=reading))
+        frame = next(frames_of(MediaSource("picture", name), reading=reading))
         assert frame.rgb is not None
         assert frame.rgb.max() == most
         assert len(list(reading.notes())) == (bits is None)

@@ -57,7 +57,9 @@ def read_object(path: Path) -> dict[str, Any]:
 
 
 def _differing(pairs: list[tuple[str, Any]]) -> list[str]:
-    """Return a key that stands in an object with two values, and the object; empty where all values of a key are equal."""
+    """Return a key that stands in an object with two values, and the object; empty where all values of a key are
+    equal.
+    """
     fields: dict[str, Any] = {}
     for key, value in pairs:
         if fields.setdefault(key, value) != value:

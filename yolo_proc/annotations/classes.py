@@ -97,7 +97,9 @@ def wrong_names(names: Sequence[str]) -> str:
 
 
 def set_file(root: Path) -> Path:
-    """Return where `yolo_proc.json` is: in the data set, or above a part that is a data set itself; it need not exist."""
+    """Return where `yolo_proc.json` is: in the data set, or above a part that is a data set itself; it need not
+    exist.
+    """
     path = root / SET_FILE
     above = root.parent / SET_FILE
     if root.name in SPLITS and not path.exists() and above.is_file():
@@ -192,7 +194,9 @@ def _lines_of(text: str) -> tuple[str, ...]:
 
 
 def _wrong_line(names: Sequence[str]) -> tuple[int, str, str] | None:
-    """Return the first line that is no class name, what is expected there, and what is found unless the former says it."""
+    """Return the first line that is no class name, what is expected there, and what is found unless the former says
+    it.
+    """
     if len(names) > MAX_NAMES:
         return MAX_NAMES + 1, f"the end of the file: a data set has at most {MAX_NAMES:,} classes", ""
     seen: dict[str, int] = {}

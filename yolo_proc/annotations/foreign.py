@@ -99,7 +99,9 @@ def json_format(value: Any) -> str | None:
 
 
 def shown_json(value: Any) -> str:
-    """Return what a JSON file holds, for a message: a format by its name, with what to do; else the keys, or the kind."""
+    """Return what a JSON file holds, for a message: a format by its name, with what to do; else the keys, or the
+    kind.
+    """
     name = json_format(value)
     if name is not None:
         return f"{name}; {MEND}"

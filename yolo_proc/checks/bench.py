@@ -41,10 +41,10 @@ STREAM = "train"
 
 def export_onnx(model: Network[Any], classes: tuple[str, ...]) -> bytes:
     """Return the file that the command `export` writes of a network, in evaluation mode, with its defaults."""
-    from yolo_proc.export.export import Order, spec_of
+    from yolo_proc.export.export import ExportRequest, spec_of
     from yolo_proc.export.onnx_graph import to_onnx
 
-    spec = replace(spec_of(Order(Path(), Path()), model, {}), classes=classes)
+    spec = replace(spec_of(ExportRequest(Path(), Path()), model, {}), classes=classes)
     return to_onnx(model, spec)
 
 
@@ -117,7 +117,9 @@ class Bench:
         return cls(session.config, task=session.task, precision=session.state.precision)
 
     def with_parts(self, **changes: Any) -> "Bench":
-        """Return a bench of the same run with some of its parts replaced; nothing that they may change is taken over."""
+        """Return a bench of the same run with some of its parts replaced; nothing that they may change is taken
+        over.
+        """
         scenes_stay = not {"open_stream", "build_task", "batches"} & set(changes)
         return Bench(
             self.config,

@@ -29,7 +29,7 @@ from yolo_proc.imaging.reading import LEAST, MOST, PictureReading
 from yolo_proc.system.progress import Progress
 
 if TYPE_CHECKING:
-    from yolo_proc.datasets.chunks import Order
+    from yolo_proc.datasets.chunks import SetRequest
     from yolo_proc.datasets.convert import Converted
 
 _SHOWN_PROBLEMS = 20  # of the pictures that were skipped; the counts say how many there are
@@ -82,7 +82,7 @@ def generate_parser() -> FlagParser:
 def generate(parser: FlagParser, argv: Sequence[str]) -> int:
     """Write a data set; 130 or 143 where a signal stopped it."""
     parsed = parser.read(argv)
-    order = _order(parsed)
+    request = _request(parsed)
     from yolo_proc.cli.console import Interrupt, signals_to
     from yolo_proc.datasets.generate import generate as write
 
@@ -94,12 +94,12 @@ def generate(parser: FlagParser, argv: Sequence[str]) -> int:
 
     with signals_to(stop, "finishes the pictures in hand and stops; once more stops at once") as signal_number:
         try:
-            with Progress(order.count) as progress:
+            with Progress(request.count) as progress:
                 summary = write(
-                    order, on_pictures=lambda done: progress.show(done, order.count), stop=lambda: bool(stopping)
+                    request, on_pictures=lambda done: progress.show(done, request.count), stop=lambda: bool(stopping)
                 )
         except Interrupt:
-            print(f"{order.out}: stopped at once; the same command goes on from there", file=sys.stderr)
+            print(f"{request.out}: stopped at once; the same command goes on from there", file=sys.stderr)
             return 128 + (signal_number() or 2)
     for note in summary.notes:
         print(note, file=sys.stderr)
@@ -108,7 +108,7 @@ def generate(parser: FlagParser, argv: Sequence[str]) -> int:
     return 0 if summary.complete else 128 + (signal_number() or 2)
 
 
-def _order(parsed: Parsed) -> "Order":
+def _request(parsed: Parsed) -> "SetRequest":
     flags = build_own(GenerateFlags, by_field(parsed.own))
     out = _required_folder(flags.out, "--out")
     given = {**(read_config_file(Path(flags.config)) if flags.config is not None else {}), **parsed.given}
@@ -120,7 +120,7 @@ def _order(parsed: Parsed) -> "Order":
         raise ConfigError(f"{binary_flags(parsed)[0]}: only a binary set is like that; add --format binary")
     config = config_from_values(given, trust=flags.trust)
     size = read_picture_size(flags.picture_size)
-    from yolo_proc.datasets.chunks import Order
+    from yolo_proc.datasets.chunks import SetRequest
     from yolo_proc.system.device import processors
 
     layout = None
@@ -128,7 +128,7 @@ def _order(parsed: Parsed) -> "Order":
         width, height = size or (config.image_size, config.image_size)
         layout = _layout(flags, width, height)
     picture_type: Literal["png", "jpg"] = "png" if flags.picture_type == "png" else "jpg"
-    return Order(
+    return SetRequest(
         config=config,
         count=flags.count,
         format=flags.format,

@@ -69,13 +69,13 @@ def export(parser: FlagParser, argv: Sequence[str]) -> int:
     place = Path(flags.checkpoint) if flags.checkpoint is not None else run_place(flags.run or "", ours.runs_dir)
     import torch
 
-    from yolo_proc.export.export import Order
+    from yolo_proc.export.export import ExportRequest
     from yolo_proc.export.export import export as write
     from yolo_proc.system.device import processors
 
     threads = ours.threads or processors()
     torch.set_num_threads(threads)
-    order = Order(
+    request = ExportRequest(
         place,
         Path(flags.out),
         input=flags.input,
@@ -88,8 +88,8 @@ def export(parser: FlagParser, argv: Sequence[str]) -> int:
         trust=flags.trust,
     )
     with Progress(flags.images) as progress:
-        done = write(order, say=progress.say, on_images=progress.show)
-    names = ", ".join(order.file_of(precision) for precision in order.precisions)
+        done = write(request, say=progress.say, on_images=progress.show)
+    names = ", ".join(request.file_of(precision) for precision in request.precisions)
     compared = f"compared on {flags.images} fresh images"
-    print(f"{order.out}: {names}, model.json, vectors/, README.md from {done.checkpoint}, {compared}")
+    print(f"{request.out}: {names}, model.json, vectors/, README.md from {done.checkpoint}, {compared}")
     return 0

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from yolo_proc.inspection.encoding import Encoding
     from yolo_proc.inspection.measure import Measured
     from yolo_proc.inspection.report import Inspection
-    from yolo_proc.inspection.sources import Source
+    from yolo_proc.inspection.sources import SampleSource
 
 PLOTS, UNUSUAL = "plots.png", "unusual.png"
 COMPARED = 16  # scenes that are drawn again to see whether they are the same
@@ -215,7 +215,7 @@ def _binary_layout(flags: InspectFlags) -> BinaryLayout | None:
     return binary_layout(size, flags.binary_stride, flags.binary_anchors, flags.binary_type)
 
 
-def _measure(source: "Source") -> "Measured":
+def _measure(source: "SampleSource") -> "Measured":
     """Go through all pictures, with a progress bar."""
     from yolo_proc.inspection.measure import Collector
 
@@ -257,7 +257,7 @@ def _encoding(work: _Work, found: "Measured", class_count: int) -> "Encoding | N
 
 
 def _with_pictures(
-    work: _Work, inspection: "Inspection", found: "Measured", source: "Source", name: str
+    work: _Work, inspection: "Inspection", found: "Measured", source: "SampleSource", name: str
 ) -> "Inspection":
     """Return the inspection with its two pictures written."""
     from yolo_proc.inspection.plots import plots_page, unusual_sheet

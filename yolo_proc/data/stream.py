@@ -190,7 +190,9 @@ class Stream:
 
 
 def _place(error: BaseException) -> str:
-    """Return `cards.py:12 in draw`: the last line that ran outside of this package, where the mistake is to be sought."""
+    """Return `cards.py:12 in draw`: the last line that ran outside of this package, where the mistake is to be
+    sought.
+    """
     frames = traceback.extract_tb(error.__traceback__)
     here = Path(__file__).parents[1]
     last = next((frame for frame in reversed(frames) if here not in Path(frame.filename).parents), frames[-1])

@@ -108,7 +108,9 @@ class _Code:
 
     @classmethod
     def of(cls, spec: str) -> "_Code | None":
-        """Return none for a spec that runs nothing which is not installed: a registered name, or one that is not found."""
+        """Return none for a spec that runs nothing which is not installed: a registered name, or one that is not
+        found.
+        """
         place, colon, _ = spec.rpartition(":")
         if not colon:
             return None

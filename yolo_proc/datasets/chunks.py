@@ -33,8 +33,8 @@ RECORDS = ".yolo_proc.partial"  # folder of the chunks' records, while the set i
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
-    """What is to be written.
+class SetRequest:
+    """A request for a data set: what is to be written.
 
     Attributes:
         config: generator, seed, image size, limits of labels, augmentation.
@@ -135,22 +135,22 @@ def resumable() -> Iterator[None]:
 class WriteChunk:
     """The task of a worker: number of a chunk -> how many pictures it wrote."""
 
-    order: Order
+    request: SetRequest
     stream: Stream
 
     @cached_property
     def _layout(self) -> Layout | None:
-        layout = FORMATS[self.order.format].layout
-        return None if layout is None else layout(self.stream.classes, tuple(self.order.counts))
+        layout = FORMATS[self.request.format].layout
+        return None if layout is None else layout(self.stream.classes, tuple(self.request.counts))
 
     @cached_property
     def _files(self) -> FileSet | None:
-        return None if self._layout is None else FileSet(self.order.out, self._layout)
+        return None if self._layout is None else FileSet(self.request.out, self._layout)
 
     @cached_property
     def _binary(self) -> BinarySet:
-        assert self.order.binary is not None, "a binary set has a layout"
-        return BinarySet(self.order.out, self.order.binary, self.order.counts, len(self.stream.classes))
+        assert self.request.binary is not None, "a binary set has a layout"
+        return BinarySet(self.request.out, self.request.binary, self.request.counts, len(self.stream.classes))
 
     @property
     def says_ignore(self) -> bool:
@@ -171,12 +171,12 @@ class WriteChunk:
 
     def indices(self, chunk: int) -> range:
         """Return the scenes of a chunk."""
-        return range(chunk * CHUNK, min((chunk + 1) * CHUNK, self.order.count))
+        return range(chunk * CHUNK, min((chunk + 1) * CHUNK, self.request.count))
 
     def __call__(self, chunk: int, /) -> int:
         """Raise `DataError` if the disk refuses."""
         indices = self.indices(chunk)
-        order = self.order
+        request = self.request
         contents: list[bytes] = []
         drawn = []
         for index in indices:
@@ -184,10 +184,10 @@ class WriteChunk:
             drawn.append(Drawn(scene.objects, scene.ignore))
             if self._files is None:
                 with resumable():
-                    self._binary.put_picture(*order.place(index), scene.image)
+                    self._binary.put_picture(*request.place(index), scene.image)
             else:
-                contents.append(encode_picture(scene.image, order.picture_type, order.quality))
-        said = items_of(drawn, order.size, order.config.labels, outlines=self._says_outlines)
+                contents.append(encode_picture(scene.image, request.picture_type, request.quality))
+        said = items_of(drawn, request.size, request.config.labels, outlines=self._says_outlines)
         annotations = [self._annotation(index, items) for index, items in zip(indices, said.items, strict=True)]
         with resumable():
             lost = Counter({"outline": said.outlines_left, OUTSIDE: said.outside})
@@ -196,7 +196,7 @@ class WriteChunk:
                     lost += self._binary.put_labels(split, first, part)
                     self._binary.sync(split)
             else:
-                splits = [order.place(index)[0] for index in indices]
+                splits = [request.place(index)[0] for index in indices]
                 lost += self._files.put(zip(splits, annotations, contents, strict=True))
             self._write_record(chunk, annotations, said.below, +lost)
         return len(indices)
@@ -205,10 +205,10 @@ class WriteChunk:
         self, indices: range, annotations: Sequence[Annotation]
     ) -> Iterator[tuple[str, int, Sequence[Annotation]]]:
         """Yield the split, the first number there, and the annotations, of each split that a chunk has a part in."""
-        border = max(self.order.counts[SPLITS[0]] - indices.start, 0)
+        border = max(self.request.counts[SPLITS[0]] - indices.start, 0)
         for part in (slice(0, border), slice(border, None)):
             if annotations[part]:
-                yield *self.order.place(indices[part][0]), annotations[part]
+                yield *self.request.place(indices[part][0]), annotations[part]
 
     def _write_record(
         self, chunk: int, annotations: Sequence[Annotation], below: Counter[str], lost: Counter[str]
@@ -221,19 +221,19 @@ class WriteChunk:
         """Tell of the files of a chunk's pictures; see `Record`."""
         if self._files is None:
             return ()
-        places = [self.order.place(index)[0] for index in self.indices(chunk)]
-        names = [self.order.name(index) for index in self.indices(chunk)]
+        places = [self.request.place(index)[0] for index in self.indices(chunk)]
+        names = [self.request.name(index) for index in self.indices(chunk)]
         return [self._files.lengths(split, name) for split, name in zip(places, names, strict=True)]
 
     def _listed(self, annotations: Sequence[Annotation]) -> list[Listed]:
         return [Listed(one.name) for one in annotations] if self._layout is None else self._layout.listed(annotations)
 
     def _annotation(self, index: int, items: Sequence[Item]) -> Annotation:
-        width, height = self.order.size
-        return Annotation(self.order.name(index), width, height, tuple(items))
+        width, height = self.request.size
+        return Annotation(self.request.name(index), width, height, tuple(items))
 
     def _record_path(self, chunk: int) -> Path:
-        return self.order.out / RECORDS / f"chunk_{chunk:07d}.json"
+        return self.request.out / RECORDS / f"chunk_{chunk:07d}.json"
 
     def record(self, chunk: int) -> Record | None:
         """Return what is known of a chunk that is done; None if it is not."""
@@ -242,7 +242,7 @@ class WriteChunk:
         except UnreadableFileError:
             return None
         found = Record.from_bytes(data, len(self.stream.classes))
-        names = [self.order.name(index) for index in self.indices(chunk)]
+        names = [self.request.name(index) for index in self.indices(chunk)]
         if found is None or [one.name for one in found.pictures] != names:
             return None
         if self._layout is None:
@@ -258,7 +258,7 @@ class WriteChunk:
             return False
         if self._files is not None:
             return record.lengths == tuple(self._lengths(chunk))
-        return all(self._binary.holds(*self.order.place(index)) for index in self.indices(chunk))
+        return all(self._binary.holds(*self.request.place(index)) for index in self.indices(chunk))
 
     def begin_again(self, chunks: Sequence[int]) -> None:
         """Forget what is said of chunks that are not done, before one of them is drawn: their files may grow to the

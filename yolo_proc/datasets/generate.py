@@ -16,7 +16,7 @@ from yolo_proc.annotations.classes import SET_FILE
 from yolo_proc.annotations.layout import Listed
 from yolo_proc.data.fingerprint import fingerprint
 from yolo_proc.data.stream import Stream
-from yolo_proc.datasets.chunks import RECORDS, Order, WriteChunk, resumable
+from yolo_proc.datasets.chunks import RECORDS, SetRequest, WriteChunk, resumable
 from yolo_proc.datasets.setwriter import counted, has_files, loss_lines, write_error, write_whole
 from yolo_proc.errors import DataError
 from yolo_proc.system.locking import locked
@@ -40,7 +40,7 @@ class Summary:
         notes: lines for the user on where the scenes come from.
     """
 
-    order: Order
+    request: SetRequest
     pictures: Counter[str] = field(default_factory=Counter)
     objects: Counter[str] = field(default_factory=Counter)
     below: Counter[str] = field(default_factory=Counter)
@@ -52,30 +52,36 @@ class Summary:
 
     def lines(self) -> list[str]:
         """Return lines for a terminal."""
-        order = self.order
+        request = self.request
         if self.made_before:
-            return [f"{order.out}: complete already, {order.count:,} pictures; nothing is done again"]
+            return [f"{request.out}: complete already, {request.count:,} pictures; nothing is done again"]
         done = self.pictures.total()
         if not self.complete:
             return [
-                f"{order.out}: {done:,} of {order.count:,} pictures are written; the same command goes on from there"
+                f"{request.out}: {done:,} of {request.count:,} pictures are written; the same command goes on "
+                "from there"
             ]
-        parts = f" ({', '.join(f'{count:,} {name}' for name, count in self.pictures.items())})" * (order.split < 1)
+        parts = f" ({', '.join(f'{count:,} {name}' for name, count in self.pictures.items())})" * (request.split < 1)
         classes = ", ".join(f"{name} {count:,}" for name, count in self.objects.items())
         lines = [
-            f"{order.out}: {done:,} pictures{parts} in the format {order.format}",
+            f"{request.out}: {done:,} pictures{parts} in the format {request.format}",
             f"Objects: {self.objects.total():,} ({classes})",
         ]
         if self.below:
             fate = (
-                "written as ignore regions" if self.below_written else f"{order.format} has no ignore regions: left out"
+                "written as ignore regions"
+                if self.below_written
+                else f"{request.format} has no ignore regions: left out"
             )
             lines.append(f"Below a limit of what is a label: {counted(self.below)}; {fate}")
-        return lines + loss_lines(order.format, self.lost)
+        return lines + loss_lines(request.format, self.lost)
 
 
 def generate(
-    order: Order, *, on_pictures: Callable[[int], None] = lambda _: None, stop: Callable[[], bool] = lambda: False
+    request: SetRequest,
+    *,
+    on_pictures: Callable[[int], None] = lambda _: None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Summary:
     """Write the data set, or go on with it; what is written does not depend on the number of workers.
 
@@ -88,92 +94,92 @@ def generate(
         UserError: another process writes it.
         GeneratorError, ConfigError: as in `Stream`.
     """
-    stream = Stream.from_config(order.config, order.stream, picture_size=order.picture_size)
-    task = WriteChunk(order, stream)
+    stream = Stream.from_config(request.config, request.stream, picture_size=request.picture_size)
+    task = WriteChunk(request, stream)
     task.check()
-    about = _about(order, stream)
-    if _begun(order, about):
-        shutil.rmtree(order.out / RECORDS, ignore_errors=True)
-        return Summary(order, complete=True, made_before=True)
-    with _locked(order):
-        missing = [chunk for chunk in range(order.chunks) if not task.is_done(chunk)]
+    about = _about(request, stream)
+    if _begun(request, about):
+        shutil.rmtree(request.out / RECORDS, ignore_errors=True)
+        return Summary(request, complete=True, made_before=True)
+    with _locked(request):
+        missing = [chunk for chunk in range(request.chunks) if not task.is_done(chunk)]
         task.begin_again(missing)
-        done = order.count - sum(len(task.indices(chunk)) for chunk in missing)
+        done = request.count - sum(len(task.indices(chunk)) for chunk in missing)
         on_pictures(done)
-        for pictures in unordered(task, missing, order.workers, stop=stop):
+        for pictures in unordered(task, missing, request.workers, stop=stop):
             done += pictures
             on_pictures(done)
         summary, splits = gathered(task)
-        if summary.pictures.total() == order.count:
+        if summary.pictures.total() == request.count:
             with resumable():
                 task.finish(splits)
                 facts = {"pictures": dict(summary.pictures), "objects": dict(summary.objects), "complete": True}
-                write_whole(order.out / SET_FILE, about_bytes(about | facts), durable=True)
+                write_whole(request.out / SET_FILE, about_bytes(about | facts), durable=True)
             summary.complete = True
     if summary.complete:
-        shutil.rmtree(order.out / RECORDS, ignore_errors=True)
+        shutil.rmtree(request.out / RECORDS, ignore_errors=True)
     summary.notes = stream.notes
     return summary
 
 
-def _locked(order: Order) -> AbstractContextManager[bool]:
+def _locked(request: SetRequest) -> AbstractContextManager[bool]:
     """Keep other processes from writing the set meanwhile: both would put the same unfinished files in place."""
-    records = order.out / RECORDS
+    records = request.out / RECORDS
     with resumable():
         try:
             records.mkdir(exist_ok=True)
         except OSError as error:
             raise write_error(records, error) from error
-    return locked(records / "lock", order.out, "writes this data set")
+    return locked(records / "lock", request.out, "writes this data set")
 
 
-def _about(order: Order, stream: Stream) -> dict[str, Any]:
+def _about(request: SetRequest, stream: Stream) -> dict[str, Any]:
     """Return `yolo_proc.json` of a set that is not complete."""
-    parts = fingerprint(order.config)
+    parts = fingerprint(request.config)
     versions = {name.removeprefix(_LIBRARY): value for name, value in parts.items() if name.startswith(_LIBRARY)}
     try:
         versions["yolo_proc"] = version("yolo-proc")
     except PackageNotFoundError:
         versions["yolo_proc"] = "not installed"
-    generator = order.config.generator
+    generator = request.config.generator
     about = {
         "version": VERSION,
-        "format": order.format,
+        "format": request.format,
         "classes": list(stream.classes),
         "generator": {
             "name": generator.name,
             "parameters": dict(generator.parameters),
-            "seed": order.config.seed,
-            "stream": order.stream,
+            "seed": request.config.seed,
+            "stream": request.stream,
         },
-        "augmented": order.config.augment.enabled,
+        "augmented": request.config.augment.enabled,
         "complete": False,
-        "options": order.values(),
+        "options": request.values(),
         "versions": versions,
         "fingerprint": {name: value for name, value in parts.items() if not name.startswith(_LIBRARY)},
     }
-    if order.binary is not None:
-        about["binary"] = binary_to_about(order.binary)
+    if request.binary is not None:
+        about["binary"] = binary_to_about(request.binary)
     return about
 
 
-def _begun(order: Order, about: Mapping[str, Any]) -> bool:
+def _begun(request: SetRequest, about: Mapping[str, Any]) -> bool:
     """Make the folder ready; whether the set is complete already.
 
     Raises:
         DataError: the folder holds anything but this set.
     """
-    occupied = has_files(order.out)
-    found = read_about(order.out, above=False)
+    occupied = has_files(request.out)
+    found = read_about(request.out, above=False)
     if found is None:
         if occupied:
             raise DataError(
-                f"{order.out}: expected an empty folder, or one where this command began; give another --out"
+                f"{request.out}: expected an empty folder, or one where this command began; give another --out"
             )
-        write_whole(order.out / SET_FILE, about_bytes(about))
+        write_whole(request.out / SET_FILE, about_bytes(about))
         return False
     if not isinstance(found.get("options"), dict):
-        raise DataError(f"{order.out}: holds a data set that `generate` did not make; give another --out")
+        raise DataError(f"{request.out}: holds a data set that `generate` did not make; give another --out")
     complete = found.get("complete") is True
     # Another library may change a picture's bytes, which matters while some of them are still to be written.
     for part in ("options", "fingerprint") if complete else ("options", "fingerprint", "versions"):
@@ -181,8 +187,8 @@ def _begun(order: Order, about: Mapping[str, Any]) -> bool:
         changed = _changed(then if isinstance(then, dict) else {}, now)
         if changed:
             raise DataError(
-                f"{order.out}: was {'made' if complete else 'begun'} with {'; '.join(changed)}; give another --out, or "
-                "what it was made with"
+                f"{request.out}: was {'made' if complete else 'begun'} with {'; '.join(changed)}; give another "
+                "--out, or what it was made with"
             )
     return complete
 
@@ -197,16 +203,16 @@ def _changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 def gathered(task: WriteChunk) -> tuple[Summary, dict[str, list[Listed]]]:
     """Return the sum of all records."""
-    summary = Summary(task.order, below_written=task.says_ignore)
+    summary = Summary(task.request, below_written=task.says_ignore)
     classes = task.stream.classes
     summary.objects.update(dict.fromkeys(classes, 0))
-    splits: dict[str, list[Listed]] = {split: [] for split in task.order.counts}
-    for chunk in range(task.order.chunks):
+    splits: dict[str, list[Listed]] = {split: [] for split in task.request.counts}
+    for chunk in range(task.request.chunks):
         record = task.record(chunk)
         if record is None:
             continue
         for index, picture in zip(task.indices(chunk), record.pictures, strict=True):
-            splits[task.order.place(index)[0]].append(picture)
+            splits[task.request.place(index)[0]].append(picture)
         summary.objects.update({classes[number]: count for number, count in record.objects.items()})
         summary.below += record.below
         summary.lost += record.lost

@@ -108,7 +108,9 @@ def has_files(root: Path) -> bool:
 
 
 def loss_lines(format_name: str, lost: Mapping[str, int]) -> list[str]:
-    """Return lines for a terminal: how many objects of a binary set are lost, by reason, and what the format could not say."""
+    """Return lines for a terminal: how many objects of a binary set are lost, by reason, and what the format could not
+    say.
+    """
     objects = {word: count for word, count in lost.items() if word in binary.LOST_ITEMS and format_name == binary.NAME}
     words = {word: count for word, count in lost.items() if word not in objects and word != OUTSIDE}
     lines = [f"Lost: {counted(objects)}"] if objects else []
@@ -332,7 +334,9 @@ class BinarySet:
 
 
 def _open_part(path: Path) -> BinaryIO:
-    """Return the unfinished file, made if it is not there and left as it is if it is: other processes write to it too."""
+    """Return the unfinished file, made if it is not there and left as it is if it is: other processes write to it
+    too.
+    """
     part = path.with_name(PART.format(path.name))
     try:
         file = open_own(part, os.O_WRONLY)

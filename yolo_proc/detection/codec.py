@@ -278,7 +278,9 @@ class LabelCodec:
         return np.divmod(np.flatnonzero(ignored), self.slots)
 
     def dense(self, targets: Targets) -> NDArray[np.float32]:
-        """Return the targets as one array (B, S, 5 + C): the classes one-hot, J 1, 0 or -1, the rest of empty slots 0."""
+        """Return the targets as one array (B, S, 5 + C): the classes one-hot, J 1, 0 or -1, the rest of empty slots
+        0.
+        """
         dense = np.zeros((targets.batch_size, self.slots, self.fields), dtype=np.float32)
         dense[targets.ignored_image, targets.ignored_slot, J] = -1
         dense[targets.image, targets.slot, X:W] = targets.xy

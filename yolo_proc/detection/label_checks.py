@@ -84,7 +84,9 @@ def require_sound_targets(batch: "Batch", targets: "Targets", slots: int, class_
 
 
 def label_breaches(batch: "Batch", class_count: int) -> list[Breach]:
-    """Return each object of a batch that breaks the contract, one kind of breach at a time: the gravest that there is."""
+    """Return each object of a batch that breaks the contract, one kind of breach at a time: the gravest that there
+    is.
+    """
     objects, images = len(batch.class_ids), len(batch.indices)
     lengths = {len(batch.box_xyxy), objects, len(batch.image_ids), len(batch.confidence)}
     lengths |= {len(batch.visible), len(batch.in_frame)}

@@ -203,7 +203,9 @@ def line(x0: float, y0: float, x1: float, y1: float, width: float) -> Shape:
 
 
 def star(x: float, y: float, r: float, tips: int = 5, inner: float = 0.5, angle: float = 0.0) -> Shape:
-    """Return a star around (x, y): `tips` tips at radius r, dents at `inner` * r, turned clockwise by `angle` degrees."""
+    """Return a star around (x, y): `tips` tips at radius r, dents at `inner` * r, turned clockwise by `angle`
+    degrees.
+    """
     x, y, r = _number(x, "star: x"), _number(y, "star: y"), _number(r, "star: r", positive=True)
     inner = _number(inner, "star: inner", positive=True)
     if not isinstance(tips, int | np.integer) or tips < 2:

@@ -44,7 +44,7 @@ class Item:
 
 
 @dataclass(slots=True)
-class _Seen:
+class _InFrame:
     """What is known of an object that is in the frame.
 
     Attributes:
@@ -103,7 +103,7 @@ class Painter:
         self.image = image
         self._to_px = to_px
         self._frame: Region = (0, 0, image.shape[1], image.shape[0])
-        self._seen: list[_Seen] = []
+        self._seen: list[_InFrame] = []
         self._labelled = 0
 
     def objects(self) -> tuple[SceneObject, ...]:
@@ -111,7 +111,9 @@ class Painter:
         return tuple(thing.as_object() for thing in self._seen)
 
     def numbers(self) -> tuple[int, ...]:
-        """Return for each of `objects()`, which of the labelled items it is, from 0; those outside of the frame are none."""
+        """Return for each of `objects()`, which of the labelled items it is, from 0; those outside of the frame are
+        none.
+        """
         return tuple(thing.number for thing in self._seen)
 
     def clipped_box(self, shape: Shape) -> Box:
@@ -161,7 +163,7 @@ class Painter:
         if x0 < x1 and y0 < y1:
             outline = points[item.shape.outline_index] if item.outlined else None
             where, pixels = painted or (shared, mask)
-            self._seen.append(_Seen(item, self._labelled - 1, class_id, clipped, outline, in_frame, where, pixels))
+            self._seen.append(_InFrame(item, self._labelled - 1, class_id, clipped, outline, in_frame, where, pixels))
 
     def _mask(self, points: FloatArray, splits: tuple[int, ...], region: Region, shared: Region) -> tuple[Bytes, float]:
         """Return the mask of a shape over the part of its region in the frame, and the share of its area there."""

@@ -210,7 +210,9 @@ def _first(stream: Stream, count: int, batch_size: int, workers: int) -> Iterato
 def judge(
     truths: Sequence[Truth], found: Sequence[Detections], classes: Sequence[str], decoding: DecodeConfig
 ) -> Evaluation:
-    """Return the evaluation of the detections of some pictures, those of `FLOOR` confidence or more, the surest first."""
+    """Return the evaluation of the detections of some pictures, those of `FLOOR` confidence or more, the surest
+    first.
+    """
     precisions = average_precisions(truths, found, len(classes), decoding.max_detections)
     outcome = _joined((match(one, truth) for one, truth in zip(found, truths, strict=True)), np.int64)
     confidence = _joined((one.confidence for one in found), np.float64)

@@ -55,8 +55,8 @@ _COMPARE: Mapping[str, Callable[..., Mapping[str, Comparison]]] = {
 
 
 @dataclass(frozen=True)
-class Order:
-    """What is to be exported.
+class ExportRequest:
+    """A request for an export: of what, and in which forms.
 
     Attributes:
         place: a checkpoint, or a run's folder.
@@ -106,7 +106,7 @@ class Exported:
 
 
 def export(
-    order: Order,
+    request: ExportRequest,
     *,
     say: Callable[[str], None] = lambda _: None,
     on_images: Callable[[int], None] = lambda _: None,
@@ -121,37 +121,37 @@ def export(
         VerificationError: a model differs from the network by more than its gate; nothing is written.
         CheckpointError, ConfigError, GeneratorError, DataError: what cannot be read, drawn or written.
     """
-    check_place(order.out)
-    path, state, notes = checkpoint.shipped(order.place, check_state)
+    check_place(request.out)
+    path, state, notes = checkpoint.shipped(request.place, check_state)
     load = _LOADERS.get(state["task"])
     if load is None:
         raise ConfigError(
             f"task: {path} is of the task {state['task']}, and export knows {', '.join(_LOADERS)}; use one of them, or "
             "write your own file with yolo_proc.export.onnx_graph"
         )
-    trained = load(path, input_size=order.input_size, device="cpu")
+    trained = load(path, input_size=request.input_size, device="cpu")
     for note in notes:
         say(note)
-    config = saved_config(saved_values(state, path), path, trust=order.trust)
+    config = saved_config(saved_values(state, path), path, trust=request.trust)
     drawn = load_generator(config.generator.name, config.generator.parameters).classes
     if len(drawn) != len(trained.classes):
         raise CheckpointError(
             f"{path}: expected its generator {config.generator.name} to draw {len(trained.classes)} classes, as it "
             f"did in training, found {len(drawn)}; the export is compared on what it draws"
         )
-    spec = spec_of(order, trained.model, _training_of(path, state, config))
-    out = order.out.resolve()  # of a link, the folder that it leads to
+    spec = spec_of(request, trained.model, _training_of(path, state, config))
+    out = request.out.resolve()  # of a link, the folder that it leads to
     try:
         with replacing(out) as part:
-            results = _written(order, part, trained.model, spec, config, say, on_images)
-            check_place(order.out)  # it took a while
+            results = _written(request, part, trained.model, spec, config, say, on_images)
+            check_place(request.out)  # it took a while
     except OSError as error:
-        raise DataError(f"{order.out}: cannot be written: {error.strerror or error}") from error
+        raise DataError(f"{request.out}: cannot be written: {error.strerror or error}") from error
     return Exported(path, spec, results)
 
 
 def _written(
-    order: Order,
+    request: ExportRequest,
     part: Path,
     model: Network[Any],
     spec: ModelSpec,
@@ -160,29 +160,29 @@ def _written(
     on_images: Callable[[int], None],
 ) -> Mapping[str, Comparison]:
     """Write everything to a folder that nobody knows yet, and compare it with the network."""
-    contents = _contents(order, model, spec, config)
-    for name in order.precisions:
-        (part / order.file_of(name)).write_bytes(contents[name])
-    exported = _loaded(order, part, spec, contents)
-    results = _COMPARE[spec.task](model, exported, config, order.images, on_images=on_images)
+    contents = _contents(request, model, spec, config)
+    for name in request.precisions:
+        (part / request.file_of(name)).write_bytes(contents[name])
+    exported = _loaded(request, part, spec, contents)
+    results = _COMPARE[spec.task](model, exported, config, request.images, on_images=on_images)
     measure(exported, {name: len(content) for name, content in contents.items()}, results)
     compared = table(results)
     say(compared)
-    doubt = results[order.compared[0]].doubt
+    doubt = results[request.compared[0]].doubt
     if doubt:
         say(f"note: {doubt}; a gate on it says little then")
-    _check_gates(order, results)
-    files = {name: order.file_of(name) for name in order.precisions}
-    (part / README).write_text(readme_text(spec, files, order.images, compared), encoding="utf-8")
-    first = order.precisions[0]
+    _check_gates(request, results)
+    files = {name: request.file_of(name) for name in request.precisions}
+    (part / README).write_text(readme_text(spec, files, request.images, compared), encoding="utf-8")
+    first = request.precisions[0]
     _write_rest(part, spec, exported[first], first, config)
     return results
 
 
-def spec_of(order: Order, model: Network[Any], training: dict[str, object]) -> ModelSpec:
+def spec_of(request: ExportRequest, model: Network[Any], training: dict[str, object]) -> ModelSpec:
     """Return what the exported model will say of itself."""
     width, height = model.frame
-    as_bytes = order.input == INPUTS[0]
+    as_bytes = request.input == INPUTS[0]
     return ModelSpec(
         classes=model.task.classes,
         width=width,
@@ -191,8 +191,8 @@ def spec_of(order: Order, model: Network[Any], training: dict[str, object]) -> M
         task=model.task.name,
         layout="nhwc" if as_bytes else "nchw",
         value_type="uint8" if as_bytes else "float32",
-        output_name=order.outputs,
-        activated=order.outputs == OUTPUTS[1],
+        output_name=request.outputs,
+        activated=request.outputs == OUTPUTS[1],
         training=training,
     )
 
@@ -203,24 +203,25 @@ def _training_of(path: Path, state: dict[str, object], config: Config) -> dict[s
     return {"generator": file_stem(config.generator.name), "checkpoint": path.name, **figures}
 
 
-def _contents(order: Order, model: Network[Any], spec: ModelSpec, config: Config) -> dict[str, bytes]:
+def _contents(request: ExportRequest, model: Network[Any], spec: ModelSpec, config: Config) -> dict[str, bytes]:
     """Return the file of each precision that is compared."""
-    version = order.ir_version
+    version = request.ir_version
     contents = {
-        precision: to_onnx(model, spec, half=precision == "fp16", ir_version=version) for precision in order.compared
+        precision: to_onnx(model, spec, half=precision == "fp16", ir_version=version) for precision in request.compared
     }
     if "int8" in contents:
         contents["int8"] = to_int8(contents["int8"], spec, _letterboxed(config, spec), version)
     return contents
 
 
-def _loaded(order: Order, part: Path, spec: ModelSpec, contents: dict[str, bytes]) -> dict[str, OnnxModel]:
+def _loaded(request: ExportRequest, part: Path, spec: ModelSpec, contents: dict[str, bytes]) -> dict[str, OnnxModel]:
     """Return models of them; of those that are written, of what lies in the file."""
     exported = {}
     for precision, content in contents.items():
-        file = part / order.file_of(precision)
-        stored = file.read_bytes() if precision in order.precisions else content
-        exported[precision] = READERS[spec.task](stored, str(order.out / file.name), Settings(threads=order.threads))
+        file = part / request.file_of(precision)
+        stored = file.read_bytes() if precision in request.precisions else content
+        settings = Settings(threads=request.threads)
+        exported[precision] = READERS[spec.task](stored, str(request.out / file.name), settings)
     return exported
 
 
@@ -232,13 +233,13 @@ def _letterboxed(config: Config, spec: ModelSpec) -> Iterator[NDArray[np.uint8]]
         yield np.stack([box.apply(image) for image in batch.images.numpy()])
 
 
-def _check_gates(order: Order, results: Mapping[str, Comparison]) -> None:
-    for precision in order.precisions:
+def _check_gates(request: ExportRequest, results: Mapping[str, Comparison]) -> None:
+    for precision in request.precisions:
         result = results[precision]
         problems = result.problems(precision)
         if problems:
             raise VerificationError(
-                f"{order.out}: the {precision} model is not good enough on {result.images} fresh images: "
+                f"{request.out}: the {precision} model is not good enough on {result.images} fresh images: "
                 f"{'; '.join(problems)}; nothing was written"
             )
 

@@ -28,7 +28,7 @@ from yolo_proc.datasets.setwriter import FileSet, has_files, loss_lines, write_e
 from yolo_proc.detection.nms import DecodeConfig, Detections
 from yolo_proc.drawing.typefaces import find_face
 from yolo_proc.errors import DataError, one_line
-from yolo_proc.export.sources import Frame, Source
+from yolo_proc.export.sources import Frame, MediaSource
 from yolo_proc.imaging.pictures import orientation_of, picture_bytes
 from yolo_proc.plotting.preview import class_colour
 from yolo_proc.system.files import create
@@ -344,7 +344,7 @@ class AnnotatedWriter:
 class _Video:
     """A video file, whole under its name when it is closed."""
 
-    def __init__(self, path: Path, source: Source, fps: float, size: tuple[int, int]) -> None:
+    def __init__(self, path: Path, source: MediaSource, fps: float, size: tuple[int, int]) -> None:
         self.source = source
         self._path = path
         self._part = path.with_name(f".{path.stem}.part{path.suffix}")
@@ -445,7 +445,9 @@ class SetWriter:
 
 
 def items_of(found: Detections) -> list[Item]:
-    """Return detections as annotations; a box that lies wholly in what surrounds a picture has no area, and is no item."""
+    """Return detections as annotations; a box that lies wholly in what surrounds a picture has no area, and is no
+    item.
+    """
     rows = zip(found.box_xyxy.tolist(), found.class_ids.tolist(), found.confidence.tolist(), strict=True)
     return [
         Item((x0, y0, x1, y1), category=class_id, confidence=confidence)

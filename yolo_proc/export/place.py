@@ -167,7 +167,9 @@ def _is_ours(lock: Path) -> bool:
 
 
 def _give_back(out: Path, hidden: Path) -> None:
-    """Give an old export its name back: after a kill between two renames the old export has no name, and gets it back."""
+    """Give an old export its name back: after a kill between two renames the old export has no name, and gets it
+    back.
+    """
     legacy = _legacy(out)
     for old in (hidden / _OLD, legacy):
         if not os.path.lexists(out) and _is_whole(old):

@@ -71,7 +71,9 @@ def to_int8(
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Keep quiet: without the advice to prepare the graph by other tools, which speaks of what has been done already."""
+    """Keep quiet: without the advice to prepare the graph by other tools, which speaks of what has been done
+    already.
+    """
 
     def refuse(_: logging.LogRecord) -> bool:
         return False

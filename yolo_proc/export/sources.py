@@ -26,7 +26,7 @@ Kind = Literal["picture", "video", "camera"]
 
 
 @dataclass(frozen=True)
-class Source:
+class MediaSource:
     """One thing to look at.
 
     Attributes:
@@ -54,7 +54,7 @@ class Frame:
         fps: frames a second of a video.
     """
 
-    source: Source
+    source: MediaSource
     rgb: NDArray[np.uint8] | None
     number: int | None = None
     error: str = ""
@@ -63,7 +63,7 @@ class Frame:
 
 def find_sources(
     words: Sequence[str], out: Path | None = None, say: Callable[[str], None] = lambda _: None
-) -> list[Source]:
+) -> list[MediaSource]:
     """Return what some words name; folders are searched with all folders in them, in the order of their names.
 
     Args:
@@ -74,7 +74,7 @@ def find_sources(
     Raises:
         DataError: no such file, or a folder without a picture or a video.
     """
-    found: list[Source] = []
+    found: list[MediaSource] = []
     for word in words:
         path = Path(word)
         if path.is_dir():
@@ -94,14 +94,14 @@ def find_sources(
         elif path.exists():
             found.append(_file(path))
         elif word.isascii() and word.isdigit() and len(word) < 4:
-            found.append(Source("camera", word, int(word)))
+            found.append(MediaSource("camera", word, int(word)))
         else:
             raise DataError(f"{word}: no such picture, folder, video or camera (looked in {Path.cwd()})")
     return found
 
 
-def _file(path: Path) -> Source:
-    return Source("video" if path.suffix.lower() in VIDEO_SUFFIXES else "picture", str(path))
+def _file(path: Path) -> MediaSource:
+    return MediaSource("video" if path.suffix.lower() in VIDEO_SUFFIXES else "picture", str(path))
 
 
 def _files_in(folder: Path, out: Path | None, linked: list[str]) -> Iterator[Path]:
@@ -120,7 +120,7 @@ def _files_in(folder: Path, out: Path | None, linked: list[str]) -> Iterator[Pat
                 yield Path(place, name)
 
 
-def count_frames(sources: Sequence[Source], limit: int | None = None) -> int | None:
+def count_frames(sources: Sequence[MediaSource], limit: int | None = None) -> int | None:
     """Return how many frames there will be, by what the videos say of themselves; None where a camera has no end."""
     total = 0
     for source in sources:
@@ -145,7 +145,7 @@ def count_frames(sources: Sequence[Source], limit: int | None = None) -> int | N
 
 
 def frames_of(
-    source: Source,
+    source: MediaSource,
     *,
     limit: int | None = None,
     stop: Callable[[], bool] = lambda: False,
@@ -193,7 +193,7 @@ def frames_of(
             capture.release()
 
 
-def missing_frames(source: Source, read: int, limit: int | None = None) -> str:
+def missing_frames(source: MediaSource, read: int, limit: int | None = None) -> str:
     """Return a line for a video that ended well before its header says; empty for any other source."""
     if source.kind != "video" or read < 2 or _bad_name(source) or (limit is not None and read >= limit):
         return ""
@@ -206,7 +206,7 @@ def missing_frames(source: Source, read: int, limit: int | None = None) -> str:
     return f"{source.name}: {read:,} frames could be read of the {promised:,} that its header promises"
 
 
-def _nothing_in(source: Source) -> str:
+def _nothing_in(source: MediaSource) -> str:
     if source.kind == "video":
         return f"{source.name}: expected a video that OpenCV can read, found no frame in it"
     return (
@@ -215,14 +215,14 @@ def _nothing_in(source: Source) -> str:
     )
 
 
-def _bad_name(source: Source) -> str:
+def _bad_name(source: MediaSource) -> str:
     """Return why OpenCV must not get a video's name; empty where it may: a name that is no UTF-8 ends the process."""
     if shown(source.name) == source.name:
         return ""
     return f"{source.name}: expected a video's name in UTF-8, found another, which OpenCV cannot take; rename the file"
 
 
-def _opened(source: Source) -> cv2.VideoCapture:
+def _opened(source: MediaSource) -> cv2.VideoCapture:
     """Return the video or camera, as OpenCV has it.
 
     Raises:

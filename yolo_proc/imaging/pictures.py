@@ -226,7 +226,9 @@ def _checked_jpeg(data: bytes) -> bytes:
 
 
 def _essential_png(data: bytes) -> bytes:
-    """Return the chunks that make the pixels, and no others: profiles, animations and text cannot change or spoil them."""
+    """Return the chunks that make the pixels, and no others: profiles, animations and text cannot change or spoil
+    them.
+    """
     parts, at, kind = [PNG_SIGNATURE], 8, b""
     view = memoryview(data)
     while kind != b"IEND":

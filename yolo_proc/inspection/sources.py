@@ -27,7 +27,7 @@ from yolo_proc.scene import Scene, SceneObject
 OMITTED = "omit"  # the reason of a picture that its annotator took out of the set
 
 
-class Source(Protocol):
+class SampleSource(Protocol):
     """Pictures to inspect.
 
     Attributes:
@@ -74,7 +74,7 @@ class DataSetSource:
         return len(self._listed)
 
     def samples(self) -> Iterator[Sample | None]:
-        """See `Source`."""
+        """See `SampleSource`."""
         self._read = []
         for place, (name, split, one) in enumerate(self._listed):
             try:
@@ -91,7 +91,7 @@ class DataSetSource:
             yield sample
 
     def sample(self, number: int) -> Sample:
-        """See `Source`."""
+        """See `SampleSource`."""
         name, split, one = self._listed[self._read[number]]
         return sample_of(name, split, one, self._pixels(split, one))
 
@@ -271,7 +271,7 @@ class StreamSource:
         return self._count
 
     def samples(self) -> Iterator[Sample]:
-        """See `Source`."""
+        """See `SampleSource`."""
         if needs_albumentations(self._stream.augment):
             import_albumentations()
         for number in range(self._count):
@@ -280,7 +280,7 @@ class StreamSource:
                 self._stream.clock = StageClock()
 
     def sample(self, number: int) -> Sample:
-        """See `Source`."""
+        """See `SampleSource`."""
         scene = self._stream[number]
         return Sample(
             name=f"scene {number}",
@@ -348,7 +348,9 @@ def check_determinism(stream: Stream, scenes: int) -> Determinism:
 
 
 def _in_another_process(stream: Stream, numbers: Sequence[int]) -> list[bytes] | str:
-    """Return the digests from a new process, or why there are none. Spawned: it shares no state, and salts `hash` anew."""
+    """Return the digests from a new process, or why there are none. Spawned: it shares no state, and salts `hash`
+    anew.
+    """
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         try:
             return pool.submit(_digests_or_line, stream, numbers).result()

@@ -120,7 +120,9 @@ def write_png(path: str | Path, picture: NDArray[np.uint8]) -> None:
 
 
 def class_colour(class_id: int) -> Rgb:
-    """Return a bright colour; those of neighbouring classes are far apart (steps of the golden ratio around the hues)."""
+    """Return a bright colour; those of neighbouring classes are far apart (steps of the golden ratio around the
+    hues).
+    """
     red, green, blue = colorsys.hsv_to_rgb(class_id * 0.618034 % 1.0, 0.75, 1.0)
     return round(255 * red), round(255 * green), round(255 * blue)
 

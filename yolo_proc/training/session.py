@@ -68,7 +68,9 @@ class Session:
     nothing_left: tuple[StopReason, str] | None = None
 
     def batches(self, stream: str, first_image: int, count: int, group: int = VALIDATION_BATCH) -> Iterator[Batch]:
-        """Yield images `first_image` to `first_image + count` of a stream, in batches of `group`, drawn by the workers."""
+        """Yield images `first_image` to `first_image + count` of a stream, in batches of `group`, drawn by the
+        workers.
+        """
         assert first_image % group == 0, "a try begins at a whole batch"
         source = Stream.from_config(self.config, stream)
         yield from batches(source, first_image // group, group, count=-(-count // group), workers=self.workers)

@@ -240,7 +240,9 @@ class ScreditLayout(Layout):
         return {}
 
     def losses(self, item: Item) -> Sequence[str]:
-        """Return shares of visibility, ignore regions (left out as a whole), outlines of rectangles, and all fractions."""
+        """Return shares of visibility, ignore regions (left out as a whole), outlines of rectangles, and all
+        fractions.
+        """
         if item.ignore:
             return ("ignore",)
         lost = []

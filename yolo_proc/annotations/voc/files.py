@@ -197,7 +197,9 @@ def _xml_files(folder: Folder, place: Place, options: ReadOptions) -> list[Path]
 
 
 def _split(folder: Folder, files: list[Path], index: PictureIndex, options: ReadOptions) -> dict[str, Part]:
-    """Return the parts of a set that is not split into folders at its root: by lists, by folders of XML files, or one."""
+    """Return the parts of a set that is not split into folders at its root: by lists, by folders of XML files, or
+    one.
+    """
     lists = {split: path for split, path in _lists(folder.path).items() if split in SPLITS}
     if lists:
         return _by_lists(folder, files, index, options)

@@ -145,7 +145,9 @@ class LineReader:
 
 
 def _as_said(lines: str, count: int) -> Fields | None:
-    """Return the fields of a line of 6 or more, where the kind of the lines is known; None: no such line has so many."""
+    """Return the fields of a line of 6 or more, where the kind of the lines is known; None: no such line has so
+    many.
+    """
     if lines == "box":
         return (
             Fields(True, 5, None, "(object has|objects have) fields behind the box, which are left out")

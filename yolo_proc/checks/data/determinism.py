@@ -52,7 +52,7 @@ class _Mark:
 
 
 @dataclass
-class _Seen:
+class _Drawn:
     """What was drawn.
 
     Attributes:
@@ -112,7 +112,7 @@ def run(bench: Bench) -> Finding:
     )
 
 
-def _survey(bench: Bench) -> _Seen:
+def _survey(bench: Bench) -> _Drawn:
     first = [_mark(bench.scene(index)) for index in range(SCENES)]
     # Another stream, so that nothing that the first one keeps is there; and backwards, so that order shows.
     other = bench.parts.open_stream(bench.config, STREAM)
@@ -126,7 +126,7 @@ def _survey(bench: Bench) -> _Seen:
             workers.append(_Mark.of(batch, image))
             if len(shown) < 4 * GROUP:
                 shown.append(Scene(batch.images[image].numpy().copy()))
-    return _Seen(first, again, workers, indices, _shared(bench), shown)
+    return _Drawn(first, again, workers, indices, _shared(bench), shown)
 
 
 def _shared(bench: Bench) -> dict[str, int]:
@@ -142,7 +142,7 @@ def _pixels_of(bench: Bench, config: Config, name: str) -> set[bytes]:
     return {_digest(scene.image.tobytes()) for scene in scenes if scene.objects}
 
 
-def _causes(seen: _Seen) -> list[str]:
+def _causes(seen: _Drawn) -> list[str]:
     """Return the likeliest first; empty where all is sound."""
     causes = []
     if seen.repeated > SCENES // 8:

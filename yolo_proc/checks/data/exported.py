@@ -162,7 +162,9 @@ def _sizes(width: int, height: int) -> Iterator[tuple[int, int]]:
 
 
 def _compare_boxes(bench: Bench, model: Yolo, detector: "OnnxDetector") -> _Boxes:
-    """Return every slot's box in pictures of other sizes, through the reader and through what training does to a scene."""
+    """Return every slot's box in pictures of other sizes, through the reader and through what training does to a
+    scene.
+    """
     width, height = bench.codec.frame
     worst, shifts = 0.0, []
     slots = bench.codec.slots

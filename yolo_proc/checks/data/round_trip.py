@@ -38,7 +38,7 @@ _REMEDY = "compare LabelCodec.assign and LabelCodec.decode with the rules of doc
 
 
 @dataclass
-class _Seen:
+class _RoundTrips:
     """Scenes against what was decoded of their targets.
 
     Attributes:
@@ -67,7 +67,7 @@ class _Seen:
 
 def run(bench: Bench) -> Finding:
     """See the module."""
-    seen = _Seen()
+    seen = _RoundTrips()
     for batch in _batches(bench):
         _survey(bench, batch, seen)
     words = f"{seen.objects} objects: {seen.missing - seen.taken} lost, {seen.strange} boxes of no object"
@@ -117,7 +117,7 @@ def _made_scenes(bench: Bench) -> list[Scene]:
     return scenes
 
 
-def _survey(bench: Bench, batch: Batch, seen: _Seen) -> None:
+def _survey(bench: Bench, batch: Batch, seen: _RoundTrips) -> None:
     targets, dropped = bench.task.targets(batch, bench.device)
     logits = _perfect_logits(targets, bench.codec.slots, bench.codec.fields)
     everything = DecodeConfig(confidence=0.5, max_iou=1.0, max_candidates=10**6, max_detections=10**6)
@@ -165,7 +165,7 @@ def _perfect_logits(targets: Any, slots: int, fields: int) -> NDArray[np.float32
     return logits
 
 
-def _match(boxes: FloatArray, classes: NDArray[np.int64], found: Detections, seen: _Seen) -> None:
+def _match(boxes: FloatArray, classes: NDArray[np.int64], found: Detections, seen: _RoundTrips) -> None:
     """Count an image's objects (N, 4) that were found again, and what else was found."""
     seen.objects += len(boxes)
     free = np.ones(len(boxes), dtype=bool)
@@ -182,7 +182,7 @@ def _match(boxes: FloatArray, classes: NDArray[np.int64], found: Detections, see
 
 
 def _pair(
-    boxes: FloatArray, classes: NDArray[np.int64], slots: NDArray[np.int64], found: Detections, seen: _Seen
+    boxes: FloatArray, classes: NDArray[np.int64], slots: NDArray[np.int64], found: Detections, seen: _RoundTrips
 ) -> None:
     """Pairs each object of an image in which none was dropped with what its slot says, not clipped to the frame."""
     place = {int(slot): number for number, slot in enumerate(found.slots)}
@@ -193,7 +193,7 @@ def _pair(
             seen.classes.append((int(kind), int(found.class_ids[number])))
 
 
-def _causes(seen: _Seen, bench: Bench) -> Sequence[str]:
+def _causes(seen: _RoundTrips, bench: Bench) -> Sequence[str]:
     if seen.sound:
         return []
     if not seen.objects:
@@ -247,7 +247,7 @@ def _of_boxes(scene: FloatArray, decoded: FloatArray, bench: Bench) -> list[str]
     return found
 
 
-def _picture(seen: _Seen, bench: Bench) -> NDArray[np.uint8]:
+def _picture(seen: _RoundTrips, bench: Bench) -> NDArray[np.uint8]:
     scenes, found = zip(*seen.shown, strict=True) if seen.shown else ((), ())
     return predictions_sheet(scenes, found, bench.classes, limits=bench.config.labels)
 

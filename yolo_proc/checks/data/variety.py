@@ -57,7 +57,7 @@ SHOWN = 9
 
 
 @dataclass
-class _Seen:
+class _Survey:
     """What was seen of the scenes.
 
     Attributes:
@@ -143,9 +143,9 @@ def _limit(generator: Generator, bench: Bench) -> int | None:
     return min(counts, default=None)
 
 
-def _survey(bench: Bench, limit: int | None) -> _Seen:
+def _survey(bench: Bench, limit: int | None) -> _Survey:
     """Draw scenes until there are enough objects to miss a class, or no further pictures."""
-    seen = _Seen(np.zeros(len(bench.classes), dtype=np.int64))
+    seen = _Survey(np.zeros(len(bench.classes), dtype=np.int64))
     most = MOST_SCENES if limit is None else min(limit, MOST_SCENES)
     drawn = bench.drawn(MOST_SCENES)
     try:
@@ -159,7 +159,7 @@ def _survey(bench: Bench, limit: int | None) -> _Seen:
     return seen
 
 
-def _add(seen: _Seen, batch: Batch, bench: Bench, most: int) -> None:
+def _add(seen: _Survey, batch: Batch, bench: Bench, most: int) -> None:
     limits = bench.config.labels
     side = (batch.box_xyxy[:, 2:] - batch.box_xyxy[:, :2]).min(axis=1, initial=np.inf)
     labelled = (batch.visible >= limits.min_visible) & (batch.in_frame >= limits.min_in_frame)
@@ -205,7 +205,7 @@ def _at_most(count: int, mean: float) -> float:
 Cause = tuple[str, str]
 
 
-def _image_causes(seen: _Seen) -> list[Cause]:
+def _image_causes(seen: _Survey) -> list[Cause]:
     found = []
     blank = seen.blank + seen.empty_blank
     if seen.blank > MOST_BLANK * seen.scenes or blank > MOST_BLANK_OF_ALL * seen.scenes:
@@ -227,7 +227,7 @@ def _image_causes(seen: _Seen) -> list[Cause]:
     return found
 
 
-def _class_causes(seen: _Seen, classes: Sequence[str], limit: int | None) -> list[Cause]:
+def _class_causes(seen: _Survey, classes: Sequence[str], limit: int | None) -> list[Cause]:
     if not seen.objects:
         return [("nothing that is drawn has a label", "give the objects a label: canvas.draw(shape, colour, label)")]
     all_seen = limit is not None and seen.scenes >= limit
@@ -283,7 +283,7 @@ def _box_causes(boxes: FloatArray, overlap: float, strides: float, stride: int, 
     return found
 
 
-def _picture(seen: _Seen, bench: Bench, sizes: FloatArray) -> NDArray[np.uint8]:
+def _picture(seen: _Survey, bench: Bench, sizes: FloatArray) -> NDArray[np.uint8]:
     page = Page(2, 1, (520, 400), 0)
     panel = page.panel("Objects of each class")
     counts = seen.counts.tolist()

@@ -50,7 +50,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _SlotView:
     """What one slot depends on.
 
     Attributes:
@@ -110,7 +110,7 @@ class _Looks:
         training: modules that stay in training mode in evaluation.
     """
 
-    seen: tuple[_Seen, ...]
+    seen: tuple[_SlotView, ...]
     leaks: tuple[float, ...]
     owns: tuple[float, ...]
     training: tuple[str, ...]
@@ -178,7 +178,7 @@ def _look(bench: Bench, *, woken: bool) -> _Looks:
             rows = reached(config, grid.stride, row, height, residuals=woken)
             columns = reached(config, grid.stride, column, width, residuals=woken)
             elsewhere = bool(np.delete(sizes, image, axis=0).any())
-            seen.append(_Seen(woken, grid.stride, row, column, sizes[image], elsewhere, (rows, columns)))
+            seen.append(_SlotView(woken, grid.stride, row, column, sizes[image], elsewhere, (rows, columns)))
     training = tuple(name for name, module in model.named_modules() if module.training)
     return _Looks(tuple(seen), tuple(leaks), tuple(owns), training)
 
@@ -246,14 +246,14 @@ def _causes(looks: _Looks, whole: bool, coarsest: int) -> list[str]:
     return causes + _extent_causes(seeing, whole)
 
 
-def _grown(one: _Seen) -> bool:
+def _grown(one: _SlotView) -> bool:
     """Return whether it sees what it should, but for a few pixels at the edges, and maybe more."""
     room = one.stride // 4
     pairs = zip(one.spans, one.declared, strict=True)
     return all(found[0] <= meant[0] + room and found[1] >= meant[1] - room for found, meant in pairs)
 
 
-def _centre_cause(fresh: Sequence[_Seen]) -> str:
+def _centre_cause(fresh: Sequence[_SlotView]) -> str:
     """Tell of outputs that look elsewhere than at their cells."""
     swapped = [(one.row + 0.5 + one.offset[0], one.column + 0.5 + one.offset[1]) for one in fresh]
     if all(max(abs(down - one.column - 0.5), abs(across - one.row - 0.5)) * one.stride < 16 + one.stride / 2
@@ -272,7 +272,7 @@ def _centre_cause(fresh: Sequence[_Seen]) -> str:
     )
 
 
-def _extent_causes(seen: Sequence[_Seen], whole: bool) -> list[str]:
+def _extent_causes(seen: Sequence[_SlotView], whole: bool) -> list[str]:
     """Tell of outputs that see more, or less, than the layers say."""
     if whole:
         least = min((float((one.own > 0).mean()) for one in seen), default=1.0)
@@ -302,7 +302,7 @@ def _extent_causes(seen: Sequence[_Seen], whole: bool) -> list[str]:
     return causes
 
 
-def _moved(one: _Seen) -> tuple[int, int] | None:
+def _moved(one: _SlotView) -> tuple[int, int] | None:
     """Return down and across: how far the extent is the declared one moved; None if it is no such thing."""
     moves = [(found[0] - meant[0], found[1] - meant[1]) for found, meant in zip(one.spans, one.declared, strict=True)]
     (top, bottom), (left, right) = moves
@@ -313,7 +313,7 @@ def _moved(one: _Seen) -> tuple[int, int] | None:
 # ------------------------------------------------------------------------------------------------- picture
 
 
-def _picture(seen: Sequence[_Seen]) -> NDArray[np.uint8]:
+def _picture(seen: Sequence[_SlotView]) -> NDArray[np.uint8]:
     """Return one row a grid and network: what a slot depends on, its cell as a white frame, the layers' reach as a
     green.
     """
@@ -323,7 +323,7 @@ def _picture(seen: Sequence[_Seen]) -> NDArray[np.uint8]:
     return np.concatenate(rows)
 
 
-def _tile(one: _Seen, zoom: int) -> NDArray[np.uint8]:
+def _tile(one: _SlotView, zoom: int) -> NDArray[np.uint8]:
     strength = np.sqrt(one.own / max(float(one.own.max()), 1e-300))[..., None]
     colours = (1 - strength) * np.array([24.0, 28.0, 40.0]) + strength * np.array([255.0, 150.0, 40.0])
     large = np.repeat(np.repeat(colours.astype(np.uint8), zoom, axis=0), zoom, axis=1)

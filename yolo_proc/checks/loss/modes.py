@@ -66,7 +66,7 @@ class _Watch:
 
 
 @dataclass
-class _Seen:
+class _Modes:
     """What was measured.
 
     Attributes:
@@ -134,9 +134,9 @@ def _switching(model: Yolo) -> dict[str, nn.Module]:
 # --------------------------------------------------------------------------------------------- measurement
 
 
-def _watch(bench: Bench) -> _Seen:
+def _watch(bench: Bench) -> _Modes:
     """Return a step, an evaluation, a step."""
-    seen, state = _Seen(), bench.new_state()
+    seen, state = _Modes(), bench.new_state()
     model, average = state.model, state.ema.model
     # So many that a run which trains in parts has two of them here.
     batch, evaluated = bench.batch(0, 2 * IMAGES), bench.batch(0, IMAGES)
@@ -186,7 +186,7 @@ def _remove(handles: Sequence[Any]) -> None:
 # -------------------------------------------------------------------------------------------------- causes
 
 
-def _training_causes(seen: _Seen) -> list[str]:
+def _training_causes(seen: _Modes) -> list[str]:
     """Tell of the steps."""
     causes = []
     if seen.without:
@@ -213,7 +213,7 @@ def _training_causes(seen: _Seen) -> list[str]:
     return causes
 
 
-def _evaluation_causes(seen: _Seen) -> list[str]:
+def _evaluation_causes(seen: _Modes) -> list[str]:
     """Tell of what is between them."""
     if seen.evaluated.those(True):
         return [f"training mode during evaluation: {_told(seen.evaluated.those(True))} the mode of training"]

@@ -35,7 +35,7 @@ OTHER_RATE = 30.0
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _Trials:
     """The two trials, and pictures that show nothing."""
 
     real: Trial
@@ -54,7 +54,7 @@ def run(bench: Bench) -> Finding:
     if batch is None:
         return Finding.not_applicable("the first scenes have no object with a slot")
     deviations = batch.images.float().std(dim=(1, 2)).amax(dim=1)  # (B,)
-    seen = _Seen(
+    seen = _Trials(
         repeat(bench, batch, STEPS, DECAY),
         repeat(bench, blank(batch), STEPS, DECAY),
         int((deviations < FLAT).sum()),
@@ -95,7 +95,7 @@ def ignores_pictures(bench: Bench, trial: Trial, batch: Batch) -> bool:
     return bool((shown - grey).abs().max() <= ALIKE * shown.std().clamp(min=1e-6))
 
 
-def _causes(bench: Bench, batch: Batch, seen: _Seen) -> list[str]:
+def _causes(bench: Bench, batch: Batch, seen: _Trials) -> list[str]:
     if seen.flat:
         return [f"blank images: {seen.flat} of {len(batch)} pictures are of one colour, yet they have labels"]
     if ignores_pictures(bench, seen.real, batch):
@@ -117,7 +117,7 @@ def _causes(bench: Bench, batch: Batch, seen: _Seen) -> list[str]:
     ]
 
 
-def _curves(seen: _Seen, sound: bool) -> NDArray[np.uint8]:
+def _curves(seen: _Trials, sound: bool) -> NDArray[np.uint8]:
     page = Page(1, 1, (760, 400), 0)
     plot = page.panel("Trained with pictures, and without")
     curves = [[min(max(loss, 1e-4), 1e4) for loss in trial.losses] for trial in (seen.blank, seen.real)]

@@ -55,7 +55,7 @@ DISTINCT = 4  # scenes that are drawn; a batch is these again and again
 
 
 @dataclass(frozen=True)
-class Order:
+class MemoryRequest:
     """What the process is to measure: all of it can be sent.
 
     Attributes:
@@ -113,9 +113,9 @@ def run(bench: Bench) -> Finding:
     most = bench.batch_size
     sizes = sorted({max(1, most // 4), max(1, most // 2), most})
     threads = torch.get_num_threads()
-    order = Order(bench.config, bench.parts, bench.task, bench.precision, threads, sizes)
+    request = MemoryRequest(bench.config, bench.parts, bench.task, bench.precision, threads, sizes)
     free = free_bytes(bench.device)
-    found = in_process(order)
+    found = in_process(request)
     if isinstance(found, str):
         return Finding.not_applicable(found)
     if isinstance(found, Exhausted):
@@ -201,7 +201,7 @@ def _lines(path: str) -> list[str]:
         return []
 
 
-def in_process(order: Order) -> Measured | Exhausted | str:
+def in_process(request: MemoryRequest) -> Measured | Exhausted | str:
     """Return the measurement, made in a process of its own; or why it cannot be made.
 
     Raises:
@@ -210,14 +210,14 @@ def in_process(order: Order) -> Measured | Exhausted | str:
     if sys.platform == "win32":
         return "the peak of a process is not known to Python on this system"
     try:
-        pickle.dumps(order)
+        pickle.dumps(request)
     except (pickle.PicklingError, AttributeError, TypeError):
         return "parts of this pipeline cannot be sent to another process"
     # Not forked from this process, whose memory would count, and whose threads would be missing there.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     here, there = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(order, there), daemon=True)
+    process = context.Process(target=_child, args=(request, there), daemon=True)
     process.start()
     there.close()
     try:
@@ -237,9 +237,9 @@ def in_process(order: Order) -> Measured | Exhausted | str:
     return answer
 
 
-def _child(order: Order, answer: Connection) -> None:
+def _child(request: MemoryRequest, answer: Connection) -> None:
     try:
-        answer.send(measure(order))
+        answer.send(measure(request))
     except YoloProcError as error:
         answer.send(portable_class(error)(str(error)))
     except (MemoryError, RuntimeError) as error:
@@ -249,13 +249,13 @@ def _child(order: Order, answer: Connection) -> None:
         answer.send(Exhausted())
 
 
-def measure(order: Order) -> Measured:
+def measure(request: MemoryRequest) -> Measured:
     """Take the steps and read the peaks; in this process."""
-    torch.set_num_threads(order.threads)
-    bench = Bench(order.config, order.parts, task=order.task, precision=order.precision)
+    torch.set_num_threads(request.threads)
+    bench = Bench(request.config, request.parts, task=request.task, precision=request.precision)
     state = bench.new_state()
     drawn = [bench.scene(index) for index in range(DISTINCT)]
-    sizes, peaks = list(order.sizes), []
+    sizes, peaks = list(request.sizes), []
     for size in sizes:  # grows
         batch = batch_of(drawn, size)
         for _ in range(STEPS):

@@ -53,7 +53,7 @@ DECODING = DecodeConfig(confidence=0.5, max_iou=1.0)  # no suppression: labels m
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _Learned:
     """What a trial left.
 
     Attributes:
@@ -131,7 +131,7 @@ def run(bench: Bench) -> Finding:
 # --------------------------------------------------------------------------------------------- measurement
 
 
-def _learn_by_heart(bench: Bench, batch: Batch) -> _Seen:
+def _learn_by_heart(bench: Bench, batch: Batch) -> _Learned:
     first = _terms(bench, bench.new_model(), batch)
     trial = repeat(bench, batch, *_lengths(bench))
     last = _terms(bench, trial.state.model, batch)
@@ -144,7 +144,7 @@ def _learn_by_heart(bench: Bench, batch: Batch) -> _Seen:
     most_false = objects * (FALSE_SGD if _is_slow(bench) else FALSE)
     weights = bench.config.loss
     whole = min(getattr(weights, f"weight_{term}") for term in first) > 0
-    return _Seen(trial, first, last, loss, objects, found, false, most_false, detections, whole)
+    return _Learned(trial, first, last, loss, objects, found, false, most_false, detections, whole)
 
 
 @torch.no_grad()
@@ -195,7 +195,7 @@ def _lengths(bench: Bench) -> tuple[int, int]:
 # -------------------------------------------------------------------------------------------------- causes
 
 
-def _causes(bench: Bench, batch: Batch, seen: _Seen) -> list[str]:
+def _causes(bench: Bench, batch: Batch, seen: _Learned) -> list[str]:
     """Return why two pictures were not learned; the likeliest first. Other trainings are tried to tell causes apart."""
     state = seen.trial.state
     if any(changes_by_itself(bench, state, batch) for _ in range(TRIES)):
@@ -253,7 +253,7 @@ def _without_gradient(bench: Bench, batch: Batch) -> list[str]:
 # ------------------------------------------------------------------------------------------------- evidence
 
 
-def _pictures(bench: Bench, batch: Batch, seen: _Seen) -> NDArray[np.uint8]:
+def _pictures(bench: Bench, batch: Batch, seen: _Learned) -> NDArray[np.uint8]:
     """Return labels in the left column, what the network says in the right one."""
     scenes = [Scene(np.asarray(batch.images[image].numpy())) for image in range(len(batch))]
     drawn = [bench.scene(int(index)) for index in batch.indices]
@@ -263,7 +263,7 @@ def _pictures(bench: Bench, batch: Batch, seen: _Seen) -> NDArray[np.uint8]:
     return np.concatenate([labels, predictions], axis=1)
 
 
-def _curve(seen: _Seen) -> NDArray[np.uint8]:
+def _curve(seen: _Learned) -> NDArray[np.uint8]:
     page = Page(1, 1, (760, 400), 0)
     plot = page.panel("Two pictures learned by heart")
     losses = [min(max(loss, 1e-4), 1e4) for loss in seen.trial.losses]

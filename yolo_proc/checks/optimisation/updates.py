@@ -71,7 +71,7 @@ class _Layer:
 
 
 @dataclass
-class _Seen:
+class _Updates:
     """What a trial showed.
 
     Attributes:
@@ -136,8 +136,8 @@ def run(bench: Bench) -> Finding:
 # --------------------------------------------------------------------------------------------- measurement
 
 
-def _watch(bench: Bench) -> _Seen:
-    state, seen = begin(bench), _Seen()
+def _watch(bench: Bench) -> _Updates:
+    state, seen = begin(bench), _Updates()
     size = min(IMAGES, bench.batch_size)
     seen.scales = dict(_scales(state.model))
     ratios: dict[str, list[float]] = {name: [] for name, _ in matrices(state.model)}
@@ -232,7 +232,7 @@ def _layer(name: str, output: Tensor) -> _Layer:
 # -------------------------------------------------------------------------------------------------- causes
 
 
-def _causes(bench: Bench, seen: _Seen, most: float) -> list[str]:
+def _causes(bench: Bench, seen: _Updates, most: float) -> list[str]:
     """Return what is wrong, the likeliest first; nothing where all is well."""
     low, high = BANDS[bench.config.optim.name]
     rate = bench.config.optim.peak_lr
@@ -275,7 +275,7 @@ def _told(layer: _Layer) -> str:
 # ------------------------------------------------------------------------------------------------- evidence
 
 
-def _picture(seen: _Seen, low: float, high: float, most: float) -> NDArray[np.uint8]:
+def _picture(seen: _Updates, low: float, high: float, most: float) -> NDArray[np.uint8]:
     """Return ratios by layer; sizes of activations and of gradients by layer, the first layer at the top."""
     rows = max(len(seen.ratios), len(seen.layers), 1)
     page = Page(3, 1, (560, 100 + 22 * max(rows, 8)), 0)

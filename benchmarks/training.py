@@ -34,7 +34,7 @@ from yolo_proc.detection.task import DetectionTask
 from yolo_proc.models.network import Yolo
 from yolo_proc.system.device import pick_device, processors
 from yolo_proc.training.optim import Ema, build_optimizer
-from yolo_proc.training.replicas import in_parts, part_count
+from yolo_proc.training.replicas import replica_count, replicated
 from yolo_proc.training.step import autocast_dtype, update_weights
 
 ROUNDS = 15
@@ -61,9 +61,9 @@ class Bench:
         self.task = DetectionTask(codec, config.labels, config.loss)
         self.model = Yolo(config.model, DetectionTask(codec)).to(device)
         self.threads = processors()
-        self.parts = part_count(device, self.threads, config.batch_size)
-        torch.set_num_threads(self.threads // self.parts)
-        self.network = in_parts(self.model, self.parts)
+        self.replicas = replica_count(device, self.threads, config.batch_size)
+        torch.set_num_threads(self.threads // self.replicas)
+        self.network = replicated(self.model, self.replicas)
         self.optimizer = build_optimizer(self.model, config.optim)
         self.ema = Ema(self.model, config.optim.ema, Yolo(config.model, DetectionTask(codec)).to(device))
         self.batch = Batch.of([self.stream[index] for index in range(config.batch_size)])
@@ -74,7 +74,7 @@ class Bench:
         """The network alone, all threads in each operation."""
         torch.set_num_threads(self.threads)
         self._bare(self.model)
-        torch.set_num_threads(self.threads // self.parts)
+        torch.set_num_threads(self.threads // self.replicas)
 
     def bare(self) -> None:
         """The network alone, as it is split for training."""

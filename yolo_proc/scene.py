@@ -1,7 +1,7 @@
 """A scene: pixels and what is in them. The one container that crosses borders.
 
 What a box is: the tight box of the object's whole shape, occluded parts included, clipped to the frame;
-half-open float pixels xyxy. What is a label is decided here, once, by `label_verdicts`.
+half-open float pixels xyxy. What is a label is decided here, once, by `label_states`.
 """
 
 from collections.abc import Sequence
@@ -84,14 +84,14 @@ class Scene:
         return np.array([thing.class_id for thing in self.objects], dtype=np.int64)
 
 
-LABELLED = "labelled"  # the verdict on an object that is a label
-VERDICTS = (LABELLED, "min_in_frame", "min_visible", "min_box_px")  # the first limit that applies, in this order
+LABELLED = "labelled"  # the state of an object that is a label
+LABEL_STATES = (LABELLED, "min_in_frame", "min_visible", "min_box_px")  # the first limit that applies, in this order
 
 
-def label_verdict_codes(
+def label_state_codes(
     box_xyxy: FloatArray, visible: FloatArray, in_frame: FloatArray, limits: LabelConfig
 ) -> NDArray[np.int64]:
-    """Return for each of N objects the index of its verdict in `VERDICTS`: the one rule that decides what is a label.
+    """Return for each of N objects the index of its state in `LABEL_STATES`: the one rule that decides what is a label.
 
     A box without area is below `min_box_px` whatever the limit is: it has no size to learn.
 
@@ -104,7 +104,7 @@ def label_verdict_codes(
     return np.select(below, [1, 2, 3], default=0).astype(np.int64)
 
 
-def label_verdicts(objects: Sequence[SceneObject], limits: LabelConfig) -> list[str]:
+def label_states(objects: Sequence[SceneObject], limits: LabelConfig) -> list[str]:
     """Return for each object `LABELLED`, or the name of the limit that it is below.
 
     An object below a limit is not background: the codec ignores its slots, and evaluation ignores its box.
@@ -112,5 +112,5 @@ def label_verdicts(objects: Sequence[SceneObject], limits: LabelConfig) -> list[
     """
     visible = np.array([thing.visible for thing in objects], dtype=np.float64)
     in_frame = np.array([thing.in_frame for thing in objects], dtype=np.float64)
-    codes = label_verdict_codes(as_boxes([thing.box for thing in objects]), visible, in_frame, limits)
-    return [VERDICTS[code] for code in codes]
+    codes = label_state_codes(as_boxes([thing.box for thing in objects]), visible, in_frame, limits)
+    return [LABEL_STATES[code] for code in codes]

@@ -117,7 +117,7 @@ def test_what_is_declared_to_stand_still_is_not_asked_to_move() -> None:
 @pytest.mark.parametrize("check", [modes, parameters])
 def test_a_run_that_trains_in_parts_is_sound(check: object) -> None:
     bench = Bench(small_config(threads=2, batch_size=16))
-    assert bench.new_state().parts == 2
+    assert bench.new_state().replicas == 2
     finding = check.run(bench)  # type: ignore[attr-defined]
     assert finding.verdict == "pass", finding.causes
 

@@ -18,7 +18,7 @@ from yolo_proc.data.stream import Stream
 from yolo_proc.datasets.chunks import RECORDS
 from yolo_proc.datasets.generate import generate
 from yolo_proc.errors import ConfigError
-from yolo_proc.scene import label_verdicts
+from yolo_proc.scene import label_states
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +72,9 @@ def test_every_format_has_the_streams_labels(tmp_path: Path, spec: str, name: st
     taken = found = 0
     for index, boxes in enumerate(labels(data).values()):
         scene = stream[index]
-        verdicts = label_verdicts(scene.objects, order.config.labels)
+        states = label_states(scene.objects, order.config.labels)
         expected = [
-            (one.class_id, one.box) for one, said in zip(scene.objects, verdicts, strict=True) if said == "labelled"
+            (one.class_id, one.box) for one, said in zip(scene.objects, states, strict=True) if said == "labelled"
         ]
         found += len(boxes)
         taken += len(expected)
@@ -94,9 +94,9 @@ def close(one: tuple[int, Any], other: tuple[int, Any], name: str) -> bool:
 def test_what_is_below_a_limit_is_ignored_where_the_format_can_say_so(tmp_path: Path, spec: str) -> None:
     limits = LabelConfig(min_in_frame=0.9)
     stream = Stream.from_config(tiny_config(spec), "train")
-    verdicts = [one for index in range(20) for one in label_verdicts(stream[index].objects, limits)]
-    cut, regions = verdicts.count("min_in_frame"), sum(len(stream[index].ignore) for index in range(20))
-    assert 0 < cut < verdicts.count("labelled")
+    states = [one for index in range(20) for one in label_states(stream[index].objects, limits)]
+    cut, regions = states.count("min_in_frame"), sum(len(stream[index].ignore) for index in range(20))
+    assert 0 < cut < states.count("labelled")
     assert regions > 0
     for name in FORMATS:
         summary = generate(tiny_request(spec, tmp_path / name, name, config=tiny_config(spec, labels=limits)))
@@ -104,12 +104,12 @@ def test_what_is_below_a_limit_is_ignored_where_the_format_can_say_so(tmp_path: 
         assert summary.below["min_in_frame"] == cut
         (line,) = [line for line in summary.lines() if line.startswith("Below a limit")]
         if name in ("coco", "voc"):
-            assert sum(item.ignore for item in items) == cut + verdicts.count("min_visible") + regions
+            assert sum(item.ignore for item in items) == cut + states.count("min_visible") + regions
             assert line.endswith("; written as ignore regions")
         else:
             assert not any(item.ignore for item in items)
             assert line.endswith(f"; {name} has no ignore regions: left out")
-            assert summary.lost["ignore"] == cut + verdicts.count("min_visible") + regions
+            assert summary.lost["ignore"] == cut + states.count("min_visible") + regions
 
 
 # -------------------------------------------------------------------------------------------- names and splits

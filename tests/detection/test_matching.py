@@ -28,13 +28,13 @@ def detections(boxes: list[tuple[float, ...]], classes: list[int], confidence: l
 def truth(
     boxes: list[tuple[float, ...]],
     classes: list[int],
-    verdicts: list[int] | None = None,
+    states: list[int] | None = None,
     ignore: Sequence[tuple[float, ...]] = (),
 ) -> Truth:
     return Truth(
         np.array(boxes, dtype=float).reshape(-1, 4),
         np.array(classes, dtype=np.int64),
-        np.array([0] * len(boxes) if verdicts is None else verdicts, dtype=np.int64),
+        np.array([0] * len(boxes) if states is None else states, dtype=np.int64),
         np.array(ignore, dtype=float).reshape(-1, 4),
     )
 

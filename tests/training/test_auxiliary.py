@@ -20,7 +20,7 @@ from yolo_proc.detection.loss import LEAST_REACH, REACH, auxiliary_loss, one_min
 from yolo_proc.detection.task import DetectionTask
 from yolo_proc.models.network import Yolo
 from yolo_proc.training.optim import build_optimizer
-from yolo_proc.training.replicas import InParts
+from yolo_proc.training.replicas import Replicated
 from yolo_proc.training.step import forward_objective
 
 LIMITS = LabelConfig()
@@ -213,7 +213,7 @@ def test_the_original_network_has_none() -> None:
     model = Yolo(ModelConfig(name="original", strides=(32,)), DetectionTask(codec))
     images = torch.zeros(16, 64, 64, 3, dtype=torch.uint8)
     assert model.with_auxiliary(images)[1] is None
-    logits, values = InParts(model, 2).with_auxiliary(images)
+    logits, values = Replicated(model, 2).with_auxiliary(images)
     assert values is None
     logits.sum().backward()  # type: ignore[no-untyped-call]
     assert all(parameter.grad is not None for parameter in model.parameters())

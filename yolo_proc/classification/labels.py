@@ -5,8 +5,8 @@ from numpy.typing import NDArray
 
 from yolo_proc.batch import Batch
 from yolo_proc.config.schema import LabelConfig
-from yolo_proc.detection.label_checks import Breach, LabelError, require_sound_labels
-from yolo_proc.scene import VERDICTS, label_verdict_codes
+from yolo_proc.detection.label_checks import LabelError, LabelProblem, require_sound_labels
+from yolo_proc.scene import LABEL_STATES, label_state_codes
 
 IGNORED = -1  # the class of an image of which no loss and no metric speaks
 NO_OBJECT = "no_object"
@@ -32,18 +32,18 @@ def image_classes(batch: Batch, limits: LabelConfig, class_count: int) -> tuple[
     if len(unclear):
         raise LabelError(
             [
-                Breach("class", int(batch.indices[image]), f"{counts[image]} objects and no label; {_EXPECTED}")
+                LabelProblem("class", int(batch.indices[image]), f"{counts[image]} objects and no label; {_EXPECTED}")
                 for image in unclear.tolist()
             ]
         )
-    codes = label_verdict_codes(batch.box_xyxy, batch.visible, batch.in_frame, limits)
+    codes = label_state_codes(batch.box_xyxy, batch.visible, batch.in_frame, limits)
     of_object = np.full(images, IGNORED)
     of_object[batch.image_ids[codes == 0]] = batch.class_ids[codes == 0]
     classes = np.where(of_scene == IGNORED, of_object, of_scene)
     if images and (classes == IGNORED).all() and not counts.any():
-        raise LabelError([Breach("class", int(batch.indices[0]), f"no object and no label; {_EXPECTED}")])
+        raise LabelError([LabelProblem("class", int(batch.indices[0]), f"no object and no label; {_EXPECTED}")])
     alone = (of_scene[batch.image_ids] == IGNORED) if len(batch.image_ids) else np.zeros(0, dtype=bool)
-    dropped = {verdict: int((codes[alone] == code).sum()) for code, verdict in enumerate(VERDICTS) if code}
+    dropped = {state: int((codes[alone] == code).sum()) for code, state in enumerate(LABEL_STATES) if code}
     dropped[NO_OBJECT] = int(((of_scene == IGNORED) & (counts == 0)).sum())
     return classes.astype(np.int64), dropped
 
@@ -53,4 +53,4 @@ def _require_known(batch: Batch, of_scene: NDArray[np.int64], class_count: int) 
     if len(wrong) or len(of_scene) != len(batch):
         image = int(wrong[0]) if len(wrong) else 0
         words = f"its class id is {of_scene[image] if len(wrong) else 'missing'}; expected 0 to {class_count - 1}"
-        raise LabelError([Breach("class", int(batch.indices[image]), words)])
+        raise LabelError([LabelProblem("class", int(batch.indices[image]), words)])

@@ -12,7 +12,7 @@ from yolo_proc.annotations.polygons import Points, clipped_polygon
 from yolo_proc.annotations.records import Item
 from yolo_proc.boxes import FloatArray, RgbImage
 from yolo_proc.config.schema import LabelConfig
-from yolo_proc.scene import LABELLED, SceneObject, label_verdicts
+from yolo_proc.scene import LABELLED, SceneObject, label_states
 
 
 class Drawn(NamedTuple):
@@ -45,12 +45,12 @@ def items_of(drawn: Sequence[Drawn], size: tuple[int, int], limits: LabelConfig,
     of a pixel.
 
     Args:
-        drawn: several, because the verdict on many objects costs as much as that on one.
+        drawn: several, because the state of many objects costs as much as that on one.
         size: (width, height) pixels of every scene.
         outlines: whether items have them.
     """
     things = [thing for scene in drawn for thing in scene.objects]
-    verdicts = iter(label_verdicts(things, limits))
+    states = iter(label_states(things, limits))
     corners = iter(_rounded_outlines(things) if outlines else [()] * len(things))
     said = Said([], Counter(), 0)
     left = outside = 0
@@ -58,14 +58,14 @@ def items_of(drawn: Sequence[Drawn], size: tuple[int, int], limits: LabelConfig,
         labels: list[Item] = []
         ignored: list[Item] = []
         for thing in scene.objects:
-            verdict = next(verdicts)
-            item = _item(thing, size, next(corners), ignore=verdict != LABELLED)
+            state = next(states)
+            item = _item(thing, size, next(corners), ignore=state != LABELLED)
             if item is None:
                 outside += 1
                 continue
             if item.ignore:
                 ignored.append(item)
-                said.below[verdict] += 1
+                said.below[state] += 1
             else:
                 labels.append(item)
                 left += thing.outline is not None and not outlines

@@ -27,7 +27,7 @@ from yolo_proc.config.schema import LabelConfig
 from yolo_proc.detection.grids import Grid
 from yolo_proc.detection.nms import DecodeConfig, Detections, nms
 from yolo_proc.errors import ConfigError, DataError
-from yolo_proc.scene import VERDICTS, label_verdict_codes
+from yolo_proc.scene import LABEL_STATES, label_state_codes
 
 if TYPE_CHECKING:
     import torch
@@ -219,7 +219,7 @@ class LabelCodec:
         count, height, width = batch.images.shape[:3]
         assert (width, height) == self.frame, f"pictures of {width} x {height} for a codec of {self.frame}"
         assert not len(batch.class_ids) or 0 <= batch.class_ids.min() <= batch.class_ids.max() < self.class_count
-        codes = label_verdict_codes(batch.box_xyxy, batch.visible, batch.in_frame, limits)
+        codes = label_state_codes(batch.box_xyxy, batch.visible, batch.in_frame, limits)
         cxcywh = xyxy_to_cxcywh(batch.box_xyxy)  # (N, 4)
         anchor = iou_wh(cxcywh[:, 2:], self.anchors_wh).argmax(axis=1)  # (N,) the lowest index on ties
         offset, stride, columns, rows, per_cell, number = self._anchor_places[anchor].T
@@ -236,7 +236,7 @@ class LabelCodec:
         dropped = np.ones(len(slot), dtype=bool)
         dropped[kept] = False
         ignored_image, ignored_slot = self._ignored(batch, dropped, batch.image_ids[kept], slot[kept], count)
-        tallies = np.bincount(codes, minlength=len(VERDICTS))
+        tallies = np.bincount(codes, minlength=len(LABEL_STATES))
         anchor_wh = self.anchors_wh[anchor[kept]]
         wh = np.clip(cxcywh[kept, 2:] / anchor_wh, math.exp(SIZE_LOGIT_LOW), math.exp(SIZE_LOGIT_HIGH))
         return Targets(
@@ -251,7 +251,7 @@ class LabelCodec:
             batch_size=count,
             dropped={
                 SLOT_TAKEN: int(tallies[0]) - len(kept),
-                **{VERDICTS[code]: int(tallies[code]) for code in range(1, len(VERDICTS))},
+                **{LABEL_STATES[code]: int(tallies[code]) for code in range(1, len(LABEL_STATES))},
             },
         )
 

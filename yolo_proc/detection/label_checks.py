@@ -6,7 +6,7 @@
               no more objects of a class than the batch has
 
 A whole batch is judged by a few operations on arrays: the contract stays on while training, at less than a hundredth
-of a step. Only a broken one is looked into. A box of no area is no breach: it is counted as dropped.
+of a step. Only a broken one is looked into. A box of no area is no wrong label: it is counted as dropped.
 """
 
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ _ROUNDING = 1e-6  # of a share
 
 
 @dataclass(frozen=True)
-class Breach:
+class LabelProblem:
     """One object, or one batch, that breaks the contract.
 
     Attributes:
@@ -55,52 +55,54 @@ class LabelError(TrainingError):
     """A batch whose labels break the contract.
 
     Attributes:
-        breaches: the first ones found.
+        problems: the first ones found.
     """
 
-    def __init__(self, breaches: list[Breach]) -> None:
-        more = f" (and {len(breaches) - 1} more like it in this batch)" if len(breaches) > 1 else ""
+    def __init__(self, problems: list[LabelProblem]) -> None:
+        more = f" (and {len(problems) - 1} more like it in this batch)" if len(problems) > 1 else ""
         super().__init__(
-            f"{breaches[0]}{more}; look at it with the command `preview`, and let the generator label what it draws"
+            f"{problems[0]}{more}; look at it with the command `preview`, and let the generator label what it draws"
         )
-        self.breaches = tuple(breaches)
+        self.problems = tuple(problems)
 
 
 def require_sound_labels(batch: "Batch", class_count: int) -> None:
     """Raise `LabelError` unless the objects of a batch keep to the contract."""
-    breaches = label_breaches(batch, class_count)
-    if breaches:
-        raise LabelError(breaches)
+    problems = label_problems(batch, class_count)
+    if problems:
+        raise LabelError(problems)
 
 
 def require_sound_targets(batch: "Batch", targets: "Targets", slots: int, class_count: int) -> None:
     """Raise `LabelError` unless the targets of a batch keep to the contract."""
-    breaches = target_breaches(batch, targets, slots, class_count)
-    if breaches:
-        raise LabelError(breaches)
+    problems = target_problems(batch, targets, slots, class_count)
+    if problems:
+        raise LabelError(problems)
 
 
 # ------------------------------------------------------------------------------------------------- objects
 
 
-def label_breaches(batch: "Batch", class_count: int) -> list[Breach]:
-    """Return each object of a batch that breaks the contract, one kind of breach at a time: the gravest that there
+def label_problems(batch: "Batch", class_count: int) -> list[LabelProblem]:
+    """Return each object of a batch that breaks the contract, one kind of problem at a time: the gravest that there
     is.
     """
     objects, images = len(batch.class_ids), len(batch.indices)
     lengths = {len(batch.box_xyxy), objects, len(batch.image_ids), len(batch.confidence)}
     lengths |= {len(batch.visible), len(batch.in_frame)}
     if lengths != {objects} or batch.box_xyxy.shape != (objects, 4) or len(batch.images) != images:
-        return [Breach("shape", None, f"the arrays of a batch differ in length: {sorted(lengths)} objects")]
+        return [LabelProblem("shape", None, f"the arrays of a batch differ in length: {sorted(lengths)} objects")]
     if not objects:
         return []
     ids = batch.image_ids
     if ids[0] < 0 or ids[-1] >= images or (ids[1:] < ids[:-1]).any():
-        return [Breach("shape", None, f"expected the objects image by image, 0 to {images - 1}, found other images")]
+        return [
+            LabelProblem("shape", None, f"expected the objects image by image, 0 to {images - 1}, found other images")
+        ]
     return next((found for found in _label_rules(batch, class_count) if found), [])
 
 
-def _label_rules(batch: "Batch", class_count: int) -> Iterator[list[Breach]]:
+def _label_rules(batch: "Batch", class_count: int) -> Iterator[list[LabelProblem]]:
     boxes, classes = batch.box_xyxy, batch.class_ids
     height, width = batch.images.shape[1:3]
     finite: Flags = np.asarray(np.isfinite(boxes).all(axis=1))
@@ -124,7 +126,7 @@ def _label_rules(batch: "Batch", class_count: int) -> Iterator[list[Breach]]:
             f"all {len(boxes)} boxes lie between 0 and {boxes.max():g}; expected pixels of a frame of {width} x "
             f"{height}, found what looks like normalised units"
         )
-        yield [Breach("units", None, words)]
+        yield [LabelProblem("units", None, words)]
     yield _told(
         batch,
         (classes < 0) | (classes >= class_count),
@@ -138,8 +140,8 @@ def _label_rules(batch: "Batch", class_count: int) -> Iterator[list[Breach]]:
     )
 
 
-def _told(batch: "Batch", wrong: Flags, kind: str, words: str) -> list[Breach]:
-    """Return a breach for each row that is wrong."""
+def _told(batch: "Batch", wrong: Flags, kind: str, words: str) -> list[LabelProblem]:
+    """Return a problem for each row that is wrong."""
     if not wrong.any():
         return []
     found = []
@@ -151,24 +153,26 @@ def _told(batch: "Batch", wrong: Flags, kind: str, words: str) -> list[Breach]:
             "shares": ", ".join(f"{part[row]:g}" for part in (batch.confidence, batch.visible, batch.in_frame)),
         }
         number = row - batch.objects_of(image).start
-        found.append(Breach(kind, int(batch.indices[image]), f"object {number}: {words.format(**facts)}"))
+        found.append(LabelProblem(kind, int(batch.indices[image]), f"object {number}: {words.format(**facts)}"))
     return found
 
 
 # ------------------------------------------------------------------------------------------------- targets
 
 
-def target_breaches(batch: "Batch", targets: "Targets", slots: int, class_count: int) -> list[Breach]:
-    """Return what of a batch's targets breaks the contract, one kind of breach at a time: the gravest that there is."""
+def target_problems(batch: "Batch", targets: "Targets", slots: int, class_count: int) -> list[LabelProblem]:
+    """Return what of a batch's targets breaks the contract, one kind of problem at a time: the gravest that there
+    is.
+    """
     return next((found for found in _target_rules(batch, targets, slots, class_count) if found), [])
 
 
-def _target_rules(batch: "Batch", targets: "Targets", slots: int, class_count: int) -> Iterator[list[Breach]]:
+def _target_rules(batch: "Batch", targets: "Targets", slots: int, class_count: int) -> Iterator[list[LabelProblem]]:
     images, kept = targets.batch_size, len(targets.slot)
     dropped = sum(targets.dropped.values())
     if kept + dropped != len(batch.class_ids) or images != len(batch.indices):
         words = f"{len(batch.class_ids)} objects, of which {kept} have a slot and {dropped} are counted as dropped"
-        yield [Breach("count", None, f"{words}; expected each of them in a slot or counted")]
+        yield [LabelProblem("count", None, f"{words}; expected each of them in a slot or counted")]
     if kept:
         known = (targets.image >= 0) & (targets.image < images) & (targets.slot >= 0) & (targets.slot < slots)
         yield _of_target(batch, targets, ~known, "slot", f"it has no slot of the {slots} of its image")
@@ -176,12 +180,14 @@ def _target_rules(batch: "Batch", targets: "Targets", slots: int, class_count: i
     taken = np.zeros(images * slots, dtype=bool)
     taken[targets.image * slots + targets.slot] = True
     if int(taken.sum()) != kept:
-        yield [Breach("slot", None, f"{kept} objects lie in {int(taken.sum())} slots; expected one object a slot")]
+        yield [
+            LabelProblem("slot", None, f"{kept} objects lie in {int(taken.sum())} slots; expected one object a slot")
+        ]
     if taken[targets.ignored_image * slots + targets.ignored_slot].any():
-        yield [Breach("slot", None, "a slot with an object is ignored; expected one or the other")]
+        yield [LabelProblem("slot", None, "a slot with an object is ignored; expected one or the other")]
 
 
-def _value_rules(batch: "Batch", targets: "Targets", class_count: int) -> Iterator[list[Breach]]:
+def _value_rules(batch: "Batch", targets: "Targets", class_count: int) -> Iterator[list[LabelProblem]]:
     inside: Flags = np.asarray(((targets.xy >= 0) & (targets.xy < 1)).all(axis=1))  # false for NaN too
     yield _of_target(batch, targets, ~inside, "slot", "its centre lies outside of its cell; expected 0 <= v < 1")
     sizes = np.concatenate([targets.wh, targets.stride_over_size], axis=1)
@@ -198,16 +204,16 @@ def _value_rules(batch: "Batch", targets: "Targets", class_count: int) -> Iterat
         words = (
             f"{encoded[more[0]]} slots have class id {more[0]}, of {drawn[more[0]]} objects of that class in the batch"
         )
-        yield [Breach("class", None, f"{words}; expected the class ids that were drawn, counted from 0")]
+        yield [LabelProblem("class", None, f"{words}; expected the class ids that were drawn, counted from 0")]
 
 
-def _of_target(batch: "Batch", targets: "Targets", wrong: Flags, kind: str, words: str) -> list[Breach]:
-    """Return a breach for each target that is wrong; a target does not say which object of its scene it is."""
+def _of_target(batch: "Batch", targets: "Targets", wrong: Flags, kind: str, words: str) -> list[LabelProblem]:
+    """Return a problem for each target that is wrong; a target does not say which object of its scene it is."""
     if not wrong.any():
         return []
     found = []
     for row in np.flatnonzero(wrong).tolist():
         image = int(targets.image[row])
         scene = int(batch.indices[image]) if 0 <= image < len(batch.indices) else None
-        found.append(Breach(kind, scene, f"an object of class id {int(targets.class_id[row])}: {words}"))
+        found.append(LabelProblem(kind, scene, f"an object of class id {int(targets.class_id[row])}: {words}"))
     return found

@@ -19,7 +19,7 @@ from yolo_proc.batch import Batch
 from yolo_proc.boxes import FloatArray, area_xyxy, intersection_xyxy, iou_xyxy
 from yolo_proc.config.schema import LabelConfig
 from yolo_proc.detection.nms import Detections
-from yolo_proc.scene import VERDICTS, label_verdict_codes
+from yolo_proc.scene import LABEL_STATES, label_state_codes
 
 WRONG, RIGHT, IGNORED = 0, 1, -1
 MIN_IOU = 0.5
@@ -32,19 +32,19 @@ class Truth:
     Attributes:
         box_xyxy: (N, 4) float64 pixels of the picture.
         class_ids: (N,) int64.
-        verdicts: (N,) int64, indices into `scene.VERDICTS`; 0 is a label, the others are ignored.
+        states: (N,) int64, indices into `scene.LABEL_STATES`; 0 is a label, the others are ignored.
         ignore_xyxy: (M, 4) float64 pixels: regions ignored for every class.
     """
 
     box_xyxy: FloatArray
     class_ids: NDArray[np.int64]
-    verdicts: NDArray[np.int64]
+    states: NDArray[np.int64]
     ignore_xyxy: FloatArray
 
     @property
     def labelled(self) -> NDArray[np.bool_]:
         """(N,): which objects count."""
-        return np.asarray(self.verdicts == 0)
+        return np.asarray(self.states == 0)
 
 
 def truths_of(batch: Batch, limits: LabelConfig, shrink: float = 1.0) -> list[Truth]:
@@ -54,7 +54,7 @@ def truths_of(batch: Batch, limits: LabelConfig, shrink: float = 1.0) -> list[Tr
         shrink: network pixels a picture pixel (a letterbox's r); `limits.min_box_px` is in network pixels.
     """
     scaled = replace(limits, min_box_px=limits.min_box_px / shrink)
-    codes = label_verdict_codes(batch.box_xyxy, batch.visible, batch.in_frame, scaled)
+    codes = label_state_codes(batch.box_xyxy, batch.visible, batch.in_frame, scaled)
     truths = []
     for image in range(len(batch)):
         own = batch.objects_of(image)
@@ -65,9 +65,9 @@ def truths_of(batch: Batch, limits: LabelConfig, shrink: float = 1.0) -> list[Tr
 
 def ignored_by_reason(truths: Sequence[Truth]) -> dict[str, int]:
     """Return how many objects are ignored, by the limit that they are below."""
-    codes = np.concatenate([np.zeros(0, dtype=np.int64), *(truth.verdicts for truth in truths)])
-    tallies = np.bincount(codes, minlength=len(VERDICTS))
-    return {VERDICTS[code]: int(tallies[code]) for code in range(1, len(VERDICTS))}
+    codes = np.concatenate([np.zeros(0, dtype=np.int64), *(truth.states for truth in truths)])
+    tallies = np.bincount(codes, minlength=len(LABEL_STATES))
+    return {LABEL_STATES[code]: int(tallies[code]) for code in range(1, len(LABEL_STATES))}
 
 
 def match(found: Detections, truth: Truth, min_iou: float = MIN_IOU) -> NDArray[np.int64]:

@@ -21,7 +21,7 @@ from yolo_proc.detection.label_checks import require_sound_labels, require_sound
 from yolo_proc.detection.loss import TERMS, auxiliary_loss, blame, detection_terms, overlap_loss, term_weights
 from yolo_proc.errors import CheckpointError, GeneratorError
 from yolo_proc.rng import rng_for
-from yolo_proc.scene import label_verdict_codes
+from yolo_proc.scene import label_state_codes
 from yolo_proc.task import Calibration, Sample, Sums
 
 _HINTS = {
@@ -195,7 +195,7 @@ def _anchors(config: Config, sample: Sample) -> FloatArray:
         return np.asarray(given, dtype=np.float64)
     sizes = []
     for batch in sample(config.model.anchor_scenes):
-        labelled = label_verdict_codes(batch.box_xyxy, batch.visible, batch.in_frame, config.labels) == 0
+        labelled = label_state_codes(batch.box_xyxy, batch.visible, batch.in_frame, config.labels) == 0
         sizes.append(batch.box_xyxy[labelled, 2:] - batch.box_xyxy[labelled, :2])
     found = np.concatenate(sizes)
     if not len(found):

@@ -13,7 +13,7 @@ from yolo_proc.config.schema import LabelConfig
 from yolo_proc.detection.codec import SLOT_TAKEN, LabelCodec
 from yolo_proc.detection.grids import Grid, mean_best_iou
 from yolo_proc.imaging.letterbox import Letterbox
-from yolo_proc.scene import VERDICTS, label_verdict_codes
+from yolo_proc.scene import LABEL_STATES, label_state_codes
 
 if TYPE_CHECKING:
     from yolo_proc.inspection.measure import Measured
@@ -59,11 +59,11 @@ def boxes_in_network(found: "Measured", width: int, height: int, *, ignored: boo
 def labelled_sizes(found: "Measured", width: int, height: int, limits: LabelConfig) -> FloatArray:
     """Return (K, 2) network pixels: the sizes of what is a label, to find anchors from."""
     boxes = boxes_in_network(found, width, height)
-    return np.asarray((boxes[:, 2:] - boxes[:, :2])[_verdicts(found, boxes, limits) == 0])
+    return np.asarray((boxes[:, 2:] - boxes[:, :2])[_states(found, boxes, limits) == 0])
 
 
-def _verdicts(found: "Measured", box_xyxy: FloatArray, limits: LabelConfig) -> NDArray[np.int64]:
-    return label_verdict_codes(box_xyxy, _known(found.visible), _known(found.in_frame), limits)
+def _states(found: "Measured", box_xyxy: FloatArray, limits: LabelConfig) -> NDArray[np.int64]:
+    return label_state_codes(box_xyxy, _known(found.visible), _known(found.in_frame), limits)
 
 
 def _known(shares: FloatArray) -> FloatArray:
@@ -79,8 +79,8 @@ def encode(
     width, height = codec.frame
     boxes = boxes_in_network(found, width, height)
     ignore = boxes_in_network(found, width, height, ignored=True)
-    codes = _verdicts(found, boxes, limits)
-    dropped = dict.fromkeys((SLOT_TAKEN, *VERDICTS[1:]), 0)
+    codes = _states(found, boxes, limits)
+    dropped = dict.fromkeys((SLOT_TAKEN, *LABEL_STATES[1:]), 0)
     kept = np.zeros(len(found), dtype=np.int64)
     for first in range(0, len(found), IMAGES_AT_ONCE):
         end = min(first + IMAGES_AT_ONCE, len(found))
@@ -90,7 +90,7 @@ def encode(
             dropped[reason] += count
     labels = np.bincount(found.image_ids[codes == 0], minlength=len(found))
     examples = {SLOT_TAKEN: np.flatnonzero(labels > kept)}
-    for code, reason in enumerate(VERDICTS[1:], 1):
+    for code, reason in enumerate(LABEL_STATES[1:], 1):
         examples[reason] = np.unique(found.image_ids[codes == code])
     sizes = (boxes[:, 2:] - boxes[:, :2])[codes == 0]
     return Encoding(

@@ -19,7 +19,7 @@ from yolo_proc.config.schema import LabelConfig
 from yolo_proc.detection.nms import Detections
 from yolo_proc.drawing.typefaces import find_face
 from yolo_proc.errors import UserError
-from yolo_proc.scene import LABELLED, Scene, label_verdicts
+from yolo_proc.scene import LABELLED, Scene, label_states
 from yolo_proc.system.files import replace_whole
 
 Rgb = tuple[int, int, int]
@@ -136,10 +136,10 @@ def _scene_tile(scene: Scene, classes: Sequence[str] | None, limits: LabelConfig
     draw = ImageDraw.Draw(picture)
     for box in _scaled(scene.ignore, scene, tile):
         _hatch(draw, box)
-    verdicts = label_verdicts(scene.objects, limits)
+    states = label_states(scene.objects, limits)
     boxes = _scaled(scene.boxes, scene, tile)
-    for box, class_id, verdict in zip(boxes, scene.class_ids.tolist(), verdicts, strict=True):
-        if verdict != LABELLED:
+    for box, class_id, state in zip(boxes, scene.class_ids.tolist(), states, strict=True):
+        if state != LABELLED:
             _dashed(draw, box)
             continue
         colour = class_colour(class_id)

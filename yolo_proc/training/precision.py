@@ -10,7 +10,7 @@ import torch
 
 from yolo_proc.models.network import Network
 from yolo_proc.task import Task
-from yolo_proc.training.replicas import InParts, in_parts
+from yolo_proc.training.replicas import Replicated, replicated
 from yolo_proc.training.step import autocast_dtype, update_weights
 
 # bf16 must win clearly: it is 4 x quicker with matrix units, but a sixth without, and costs accuracy.
@@ -19,7 +19,7 @@ TIMED_STEPS = 5
 
 
 def pick_precision(
-    name: str, model: Network[Any], task: Task, make_batch: Callable[[], tuple[torch.Tensor, object]], parts: int = 1
+    name: str, model: Network[Any], task: Task, make_batch: Callable[[], tuple[torch.Tensor, object]], replicas: int = 1
 ) -> tuple[str, str]:
     """Return the precision to train in, and a line that says why.
 
@@ -28,12 +28,12 @@ def pick_precision(
 
     Args:
         make_batch: gives uint8 images (B, H, W, 3) and targets on the model's device.
-        parts: in how many parts it will be trained.
+        replicas: over how many it will be trained.
     """
     if name != "auto":
         return name, f"precision {name}, as asked"
     images, targets = make_batch()
-    copies = {precision: in_parts(copy.deepcopy(model), parts) for precision in ("float32", "bf16")}
+    copies = {precision: replicated(copy.deepcopy(model), replicas) for precision in ("float32", "bf16")}
     timed = {precision: _TimedStep(network, precision) for precision, network in copies.items()}
     for _ in range(1 + TIMED_STEPS):
         for one in timed.values():  # in turn, so that a drift of the machine's speed meets both
@@ -48,7 +48,7 @@ def pick_precision(
 class _TimedStep:
     """Steps that change nothing, timed."""
 
-    def __init__(self, model: Network[Any] | InParts, precision: str) -> None:
+    def __init__(self, model: Network[Any] | Replicated, precision: str) -> None:
         self.model = model
         self.autocast = autocast_dtype(precision)
         self.optimizer = torch.optim.SGD(model.parameters(), lr=0.0)

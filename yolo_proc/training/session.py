@@ -31,7 +31,7 @@ from yolo_proc.task import Task
 from yolo_proc.training.events import StopReason
 from yolo_proc.training.optim import Ema, build_optimizer
 from yolo_proc.training.precision import pick_precision
-from yolo_proc.training.replicas import part_count
+from yolo_proc.training.replicas import replica_count
 from yolo_proc.training.runs import locked_run, new_run_folder, put_right, write_config
 from yolo_proc.training.schedule import Schedule
 from yolo_proc.training.state import TrainingState
@@ -119,8 +119,8 @@ def _new_session(config: Config, device: torch.device, held: ExitStack) -> Sessi
     task = build_task(config, Stream.from_config(config, "anchors"), workers)
     model = first_model(config, task, device)
     probes = Stream.from_config(config, "probe")
-    parts = part_count(device, threads, config.batch_size)
-    precision, why = pick_precision(config.precision, model, task, lambda: timing_batch(probes, task, device), parts)
+    replicas = replica_count(device, threads, config.batch_size)
+    precision, why = pick_precision(config.precision, model, task, lambda: timing_batch(probes, task, device), replicas)
     state = _state(config, model, stream, precision, threads, device)
     write_config(folder, config)
     lines = [*notes, why, *filter(None, [remember(config.generator.name)])]
@@ -202,7 +202,7 @@ def _nothing_left(saved: Mapping[str, Any], config: Config) -> tuple[StopReason,
     if saved["finished"] == "target" and target is not None and old_target is not None and target >= old_target:
         return "target", f"the target loss {target:g} was reached already; go on to a lower --target-loss"
     if config.epochs is not None and saved["epoch"] >= config.epochs:
-        # The verdict is the one that the last epoch would have given.
+        # The decision is the one that the last epoch would have given.
         reason: StopReason = "done" if target is None else "budget"
         return reason, f"{saved['epoch']} epochs were trained already; go on with a larger --epochs, or --epochs none"
     return None
@@ -289,7 +289,7 @@ def build_state(
         window=LossWindow(-(-config.epoch_images // config.batch_size), len(model.task.terms)),
         precision=precision,
         threads=threads,
-        parts=part_count(next(model.parameters()).device, threads, config.batch_size),
+        replicas=replica_count(next(model.parameters()).device, threads, config.batch_size),
         environment={},
         fingerprint={},
     )
@@ -298,7 +298,7 @@ def build_state(
 def use_threads(asked: int, device: torch.device, batch_size: int) -> int:
     """Return the threads that were asked for or are at hand; each operation gets the share of one part of a batch."""
     threads = asked or processors()
-    torch.set_num_threads(threads // part_count(device, threads, batch_size))
+    torch.set_num_threads(threads // replica_count(device, threads, batch_size))
     return threads
 
 

@@ -14,7 +14,7 @@ from yolo_proc.models.network import Network
 from yolo_proc.models.versions import VERSION
 from yolo_proc.models.weights import load_weights
 from yolo_proc.training.optim import Ema, load_optimizer
-from yolo_proc.training.replicas import InParts, in_parts
+from yolo_proc.training.replicas import Replicated, replicated
 from yolo_proc.training.schedule import Schedule
 from yolo_proc.training.stopping import LossWindow, Patience, TargetRule
 
@@ -34,7 +34,7 @@ class TrainingState:
         finished: why the run ended by itself ("target", "plateau", ...); empty while it goes on.
         calibration: scale and bias of the confidence's logit, once fitted.
         precision, threads: as chosen at the start, kept for the whole run.
-        parts: in how many parts a batch is trained and judged here, see `replicas.py`.
+        replicas: over how many data-parallel replicas a batch is trained and judged here, see `replicas.py`.
         environment: what bit-exactness depends on, see `device.environment`.
         fingerprint: what the scenes depend on, see `fingerprint.py`.
         own_shape: whether pictures are shown to the network in their own shape, see `predict.Detector`.
@@ -54,7 +54,7 @@ class TrainingState:
     environment: dict[str, str]
     fingerprint: dict[str, str]
     own_shape: bool = False
-    parts: int = 1
+    replicas: int = 1
     step: int = 0
     epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
@@ -67,14 +67,14 @@ class TrainingState:
     calibration: tuple[float, float] | None = None
 
     @cached_property
-    def network(self) -> Network[Any] | InParts:
+    def network(self) -> Network[Any] | Replicated:
         """The network as it is trained here."""
-        return in_parts(self.model, self.parts)
+        return replicated(self.model, self.replicas)
 
     @cached_property
-    def averaged(self) -> Network[Any] | InParts:
+    def averaged(self) -> Network[Any] | Replicated:
         """The network of the averaged weights as it is judged here."""
-        return in_parts(self.ema.model, self.parts)
+        return replicated(self.ema.model, self.replicas)
 
     @property
     def steps_per_epoch(self) -> int:

@@ -310,7 +310,7 @@ class Trainer:
         tried = self._try_target(session, training)
         if tried is not None:
             yield tried
-        stop = self._verdict(tried, impatient)
+        stop = self._decision(tried, impatient)
         if stop is None:
             yield from self._pace(session, training, validation)
         else:
@@ -360,7 +360,7 @@ class Trainer:
             reached=agree(rule.judge(shipped)),
         )
 
-    def _verdict(self, tried: TargetTried | None, impatient: bool) -> Stopped | None:
+    def _decision(self, tried: TargetTried | None, impatient: bool) -> Stopped | None:
         """Return whether the run ends with this epoch, and why."""
         config, state = self._config, self.state
         if tried is not None and tried.reached:

@@ -31,9 +31,9 @@ def run(bench: Bench) -> Finding:
         try:
             found, dropped = image_classes(batch, bench.config.labels, classes)
         except LabelError as error:
-            broken += len(error.breaches)
-            first = first or str(error.breaches[0])
-            shown = shown or [bench.scene(one.scene) for one in error.breaches[:SHOWN] if one.scene is not None]
+            broken += len(error.problems)
+            first = first or str(error.problems[0])
+            shown = shown or [bench.scene(one.scene) for one in error.problems[:SHOWN] if one.scene is not None]
             continue
         counts += np.bincount(found[found != IGNORED], minlength=classes)
         reasons.update(dropped)
@@ -42,12 +42,12 @@ def run(bench: Bench) -> Finding:
     share = 1 - judged / scenes if scenes and not broken else 0.0
     causes = _causes(first, share, reasons, missing if judged else [])
     told = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common() if count)
-    figures: dict[str, Figure] = {"scenes": scenes, "without a class": scenes - judged, "breaches": broken}
+    figures: dict[str, Figure] = {"scenes": scenes, "without a class": scenes - judged, "wrong labels": broken}
     figures |= {f"class {name}": int(count) for name, count in zip(bench.classes, counts, strict=True)}
     return Finding.judged(
         not causes,
         expected=f"one class for each of {SCENES} images, at most {LARGEST_DROPPED_SHARE:.0%} without, every class",
-        measured=f"{broken} breaches, the first: {first}"
+        measured=f"{broken} wrong labels, the first: {first}"
         if broken
         else f"{share:.1%} of {scenes} images without a class{f' ({told})' if told else ''}, {counts.min()} to "
         f"{counts.max()} images a class",

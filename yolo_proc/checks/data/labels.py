@@ -20,7 +20,7 @@ from yolo_proc.checks.bench import Bench
 from yolo_proc.checks.check import Check
 from yolo_proc.checks.data import class_labels
 from yolo_proc.detection.codec import SLOT_TAKEN
-from yolo_proc.detection.label_checks import LARGEST_DROPPED_SHARE, Breach, label_breaches, target_breaches
+from yolo_proc.detection.label_checks import LARGEST_DROPPED_SHARE, LabelProblem, label_problems, target_problems
 from yolo_proc.plotting.preview import preview_sheet
 from yolo_proc.scene import Scene, SceneObject
 from yolo_proc.training.outcomes import Figure, Finding
@@ -65,7 +65,7 @@ class _Survey:
 
     scenes: int = 0
     objects: int = 0
-    breaches: list[Breach] = field(default_factory=list)
+    problems: list[LabelProblem] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
     shown: list[Scene] = field(default_factory=list)
 
@@ -81,14 +81,14 @@ class _Survey:
 def run(bench: Bench) -> Finding:
     """See the module."""
     seen = _survey(bench)
-    sound = not seen.breaches and seen.objects > 0 and seen.share <= LARGEST_DROPPED_SHARE
+    sound = not seen.problems and seen.objects > 0 and seen.share <= LARGEST_DROPPED_SHARE
     causes, remedy = _explained(seen)
     reasons = {f"dropped {reason}": count for reason, count in seen.dropped.items() if count}
-    figures: dict[str, Figure] = {"scenes": seen.scenes, "objects": seen.objects, "breaches": len(seen.breaches)}
+    figures: dict[str, Figure] = {"scenes": seen.scenes, "objects": seen.objects, "wrong labels": len(seen.problems)}
     figures |= {"dropped share": seen.share, **reasons}
     return Finding.judged(
         sound,
-        expected=f"no breach in {SCENES} scenes, at most {100 * LARGEST_DROPPED_SHARE:.0f} % without a slot",
+        expected=f"no wrong label in {SCENES} scenes, at most {100 * LARGEST_DROPPED_SHARE:.0f} % without a slot",
         measured=_measured(seen),
         figures=figures,
         causes=causes,
@@ -103,34 +103,34 @@ def _survey(bench: Bench) -> _Survey:
     for batch in bench.drawn(SCENES):
         seen.scenes += len(batch)
         seen.objects += len(batch.class_ids)
-        breaches = label_breaches(batch, len(bench.classes))
-        if not breaches and not seen.breaches:
+        problems = label_problems(batch, len(bench.classes))
+        if not problems and not seen.problems:
             codec = bench.task.codec
             targets = codec.assign(batch, bench.config.labels)
-            breaches = target_breaches(batch, targets, codec.slots, codec.class_count)
+            problems = target_problems(batch, targets, codec.slots, codec.class_count)
             seen.dropped.update(targets.dropped)
-        if breaches and not seen.breaches:
+        if problems and not seen.problems:
             seen.shown.clear()  # the broken ones are worth more
-        if breaches or not seen.breaches:
-            blamed = {breach.scene for breach in breaches} - {None} or set(batch.indices.tolist())
+        if problems or not seen.problems:
+            blamed = {problem.scene for problem in problems} - {None} or set(batch.indices.tolist())
             images = [image for image, scene in enumerate(batch.indices.tolist()) if scene in blamed]
             seen.shown += [_drawable(batch, image) for image in images[: SHOWN - len(seen.shown)]]
-        seen.breaches += breaches
+        seen.problems += problems
     return seen
 
 
 def _measured(seen: _Survey) -> str:
-    if seen.breaches:
-        return f"{len(seen.breaches)} breaches in {seen.scenes} scenes, the first: {seen.breaches[0]}"
+    if seen.problems:
+        return f"{len(seen.problems)} wrong labels in {seen.scenes} scenes, the first: {seen.problems[0]}"
     reasons = ", ".join(f"{reason} {count}" for reason, count in seen.dropped.most_common() if count)
-    words = f"no breach, {100 * seen.share:.1f} % of {seen.objects} objects without a slot"
+    words = f"no wrong label, {100 * seen.share:.1f} % of {seen.objects} objects without a slot"
     return f"{words} ({reasons})" if reasons else words
 
 
 def _explained(seen: _Survey) -> tuple[Sequence[str], str]:
     """Return causes and what to do."""
-    if seen.breaches:
-        kinds = [kind for kind, _ in Counter(breach.kind for breach in seen.breaches).most_common()]
+    if seen.problems:
+        kinds = [kind for kind, _ in Counter(problem.kind for problem in seen.problems).most_common()]
         return [_CAUSES[kind] for kind in kinds], "mend the generator or what reads its labels; `preview` shows them"
     if not seen.objects:
         return ["nothing that is drawn has a label"], "give the objects a label: canvas.draw(shape, colour, label)"

@@ -44,7 +44,7 @@ from yolo_proc.checks.data.redraw import Redrawing, Redrawn, Unlabelled, explain
 from yolo_proc.config.schema import AugmentConfig
 from yolo_proc.data.generator import Source
 from yolo_proc.data.stream import Stream
-from yolo_proc.scene import LABELLED, Scene, label_verdicts
+from yolo_proc.scene import LABELLED, Scene, label_states
 from yolo_proc.training.outcomes import Figure, Finding
 
 OBJECTS = 60  # that are redrawn of each stream
@@ -250,8 +250,8 @@ def _borders(bench: Bench) -> tuple[Compared, list[Scene]]:
         painted = bench.stream.painted(index) if scene.objects else ()
         if len(painted) != len(scene.objects):
             continue
-        verdicts = label_verdicts(scene.objects, bench.config.labels)
-        rows = [number for number, own in enumerate(painted) if not own and verdicts[number] == LABELLED]
+        states = label_states(scene.objects, bench.config.labels)
+        rows = [number for number, own in enumerate(painted) if not own and states[number] == LABELLED]
         if rows:
             scenes.append(scene)
             boxes.append(scene.boxes[rows])

@@ -1,4 +1,4 @@
-"""The contract of labels: every breach is found and named, and what is sound passes, the empty batch too."""
+"""The contract of labels: every problem is found and named, and what is sound passes, the empty batch too."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,10 +14,10 @@ from yolo_proc.config.schema import LabelConfig, LossConfig
 from yolo_proc.detection.codec import LabelCodec, Targets
 from yolo_proc.detection.label_checks import (
     LabelError,
-    label_breaches,
+    label_problems,
     require_sound_labels,
     require_sound_targets,
-    target_breaches,
+    target_problems,
 )
 from yolo_proc.detection.task import DetectionTask
 
@@ -40,7 +40,7 @@ def changed(values: np.ndarray, place: Any, value: float) -> np.ndarray:
 
 
 def kinds(batch: Batch) -> list[str]:
-    return [breach.kind for breach in label_breaches(batch, CLASSES)]
+    return [problem.kind for problem in label_problems(batch, CLASSES)]
 
 
 @pytest.mark.parametrize("grids", ALL_GRIDS.values(), ids=ALL_GRIDS)
@@ -49,7 +49,7 @@ def test_what_the_codec_makes_of_any_batch_is_sound(grids: Any, seed: int) -> No
     codec = LabelCodec(grids, CLASSES)
     batch = random_batch(seed, classes=CLASSES)
     assert kinds(batch) == []
-    assert target_breaches(batch, codec.assign(batch, LIMITS), codec.slots, CLASSES) == []
+    assert target_problems(batch, codec.assign(batch, LIMITS), codec.slots, CLASSES) == []
 
 
 def test_nothing_is_sound_and_so_is_a_box_of_no_area() -> None:
@@ -79,8 +79,8 @@ def test_nothing_is_sound_and_so_is_a_box_of_no_area() -> None:
 )
 def test_a_breach_of_an_object_names_its_scene(change: Callable[[Batch], Batch], kind: str, scene: int | None) -> None:
     assert kinds(sample()) == []
-    (breach,) = label_breaches(change(sample()), CLASSES)
-    assert (breach.kind, breach.scene) == (kind, scene)
+    (problem,) = label_problems(change(sample()), CLASSES)
+    assert (problem.kind, problem.scene) == (kind, scene)
 
 
 def test_normalised_units_are_seen_in_enough_boxes_only() -> None:
@@ -111,9 +111,9 @@ def test_normalised_units_are_seen_in_enough_boxes_only() -> None:
 def test_a_breach_of_the_targets_is_named(change: Callable[[Targets], Targets], kind: str) -> None:
     batch = sample()
     sound = CODEC.assign(batch, LIMITS)
-    assert target_breaches(batch, sound, CODEC.slots, CLASSES) == []
-    found = target_breaches(batch, change(sound), CODEC.slots, CLASSES)
-    assert {breach.kind for breach in found} == {kind}
+    assert target_problems(batch, sound, CODEC.slots, CLASSES) == []
+    found = target_problems(batch, change(sound), CODEC.slots, CLASSES)
+    assert {problem.kind for problem in found} == {kind}
 
 
 ROWS = ("image", "slot", "class_id", "xy", "wh", "stride_over_size")
@@ -131,5 +131,5 @@ def test_the_task_refuses_what_breaks_the_contract_in_one_line() -> None:
     assert "and 4 more" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 1
-    (breach,) = label_breaches(replace(batch, class_ids=changed(batch.class_ids, 4, 9)), CLASSES)
-    assert str(breach) == "scene 702: object 2: its class id is 9; expected 0 to 2, counted from 0"
+    (problem,) = label_problems(replace(batch, class_ids=changed(batch.class_ids, 4, 9)), CLASSES)
+    assert str(problem) == "scene 702: object 2: its class id is 9; expected 0 to 2, counted from 0"

@@ -1,4 +1,4 @@
-"""A network in parts is the network: the same function, the same gradients as parts taken one after the other."""
+"""A network of replicas is the network: the same function, the gradients of shares taken one after the other."""
 
 import copy
 from pathlib import Path
@@ -14,19 +14,13 @@ from yolo_proc.detection.grids import grids_for
 from yolo_proc.detection.task import DetectionTask
 from yolo_proc.models import checkpoint
 from yolo_proc.models.network import Network, Yolo
-from yolo_proc.training import replicas as parts
 from yolo_proc.training.events import Stopped
-from yolo_proc.training.replicas import InParts, in_parts, part_count
+from yolo_proc.training.replicas import Replicated, replica_count, replicated
 
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
-
-
-@pytest.fixture(autouse=True)
-def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts, "LEAST_IMAGES", 2)
 
 
 def network(**changes: bool) -> Yolo:
@@ -49,7 +43,7 @@ def loss_of(logits: Tensor) -> Tensor:
 
 def gradients(model: nn.Module, images: Tensor) -> list[Tensor]:
     model.zero_grad()
-    assert isinstance(model, Network | InParts)
+    assert isinstance(model, Network | Replicated)
     logits, values = model.with_auxiliary(images)
     assert values is not None
     (loss_of(logits) + loss_of(values)).backward()
@@ -65,14 +59,14 @@ def close(a: list[Tensor], b: list[Tensor]) -> bool:
 @pytest.mark.parametrize(("number", "count"), [(2, 8), (2, 7), (3, 8)])
 def test_without_normalisation_gradients_are_those_of_the_whole_batch(number: int, count: int) -> None:
     model = network(batch_norm=False)
-    split = InParts(copy.deepcopy(model), number)
+    split = Replicated(copy.deepcopy(model), number, least_images=2)
     assert close(gradients(split, pictures(count)), gradients(model, pictures(count)))
 
 
 def test_each_part_normalises_its_own_images() -> None:
     model = network().train()
     images = pictures(8)
-    split = InParts(copy.deepcopy(model), 2)
+    split = Replicated(copy.deepcopy(model), 2, least_images=2)
     found = gradients(split, images)
     # The reference: two networks, one after the other.
     halves = [copy.deepcopy(model), copy.deepcopy(model)]
@@ -85,35 +79,35 @@ def test_each_part_normalises_its_own_images() -> None:
     for ours, *theirs in zip(split.model.buffers(), *(half.buffers() for half in halves), strict=True):
         if ours.is_floating_point():
             assert torch.allclose(ours, (theirs[0] + theirs[1]) / 2, rtol=1e-5, atol=1e-6)
-    for twin in split.networks:
-        assert list(differing(twin.state_dict(), split.model.state_dict())) == []
+    for replica in split.networks:
+        assert list(differing(replica.state_dict(), split.model.state_dict())) == []
 
 
 def test_an_update_reaches_every_part_and_parameters_are_found_once() -> None:
     model = network()
-    split = InParts(model, 3)
+    split = Replicated(model, 3, least_images=2)
     gradients(split, pictures(6))
     assert [id(p) for p in split.parameters()] == [id(p) for p in model.parameters()]
     torch.optim.SGD(split.parameters(), lr=0.1).step()
-    for twin in split.networks[1:]:
-        assert all(torch.equal(a, b) for a, b in zip(twin.parameters(), model.parameters(), strict=True))
+    for replica in split.networks[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(replica.parameters(), model.parameters(), strict=True))
 
 
 def test_judging_is_that_of_the_network_and_changes_nothing() -> None:
     model = network().eval()
-    split = InParts(model, 2)
+    split = Replicated(model, 2, least_images=2)
     assert not split.training
     before = copy.deepcopy(model.state_dict())
     with torch.inference_mode():
         found = split(pictures(5))
         assert torch.allclose(found, model(pictures(5)), atol=1e-5)
     assert found.is_inference()
-    assert split(pictures(1)).shape == (1, 16, 7)  # fewer images than parts
+    assert split(pictures(1)).shape == (1, 16, 7)  # fewer images than replicas
     assert list(differing(model.state_dict(), before)) == []
 
 
-def test_autocast_reaches_the_parts() -> None:
-    split = InParts(network(), 2)
+def test_autocast_reaches_the_replicas() -> None:
+    split = Replicated(network(), 2, least_images=2)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert split(pictures(4)).dtype == torch.bfloat16
     assert split(pictures(4)).dtype == torch.float32
@@ -121,30 +115,29 @@ def test_autocast_reaches_the_parts() -> None:
 
 def test_what_goes_wrong_in_a_part_is_raised_here() -> None:
     with pytest.raises(RuntimeError, match="shape"):
-        InParts(network(), 2)(pictures(4)[:, :, :, :2])
+        Replicated(network(), 2, least_images=2)(pictures(4)[:, :, :, :2])
 
 
 def test_a_batch_too_small_for_its_parts_is_trained_in_fewer() -> None:
     model = network().train()
-    split = InParts(copy.deepcopy(model), 3)
-    assert [split.parts_of(pictures(count)) for count in (1, 3, 4, 6, 9)] == [1, 1, 2, 3, 3]
+    split = Replicated(copy.deepcopy(model), 3, least_images=2)
+    assert [split.replicas_of(pictures(count)) for count in (1, 3, 4, 6, 9)] == [1, 1, 2, 3, 3]
     assert close(gradients(split, pictures(3)), gradients(split.model, pictures(3)))
-    means = [[b for n, b in twin.named_buffers() if n.endswith("running_mean")] for twin in split.networks]
+    means = [[b for n, b in replica.named_buffers() if n.endswith("running_mean")] for replica in split.networks]
     gradients(split, pictures(3))
     assert all(torch.equal(a, b) and torch.equal(a, c) for a, b, c in zip(*means, strict=True))
 
 
-def test_a_part_is_never_too_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts, "LEAST_IMAGES", 8)
+def test_a_replica_is_never_too_small() -> None:
     cpu = torch.device("cpu")
-    assert [part_count(cpu, threads, 32) for threads in (1, 2, 3, 16)] == [1, 2, 3, 4]
-    assert [part_count(cpu, 2, batch) for batch in (1, 8, 15, 16)] == [1, 1, 1, 2]
-    assert part_count(torch.device("cuda"), 16, 32) == 1
+    assert [replica_count(cpu, threads, 32) for threads in (1, 2, 3, 16)] == [1, 2, 3, 4]
+    assert [replica_count(cpu, 2, batch) for batch in (1, 8, 15, 16)] == [1, 1, 1, 2]
+    assert replica_count(torch.device("cuda"), 16, 32) == 1
     model = network()
-    assert in_parts(model, 1) is model
+    assert replicated(model, 1) is model
 
 
-def test_a_run_in_parts_resumes_bit_for_bit(tmp_path: Path) -> None:
+def test_a_run_with_replicas_resumes_bit_for_bit(tmp_path: Path) -> None:
     changes = {"threads": 2, "batch_size": 16, "epoch_images": 64, "epochs": 2}
     run_tiny(tiny_config(tmp_path / "whole", **changes))
     events = run_tiny(tiny_config(tmp_path / "cut", **changes), stop_after=3)

@@ -13,7 +13,6 @@ from yolo_proc.errors import DataError, GeneratorError
 from yolo_proc.imaging.costs import MAX_PIXELS
 from yolo_proc.imaging.pictures import SUFFIXES, read_picture
 
-_LARGEST_PIXELS = MAX_PIXELS
 _KEPT_SIDE = 640  # pixels of the shorter side, which is what memory holds
 _CELLS = 8  # cells of a texture, each way, at most
 _SPREAD = 56  # how far a texture's cells stray from its colour, grey levels
@@ -123,14 +122,14 @@ def find_photos(folder: str) -> tuple[Path, ...]:
 
 
 @lru_cache(maxsize=64)
-def read_photo(path: str) -> tuple[NDArray[np.uint8], Samples]:
+def read_photo(path: str, max_pixels: int = MAX_PIXELS) -> tuple[NDArray[np.uint8], Samples]:
     """A photograph, upright RGB, at most 640 pixels on its shorter side; and 16 x 16 samples of it.
 
     Raises:
         GeneratorError: not a picture, or one that is too large; the header is looked at before decoding.
     """
     try:
-        upright = Image.fromarray(read_picture(path, max_pixels=_LARGEST_PIXELS))
+        upright = Image.fromarray(read_picture(path, max_pixels=max_pixels))
     except DataError as error:
         raise GeneratorError(f"background cannot be read: {error}") from error
     scale = _KEPT_SIDE / min(upright.size)

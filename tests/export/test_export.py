@@ -113,14 +113,15 @@ def test_half_of_the_pictures_are_of_other_sizes() -> None:
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(room, "QUANTISATION_IMAGES", 12)
     tiny_checkpoint(tmp_path / "runs" / "tiny" / "best.pt")
     return tmp_path
 
 
 def run_export(place: Path, **changes: Any) -> tuple[Exported, str]:
     said: list[str] = []
-    request = ExportRequest(place / "runs" / "tiny", place / "out" / "letters", images=12, threads=1, **changes)
+    request = ExportRequest(
+        place / "runs" / "tiny", place / "out" / "letters", images=12, range_images=12, threads=1, **changes
+    )
     return export(request, say=said.append), "\n".join(said)
 
 

@@ -13,8 +13,6 @@ from yolo_proc.boxes import as_boxes, iou_xyxy
 from yolo_proc.config.schema import LabelConfig
 from yolo_proc.data.stream import Stream
 from yolo_proc.imaging.letterbox import Letterbox
-from yolo_proc.inspection import encoding as inspect_encoding
-from yolo_proc.inspection import measure as inspect_measure
 from yolo_proc.inspection.encoding import boxes_in_network, encode, labelled_sizes
 from yolo_proc.inspection.measure import Sample, largest_overlaps
 from yolo_proc.inspection.outliers import NAMED, find_outliers, robust_z
@@ -141,13 +139,12 @@ def test_a_share_that_no_file_says_is_not_counted() -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 512])
-def test_overlap_is_the_largest_with_another(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inspect_measure, "ROWS_AT_ONCE", rows)
+def test_overlap_is_the_largest_with_another(rows: int) -> None:
     boxes = as_boxes([(0, 0, 10, 10), (0, 0, 10, 5), (0, 0, 10, 10), (50, 50, 60, 60), (10, 0, 20, 10)])
     expected = iou_xyxy(boxes, boxes)
     np.fill_diagonal(expected, 0)
-    assert largest_overlaps(boxes) == pytest.approx(expected.max(axis=1))
-    assert largest_overlaps(boxes)[:4] == pytest.approx([1.0, 0.5, 1.0, 0.0])
+    assert largest_overlaps(boxes, rows_at_once=rows) == pytest.approx(expected.max(axis=1))
+    assert largest_overlaps(boxes, rows_at_once=rows)[:4] == pytest.approx([1.0, 0.5, 1.0, 0.0])
     assert len(largest_overlaps(as_boxes([]))) == 0
 
 
@@ -260,8 +257,7 @@ def test_encoding_in_parts_is_encoding_at_once(monkeypatch: pytest.MonkeyPatch) 
         samples.append(sample(f"p{number}", *boxes))
     found = collected(*samples)
     whole = encode(found, [GRID], 1, LabelConfig(), "")
-    monkeypatch.setattr(inspect_encoding, "IMAGES_AT_ONCE", 2)
-    assert encode(found, [GRID], 1, LabelConfig(), "") == whole
+    assert encode(found, [GRID], 1, LabelConfig(), "", images_at_once=2) == whole
     assert whole.dropped["slot_taken"] > 0
 
 

@@ -251,7 +251,7 @@ def _load_entry_point(name: str) -> Any:
     if not matches:
         known = generator_names()
         raise GeneratorError(
-            f"generator {name}: no such name{nearest(name, known)}; expected {', '.join(known)}, {_EXPECTED}"
+            f"generator {name}: no such name{nearest(name, known)}; expected {', '.join([*known, _EXPECTED])}"
         )
     try:
         return matches[0].load()

@@ -66,6 +66,7 @@ class ExportRequest:
         input_size: (width, height) of the model's pictures; None: as in training.
         ir_version: of the file's form, of `OPSETS`; older runtimes read only older ones.
         images: fresh ones for the verification.
+        range_images: fresh ones whose values give the ranges of int8.
         threads: of ONNX Runtime; 0: one a processor.
         trust: run the code of the generator that the checkpoint names, whatever it is; see `trust.py`.
     """
@@ -78,6 +79,7 @@ class ExportRequest:
     input_size: tuple[int, int] | None = None
     ir_version: int = IR_VERSION
     images: int = 500
+    range_images: int = QUANTISATION_IMAGES
     threads: int = 0
     trust: bool = False
 
@@ -210,7 +212,7 @@ def _contents(request: ExportRequest, model: Network[Any], spec: ModelSpec, conf
         precision: to_onnx(model, spec, half=precision == "fp16", ir_version=version) for precision in request.compared
     }
     if "int8" in contents:
-        contents["int8"] = to_int8(contents["int8"], spec, _letterboxed(config, spec), version)
+        contents["int8"] = to_int8(contents["int8"], spec, _letterboxed(config, spec, request.range_images), version)
     return contents
 
 
@@ -225,9 +227,9 @@ def _loaded(request: ExportRequest, part: Path, spec: ModelSpec, contents: dict[
     return exported
 
 
-def _letterboxed(config: Config, spec: ModelSpec) -> Iterator[NDArray[np.uint8]]:
+def _letterboxed(config: Config, spec: ModelSpec, count: int) -> Iterator[NDArray[np.uint8]]:
     """Yield fresh pictures as the network gets them."""
-    for batch in fresh_batches(config, (spec.width, spec.height), QUANTISATION_IMAGES, stream="quantisation"):
+    for batch in fresh_batches(config, (spec.width, spec.height), count, stream="quantisation"):
         height, width = batch.images.shape[1:3]
         box = Letterbox.of(width, height, spec.width, spec.height)
         yield np.stack([box.apply(image) for image in batch.images.numpy()])

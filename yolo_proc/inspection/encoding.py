@@ -72,9 +72,15 @@ def _known(shares: FloatArray) -> FloatArray:
 
 
 def encode(
-    found: "Measured", grids: Sequence[Grid], class_count: int, limits: LabelConfig, anchors_from: str
+    found: "Measured",
+    grids: Sequence[Grid],
+    class_count: int,
+    limits: LabelConfig,
+    anchors_from: str,
+    *,
+    images_at_once: int = IMAGES_AT_ONCE,
 ) -> Encoding:
-    """Return offers all objects to the grids."""
+    """Offer all objects to the grids."""
     codec = LabelCodec(tuple(grids), class_count)
     width, height = codec.frame
     boxes = boxes_in_network(found, width, height)
@@ -82,8 +88,8 @@ def encode(
     codes = _states(found, boxes, limits)
     dropped = dict.fromkeys((SLOT_TAKEN, *LABEL_STATES[1:]), 0)
     kept = np.zeros(len(found), dtype=np.int64)
-    for first in range(0, len(found), IMAGES_AT_ONCE):
-        end = min(first + IMAGES_AT_ONCE, len(found))
+    for first in range(0, len(found), images_at_once):
+        end = min(first + images_at_once, len(found))
         targets = codec.assign(_batch(found, boxes, ignore, first, end, (width, height)), limits)
         kept[first:end] = np.bincount(targets.image, minlength=end - first)
         for reason, count in targets.dropped.items():

@@ -205,12 +205,12 @@ def _without_pixels(sample: Sample) -> Sample:
     return Sample(**{**vars(sample), "image": np.zeros((0, 0, 3), dtype=np.uint8)})
 
 
-def largest_overlaps(box_xyxy: FloatArray) -> FloatArray:
+def largest_overlaps(box_xyxy: FloatArray, *, rows_at_once: int = ROWS_AT_ONCE) -> FloatArray:
     """Return (N,) for each box the largest IoU with another one; 0 where there is none."""
     largest = np.zeros(len(box_xyxy))
-    for first in range(0, len(box_xyxy), ROWS_AT_ONCE):
-        overlaps = iou_xyxy(box_xyxy[first : first + ROWS_AT_ONCE], box_xyxy)
+    for first in range(0, len(box_xyxy), rows_at_once):
+        overlaps = iou_xyxy(box_xyxy[first : first + rows_at_once], box_xyxy)
         rows = np.arange(len(overlaps))
         overlaps[rows, first + rows] = 0.0  # itself
-        largest[first : first + ROWS_AT_ONCE] = overlaps.max(axis=1)
+        largest[first : first + rows_at_once] = overlaps.max(axis=1)
     return largest

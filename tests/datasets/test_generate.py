@@ -175,3 +175,30 @@ def test_augmentation_is_marked(tmp_path: Path, spec: str) -> None:
     assert about["options"]["augment.rotate"] == "5.0"
     image = stream_of(order)[2].image
     np.testing.assert_array_equal(pixels(order.out / "images/train/image_00002.png"), image)
+
+
+LABELLED_SCENES = """
+from dataclasses import dataclass
+from yolo_proc import Generator, circle
+
+@dataclass(frozen=True)
+class Labelled(Generator):
+    classes = ("day", "night")
+
+    def draw(self, canvas, rng):
+        canvas.draw(circle(0.5, 0.5, 0.2), (255, 0, 0), "day")
+        if rng.random() < 0.5:
+            canvas.label_scene("night")
+"""
+
+
+@pytest.mark.parametrize("format_name", ["coco", "binary"])
+def test_labels_of_whole_scenes_are_counted(tmp_path: Path, format_name: str) -> None:
+    (tmp_path / "labelled.py").write_text(LABELLED_SCENES)
+    request = tiny_request(f"{tmp_path / 'labelled.py'}:Labelled", tmp_path / "out", format_name)
+    summary = generate(request)
+    stream = Stream(request.config.generator.name, request.config.seed, "train", image_size=32)
+    labelled = sum(stream[index].class_id is not None for index in range(20))
+    assert 0 < labelled < 20
+    assert summary.lost["label of the whole scene"] == labelled
+    assert f"What {format_name} cannot say: " in "\n".join(summary.lines())

@@ -1,5 +1,8 @@
 """The registries of backbones and of tasks."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,6 +34,59 @@ def test_options_that_a_backbone_does_not_read_are_refused() -> None:
 def test_strides_that_a_backbone_does_not_have_are_refused(strides: tuple[int, ...]) -> None:
     with pytest.raises(ConfigError, match="the network small has strides 4, 8, 16, 32, 64, found"):
         build_backbone(ModelConfig(), strides)
+
+
+TINY = """
+from torch import nn
+from yolo_proc.models.layers import ConvNormAct
+from yolo_proc.models.registry import Backbone, register_backbone
+
+@register_backbone("tiny_of_a_package", strides=(8,))
+class Tiny(Backbone):
+    def __init__(self, config, strides):
+        super().__init__()
+        self.layers = nn.Sequential(*(ConvNormAct(k, 2 * k, stride=2) for k in (3, 6, 12)))
+        self.strides, self.channels = strides, (24,)
+
+    def forward(self, x):
+        return [self.layers(x)]
+"""
+
+
+def install(folder: Path, module: str, source: str) -> dict[str, str]:
+    """A package as `pip install` leaves it, in a folder on the path; gives the environment."""
+    (folder / f"{module}.py").write_text(source)
+    about = folder / f"{module}-1.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1\n")
+    (about / "entry_points.txt").write_text(f"[yolo_proc.backbones]\nx = {module}\n")
+    return {**os.environ, "PYTHONPATH": str(folder)}
+
+
+def test_a_backbone_of_an_installed_package_trains_and_is_exported(tmp_path: Path) -> None:
+    environment = install(tmp_path, "tiny_package", TINY)
+    common = ["--runs-dir", str(tmp_path / "runs")]
+    words = ["train", "--generator", "shapes", "--model", "tiny_of_a_package", "--model.strides", "8", "--run", "a"]
+    words += ["--image-size", "64", "--epochs", "1", "--epoch-images", "64", "--workers", "0", "--no-check", *common]
+    words += ["--validation-images", "20", "--calibration-images", "20", "--model.anchor-scenes", "20"]
+    export = ["export", "--run", "a", "--out", str(tmp_path / "out"), "--images", "200", *common]
+    for command in (words, export):
+        done = subprocess.run(
+            [sys.executable, "-m", "yolo_proc", *command], env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    done = subprocess.run([sys.executable, "-m", "yolo_proc", *export], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "found 'tiny_of_a_package'" in done.stderr
+
+
+def test_a_package_that_cannot_be_imported_is_one_line(tmp_path: Path) -> None:
+    environment = install(tmp_path, "broken_package", "import nothing_of_this_name")
+    command = [sys.executable, "-m", "yolo_proc", "describe"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "x: expected an installed package that can be imported (broken_package)" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_an_unknown_task_is_refused_with_the_nearest_name() -> None:

@@ -28,7 +28,9 @@ def margins_of(logits: Tensor, class_ids: Tensor) -> Tensor:
 def fit_temperature(outputs: Iterable[tuple[NDArray[np.float32], NDArray[np.int64]]]) -> float:
     """Return the factor on the logits with the least cross-entropy (Guo et al., "On calibration", 2017, section 4.2).
 
-    It lies between 1 / 20 and 20; 1 where there is nothing to fit on.
+    It lies between 1 / 20 and 20; 1 where there is nothing to fit on. N images that are all right do not make a
+    network certain: its targets are 1 - 1 / (N + 2) for the true class, the others share the rest (Platt,
+    "Probabilistic outputs for support vector machines", 1999, section 2.2).
 
     Args:
         outputs: raw logits (N, C) with the classes (N,) of the images; -1 for an image that does not count.
@@ -39,10 +41,13 @@ def fit_temperature(outputs: Iterable[tuple[NDArray[np.float32], NDArray[np.int6
     logits = np.concatenate([one for one, _ in pairs]).astype(np.float64)  # (N, C)
     classes = np.concatenate([one for _, one in pairs])
     logits -= logits.max(axis=1, keepdims=True)
+    doubt = 1 / (len(classes) + 2)
+    targets = np.full(logits.shape, doubt / (logits.shape[1] - 1))
+    targets[np.arange(len(classes)), classes] = 1 - doubt
 
     def cost(log_scale: float) -> float:
         scaled = np.exp(log_scale) * logits
-        return float((np.log(np.exp(scaled).sum(axis=1)) - scaled[np.arange(len(classes)), classes]).mean())
+        return float((np.log(np.exp(scaled).sum(axis=1)) - (targets * scaled).sum(axis=1)).mean())
 
     # Golden-section search: the cost is convex in the factor, so it has one valley.
     low, high = -np.log(LARGEST_SCALE), np.log(LARGEST_SCALE)

@@ -328,5 +328,7 @@ def _run(
 def _print_tally(tally: Mapping[_Tally, int], out: Path | None, counts_objects: bool) -> None:
     skipped = f", {tally['skipped']:,} skipped" if tally["skipped"] else ""
     written = f"; see {out}" if out is not None and tally["read"] else ""
-    objects = f", {tally['found']:,} objects" if counts_objects else ""
-    print(f"{tally['read']:,} pictures{objects}{skipped}{written}", file=sys.stderr)
+    found = "1 object" if tally["found"] == 1 else f"{tally['found']:,} objects"
+    objects = f", {found}" if counts_objects else ""
+    pictures = "1 picture" if tally["read"] == 1 else f"{tally['read']:,} pictures"
+    print(f"{pictures}{objects}{skipped}{written}", file=sys.stderr)

@@ -23,7 +23,7 @@ from yolo_proc.data.run_config import generator_options
 from yolo_proc.data.stream import Stream
 from yolo_proc.datasets.chunk_records import Record
 from yolo_proc.datasets.scenefiles import Drawn, encode_picture, items_of
-from yolo_proc.datasets.setwriter import OUTSIDE, BinarySet, FileSet, WriteError, remove, write_whole
+from yolo_proc.datasets.setwriter import OUTSIDE, SCENE_LABEL, BinarySet, FileSet, WriteError, remove, write_whole
 from yolo_proc.errors import ConfigError, DataError
 from yolo_proc.system.files import MIB, UnreadableFileError, read_bytes
 
@@ -179,8 +179,10 @@ class WriteChunk:
         request = self.request
         contents: list[bytes] = []
         drawn = []
+        scene_labels = 0  # what `canvas.label_scene` said, for which no format has a word
         for index in indices:
             scene = self.stream[index]
+            scene_labels += scene.class_id is not None
             drawn.append(Drawn(scene.objects, scene.ignore))
             if self._files is None:
                 with resumable():
@@ -190,7 +192,7 @@ class WriteChunk:
         said = items_of(drawn, request.size, request.config.labels, outlines=self._says_outlines)
         annotations = [self._annotation(index, items) for index, items in zip(indices, said.items, strict=True)]
         with resumable():
-            lost = Counter({"outline": said.outlines_left, OUTSIDE: said.outside})
+            lost = Counter({"outline": said.outlines_left, OUTSIDE: said.outside, SCENE_LABEL: scene_labels})
             if self._files is None:
                 for split, first, part in self._runs(indices, annotations):
                     lost += self._binary.put_labels(split, first, part)

@@ -18,6 +18,7 @@ from yolo_proc.system.files import open_own, replace_by, write_new
 # A file that is being written. Always the same name, so that what a killed process leaves is written over.
 PART = ".{}.part"
 OUTSIDE = "outside"  # what is lost of a scene whatever the format: objects that are not in the picture
+SCENE_LABEL = "label of the whole scene"
 # The bytes of a file, or what puts it under the name that it is given.
 _Content = bytes | Callable[[str], None]
 

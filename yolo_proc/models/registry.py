@@ -5,12 +5,18 @@ A backbone is a file in `models/backbones/` with a decorated class:
     @register_backbone("tiny", options={"width"})
     class Tiny(Backbone):
         def __init__(self, config: ModelConfig, strides: tuple[int, ...]) -> None: ...
+
+One of your own lies in an installed package that names its module in its pyproject.toml:
+
+    [project.entry-points."yolo_proc.backbones"]
+    tiny = "my_package.tiny"
 """
 
 import pkgutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.metadata import entry_points
 from typing import ClassVar, TypeVar
 
 from torch import Tensor, nn
@@ -69,6 +75,7 @@ class BackboneEntry:
     head_strides: tuple[int, ...]
 
 
+GROUP = "yolo_proc.backbones"  # of entry points
 _BACKBONES: dict[str, BackboneEntry] = {}
 
 
@@ -98,7 +105,24 @@ def backbone_names() -> tuple[str, ...]:
 
     for module in pkgutil.iter_modules(backbones.__path__, f"{backbones.__name__}."):
         import_module(module.name)  # it registers itself
+    load_installed(GROUP)
     return tuple(_BACKBONES)
+
+
+def load_installed(group: str) -> None:
+    """Import what installed packages offer under the name of a group of entry points; it registers itself.
+
+    Raises:
+        ConfigError: it cannot be imported.
+    """
+    for entry in entry_points(group=group):
+        try:
+            entry.load()
+        except Exception as error:  # of whatever the package does
+            raise ConfigError(
+                f"{entry.name}: expected an installed package that can be imported ({entry.value}), found: {error}; "
+                "mend it, or remove it"
+            ) from error
 
 
 def find_backbone(config: ModelConfig) -> BackboneEntry:

@@ -7,6 +7,7 @@ from yolo_proc.config.options import nearest
 from yolo_proc.config.schema import Config
 from yolo_proc.config.values import config_values
 from yolo_proc.errors import ConfigError
+from yolo_proc.models.registry import load_installed
 from yolo_proc.task import Task
 
 TaskClass = TypeVar("TaskClass", bound=type[Any])
@@ -25,7 +26,8 @@ def register_task(cls: TaskClass) -> TaskClass:
 
 
 def task_names() -> tuple[str, ...]:
-    """Return the names that `--task` takes."""
+    """Return the names that `--task` takes; those of installed packages have the entry points `yolo_proc.tasks`."""
+    load_installed("yolo_proc.tasks")
     return (*_BUILT_IN, *_REGISTERED)
 
 
@@ -56,7 +58,7 @@ def task_class(name: str) -> type[Task]:
         module, _, attribute = _BUILT_IN[name].partition(":")
         found: type[Task] = getattr(import_module(module), attribute)
         return found
-    if name not in _REGISTERED:
+    if name not in task_names():
         known = task_names()
         raise ConfigError(f"task: expected one of {', '.join(known)}, found {name!r}{nearest(name, known)}")
     return _REGISTERED[name]

@@ -1,5 +1,9 @@
 """Plots: ticks are round, bars stand where their values are, names fit."""
 
+import subprocess
+import sys
+import warnings
+
 import numpy as np
 import pytest
 
@@ -53,7 +57,7 @@ def test_a_rare_value_beside_a_frequent_one_is_seen() -> None:
     panel = page.panel("Title")
     panel.axes(Axis("x", 0.0, 2.0), counts_axis("count", 1e6))
     panel.bars([0, 1, 2], [1, 1e6])
-    # The page is averaged down, so a bar of one pixel may share it with the axis.
+    # A bar of one pixel may share it with the axis.
     left = page.finished()[:, 20:150].astype(int)
     assert (left[..., 2] - left[..., 0] > 60).any()
 
@@ -106,3 +110,46 @@ def test_long_names_keep_both_ends() -> None:
     assert fitted("short", 150, 13) == "short"
     assert fitted("anything", 1, 13) == "…"
     assert fitted("a\nb\x1b.jpg", 150, 13) == "a\\nb\\x1b.jpg"  # no font can set a line end
+
+
+def test_a_page_is_the_same_bytes_again_and_names_are_plain_text() -> None:
+    def drawn(names: list[str]) -> np.ndarray:
+        page = Page(2, 1, (300, 240), 20)
+        page.write(5, 2, "$x_1$", 12)
+        page.panel("$a_b$ \\alpha").rows(names, [2, 1], ["2", "1"], [BLUE, BLUE])
+        panel = page.panel("B")
+        panel.axes(Axis("$x$", 1, 8, log=True), Axis("y", 0, 2))
+        panel.curve([1, 2, 4, 8], [0.0, np.nan, np.inf, 1.0], RED)
+        panel.legend([("$l$", RED)])
+        return page.finished()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        one = drawn(["a$b$c_d", "\u4e00\U0001f600"])  # the font has no such letters
+        assert (one == drawn(["a$b$c_d", "\u4e00\U0001f600"])).all()
+    assert one.shape == (20 + 240 + 2 * 14, 2 * 300 + 3 * 14, 3)
+    assert (one != drawn(["a$b$c", "\u4e00\U0001f600"])).any()
+
+
+def test_values_that_are_not_finite_have_no_bar() -> None:
+    page = Page(1, 1, (300, 240), 0)
+    page.panel("A").rows(["a", "b"], [float("inf"), float("nan")], ["inf", "nan"], [BLUE, BLUE])
+    assert coloured(page.finished(), BLUE).sum() < 60
+
+
+def test_crosses_lie_over_a_heat_map_and_only_on_the_plot() -> None:
+    page = Page(1, 1, (300, 240), 0)
+    panel = page.panel("A")
+    panel.axes(Axis("x", 1, 16, log=True), Axis("y", 1, 16, log=True), square=True)
+    panel.heat(np.ones((4, 4), dtype=np.int64))
+    panel.crosses([(4.0, 4.0), (99.0, 2.0)])
+    rows, columns = np.nonzero(coloured(page.finished(), ORANGE))
+    assert len(rows) > 20
+    assert np.ptp(rows) < 14
+    assert np.ptp(columns) < 14
+
+
+def test_nothing_is_imported_before_a_page_is_drawn() -> None:
+    code = "import sys, yolo_proc.plotting.charts; print('matplotlib' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"

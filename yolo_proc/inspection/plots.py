@@ -41,7 +41,7 @@ _BINS = 36
 
 
 def plots_page(inspection: Inspection, found: Measured, limits: LabelConfig) -> NDArray[np.uint8]:
-    """Twelve plots as a uint8 RGB picture (H, W, 3).
+    """Return twelve plots as a uint8 RGB picture (H, W, 3).
 
     Args:
         limits: what is a label; drawn as lines.
@@ -176,7 +176,7 @@ def _sizes(panel: Panel, sides: FloatArray, anchors: Sequence[tuple[float, float
 
 
 def _log_ends(values: FloatArray) -> tuple[float, float]:
-    """Powers of the square root of two around the values, at least a factor of two apart."""
+    """Return powers of the square root of two around the values, at least a factor of two apart."""
     low, high = np.log2(values.min()), np.log2(values.max())
     low, high = np.floor(2 * low - 0.2) / 2, np.ceil(2 * high + 0.2) / 2
     return float(2.0**low), float(2.0 ** max(high, low + 1))
@@ -295,7 +295,7 @@ def _picture_sizes(panel: Panel, inspection: Inspection) -> None:
 
 
 def most_unusual(outliers: Sequence[Outlier], most: int = SHOWN) -> list[tuple[int, list[Outlier]]]:
-    """The numbers of the pictures that stand out most, each with why; the strangest first."""
+    """Return the numbers of the pictures that stand out most, each with why; the strangest first."""
     reasons: dict[int, list[Outlier]] = {}
     for one in sorted(outliers, key=lambda one: -one.z):
         reasons.setdefault(one.number, []).append(one)
@@ -305,7 +305,7 @@ def most_unusual(outliers: Sequence[Outlier], most: int = SHOWN) -> list[tuple[i
 def unusual_sheet(
     outliers: Sequence[Outlier], scene_at: Callable[[int], Scene], classes: Sequence[str], limits: LabelConfig
 ) -> NDArray[np.uint8]:
-    """The scenes that stand out most with their boxes, and below each its name and why, (H, W, 3) uint8 RGB.
+    """Return the scenes that stand out most with their boxes, and below each its name and why, (H, W, 3) uint8 RGB.
 
     Args:
         scene_at: gives the picture of a number once more.

@@ -23,9 +23,10 @@ from yolo_proc.detection.nms import DecodeConfig, Detections
 from yolo_proc.errors import DataError
 from yolo_proc.evaluation.predict import Detector
 from yolo_proc.export.digest import sealed_text
-from yolo_proc.export.findings import annotated, detections_to_dict, items_of
+from yolo_proc.export.findings import items_of
 from yolo_proc.export.onnx_graph import to_onnx
 from yolo_proc.export.sources import Frame, MediaSource, find_sources
+from yolo_proc.export.views import annotated, detections_to_dict
 from yolo_proc.imaging.pictures import picture_size, read_picture
 
 ROOT = Path(__file__).parents[2]

@@ -20,10 +20,11 @@ from yolo_proc.config.configfile import read_config_file
 from yolo_proc.datasets.setwriter import write_whole
 from yolo_proc.detection.nms import Detections
 from yolo_proc.errors import DataError, UserError
-from yolo_proc.export.findings import AnnotatedWriter, DetectionView
+from yolo_proc.export.findings import AnnotatedWriter
 from yolo_proc.export.session import OnnxDetector
 from yolo_proc.export.sources import Frame, MediaSource, count_frames, find_sources, frames_of
 from yolo_proc.export.vectors import read_vectors
+from yolo_proc.export.views import DetectionView
 from yolo_proc.imaging.pictures import picture_bytes, picture_size, read_picture
 from yolo_proc.models import checkpoint
 from yolo_proc.plotting.preview import write_png

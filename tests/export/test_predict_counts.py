@@ -15,10 +15,11 @@ from yolo_proc.detection.codec import DecodeConfig, LabelCodec
 from yolo_proc.detection.grids import grids_for
 from yolo_proc.detection.nms import Detections, nms
 from yolo_proc.errors import DataError
-from yolo_proc.export.findings import AnnotatedWriter, DetectionView, SetWriter
+from yolo_proc.export.findings import AnnotatedWriter, SetWriter
 from yolo_proc.export.onnx_graph import to_onnx
 from yolo_proc.export.session import OnnxDetector
 from yolo_proc.export.sources import Frame, MediaSource
+from yolo_proc.export.views import DetectionView
 
 MODEL = network()
 CONTENT = to_onnx(MODEL, spec_of(MODEL))

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from yolo_proc.export.findings import Cuts, JsonWriter, View, Writer
+    from yolo_proc.export.findings import Cuts, JsonWriter, Writer
     from yolo_proc.export.sources import Frame
+    from yolo_proc.export.views import View
 
 MODEL_FILE = "model.onnx"
 TOP = 3  # classes of an image that are told
@@ -173,7 +174,8 @@ def _finder(flags: PredictFlags, config: Config) -> _Finder:
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     onnx = _onnx_file(flags.model)
     from yolo_proc.detection.nms import DecodeConfig
-    from yolo_proc.export.findings import ClassView, Cuts, DetectionView
+    from yolo_proc.export.findings import Cuts
+    from yolo_proc.export.views import ClassView, DetectionView
 
     input_size = read_input_size(flags.input_size)
     if onnx is not None:

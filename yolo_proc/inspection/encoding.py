@@ -80,7 +80,7 @@ def encode(
     *,
     images_at_once: int = IMAGES_AT_ONCE,
 ) -> Encoding:
-    """Return offer all objects to the grids."""
+    """Offer all objects to the grids."""
     codec = LabelCodec(tuple(grids), class_count)
     width, height = codec.frame
     boxes = boxes_in_network(found, width, height)

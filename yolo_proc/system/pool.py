@@ -9,13 +9,12 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import cv2
 
 from yolo_proc.errors import YoloProcError
-from yolo_proc.system.workers import check_start_method, end_with_parent, portable_class
+from yolo_proc.system.workers import Failure, WorkerTraceback, check_start_method, end_with_parent, failure_of
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -23,14 +22,6 @@ AHEAD = 2  # pieces that wait for each worker
 
 # In a worker: the task, which would be costly to send with every piece.
 _task: Callable[[Any], Any] | None = None
-
-
-@dataclass(frozen=True)
-class _Failure:
-    """A user's mistake on its way from a worker."""
-
-    kind: type[YoloProcError]
-    message: str
 
 
 def unordered(
@@ -97,8 +88,8 @@ def _completed(
             running = {one for one in running if not one.cancel()}
         for one in done:
             found = one.result()
-            if isinstance(found, _Failure):
-                raise found.kind(found.message)
+            if isinstance(found, Failure):
+                raise found.kind(found.message) from WorkerTraceback(found.trace)
             yield found
 
 
@@ -117,4 +108,4 @@ def _work(job: Any) -> Any:
     try:
         return _task(job)
     except YoloProcError as error:
-        return _Failure(portable_class(error), str(error))
+        return failure_of(error)

@@ -40,7 +40,7 @@ class Task(Protocol):
 
 
 @dataclass(frozen=True)
-class _Failure:
+class Failure:
     """A user's mistake on its way from a worker: its class, its line, and the worker's traceback."""
 
     kind: type[YoloProcError]
@@ -62,6 +62,11 @@ def portable_class(error: YoloProcError) -> type[YoloProcError]:
     return next(cls for cls in type(error).__mro__ if cls in known)
 
 
+def failure_of(error: YoloProcError) -> Failure:
+    """Return an error as it crosses to another process; to be called where it is handled."""
+    return Failure(portable_class(error), str(error), traceback.format_exc())
+
+
 @dataclass(frozen=True)
 class _Indexed:
     """The task as a DataLoader wants it: something that is indexed by a job."""
@@ -73,7 +78,7 @@ class _Indexed:
         try:
             return self.task(job, self.shared)
         except YoloProcError as error:
-            return _Failure(portable_class(error), str(error), traceback.format_exc())
+            return failure_of(error)
 
 
 def check_start_method(name: str | None) -> str:
@@ -229,7 +234,7 @@ def _results(iterator: Iterator[Any]) -> Iterator[Any]:
                     f"a process that draws scenes was killed or ran out of memory ({died}); fewer --workers or a "
                     "smaller --batch-size need less"
                 )
-            if isinstance(found, _Failure):
+            if isinstance(found, Failure):
                 raise found.kind(found.message) from WorkerTraceback(found.trace)
             yield found
     finally:

@@ -33,7 +33,7 @@ ROWS = """
 """
 MOST_FILES = 25  # of one folder
 TORCH_FREE = """
-    errors boxes rng scene config.options config.schema config.values config.validation config.configfile system.files
+    errors boxes rng scene config.options config.schema config.values config.validation data.configfile system.files
     imaging.pictures imaging.letterbox drawing.canvas drawing.outlines drawing.painter drawing.raster drawing.typefaces
     detection.grids detection.nms detection.label_checks data.augment data.generator data.run_config data.trust
     export.digest export.findings export.onnx_file export.session export.sources export.spec

@@ -24,10 +24,10 @@ from attack.trees import Content, Room, Tree, damage_tree, tree_of
 from yolo_proc.annotations.formats import read_data_set
 from yolo_proc.annotations.records import ReadOptions
 from yolo_proc.cli.main import COMMANDS
-from yolo_proc.config.configfile import config_to_toml
 from yolo_proc.config.options import check_value
 from yolo_proc.config.schema import Config
 from yolo_proc.config.values import config_values
+from yolo_proc.data.configfile import config_to_toml
 from yolo_proc.data.fingerprint import fingerprint
 from yolo_proc.data.run_config import config_from_values, read_config
 from yolo_proc.datasets import generate as generating

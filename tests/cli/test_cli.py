@@ -11,9 +11,9 @@ import pytest
 
 from yolo_proc.cli.commands import preview_parser, train_parser
 from yolo_proc.cli.main import COMMANDS, main
-from yolo_proc.config.configfile import config_to_toml
 from yolo_proc.config.schema import Config
 from yolo_proc.config.values import config_options
+from yolo_proc.data.configfile import config_to_toml
 from yolo_proc.data.run_config import config_from_values
 
 ROOT = Path(__file__).parents[2]

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from tiny_run import tiny_config
 
-from yolo_proc.config.configfile import config_to_toml
 from yolo_proc.config.digest import check_digest, with_digest
 from yolo_proc.config.schema import Config
+from yolo_proc.data.configfile import config_to_toml
 from yolo_proc.data.run_config import read_config
 from yolo_proc.errors import ConfigError
 from yolo_proc.training.runs import write_config

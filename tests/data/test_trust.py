@@ -15,9 +15,9 @@ import torch
 from tiny_run import run_tiny, tiny_config
 
 from yolo_proc.cli.main import main
-from yolo_proc.config.configfile import config_to_toml
 from yolo_proc.config.schema import GeneratorConfig
 from yolo_proc.data import trust
+from yolo_proc.data.configfile import config_to_toml
 from yolo_proc.data.generator import ENTRY_POINT_GROUP, load_generator
 from yolo_proc.data.trust import remember, require_trust
 from yolo_proc.errors import ConfigError, GeneratorError

@@ -16,7 +16,7 @@ from yolo_proc.annotations.checked_json import read_object
 from yolo_proc.annotations.classes import names_of_set, read_class_file
 from yolo_proc.annotations.common import read_text
 from yolo_proc.annotations.records import ReadOptions
-from yolo_proc.config.configfile import read_config_file
+from yolo_proc.data.configfile import read_config_file
 from yolo_proc.datasets.setwriter import write_whole
 from yolo_proc.detection.nms import Detections
 from yolo_proc.errors import DataError, UserError

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yolo_proc.cli.flags import TRUST_HELP, FlagParser, build_own
-from yolo_proc.config.configfile import read_config_file
 from yolo_proc.config.options import option
 from yolo_proc.config.schema import Config
 from yolo_proc.config.values import config_options
+from yolo_proc.data.configfile import read_config_file
 from yolo_proc.data.run_config import config_from_values
 from yolo_proc.system.progress import Progress
 

@@ -20,10 +20,10 @@ from yolo_proc.cli.flags import (
     read_input_size,
     read_picture_size,
 )
-from yolo_proc.config.configfile import read_config_file
 from yolo_proc.config.options import nearest, option, shown
 from yolo_proc.config.schema import Config
 from yolo_proc.config.values import Given, config_options
+from yolo_proc.data.configfile import read_config_file
 from yolo_proc.data.run_config import config_from_values, resumed_config, saved_config
 from yolo_proc.errors import CheckpointError, ConfigError
 

@@ -19,9 +19,9 @@ from yolo_proc.cli.set_flags import (
     binary_layout,
     by_field,
 )
-from yolo_proc.config.configfile import read_config_file
 from yolo_proc.config.options import option
 from yolo_proc.config.values import Given, config_options
+from yolo_proc.data.configfile import read_config_file
 from yolo_proc.data.run_config import config_from_values
 from yolo_proc.errors import ConfigError
 from yolo_proc.imaging.reading import HELP as BIT_DEPTH_HELP

@@ -15,10 +15,10 @@ from yolo_proc.annotations.records import YOLO_LINES, BinaryLayout, Problems, Re
 from yolo_proc.cli.commands import run_place
 from yolo_proc.cli.flags import TRUST_HELP, FlagParser, Parsed, build_own, parse_size
 from yolo_proc.cli.set_flags import FORMAT_NAMES, SetParser, binary_layout, by_field
-from yolo_proc.config.configfile import read_config_file
 from yolo_proc.config.options import option
 from yolo_proc.config.schema import Config
 from yolo_proc.config.values import Given, config_options, parse_anchors
+from yolo_proc.data.configfile import read_config_file
 from yolo_proc.data.run_config import config_from_values, resumed_config
 from yolo_proc.errors import ConfigError
 from yolo_proc.imaging.reading import HELP as BIT_DEPTH_HELP

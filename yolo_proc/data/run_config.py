@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from yolo_proc.config.configfile import read_config_file
 from yolo_proc.config.options import Declared, Option, check_value, declared_options, nearest
 from yolo_proc.config.schema import Config
 from yolo_proc.config.validation import validate
 from yolo_proc.config.values import Given, as_given, assemble, config_options, config_values, value_text
+from yolo_proc.data.configfile import read_config_file
 from yolo_proc.errors import ConfigError, GeneratorError
 
 # A named configuration is a set of defaults: what the user gives wins. The original's task, the category

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
-from yolo_proc.config.configfile import config_to_toml
 from yolo_proc.config.schema import Config
+from yolo_proc.data.configfile import config_to_toml
 from yolo_proc.data.generator import file_stem
 from yolo_proc.errors import ConfigError, DataError, UserError
 from yolo_proc.models.checkpoint import checkpoint_position, list_checkpoints, newest_valid, sweep_temporary

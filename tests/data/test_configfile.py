@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from yolo_proc.config.configfile import config_to_toml, read_config_file
 from yolo_proc.config.options import Declared
 from yolo_proc.config.schema import AugmentConfig, Config, GeneratorConfig, LossConfig, ModelConfig
 from yolo_proc.config.validation import validate
 from yolo_proc.config.values import Given, as_given, config_options, config_values, parse_anchors, value_text
+from yolo_proc.data.configfile import config_to_toml, read_config_file
 from yolo_proc.data.run_config import DATA_REASON, compare_on_resume, config_from_values, read_config, resumed_config
 from yolo_proc.errors import ConfigError, GeneratorError
 

@@ -1,5 +1,7 @@
 """A run small enough for tests: seconds, one thread, no other process."""
 
+import csv
+import io
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +13,7 @@ from yolo_proc.checks.gate import quick_outcomes
 from yolo_proc.config.schema import AugmentConfig, Config, GeneratorConfig, ModelConfig, OptimConfig
 from yolo_proc.training.consumers import standard_consumers
 from yolo_proc.training.events import Event, Step, Stopped
+from yolo_proc.training.steps_table import TIMES
 from yolo_proc.training.trainer import Command, Trainer
 
 STEPS_PER_EPOCH = 4
@@ -72,6 +75,16 @@ def child(runs_dir: Path, resume: bool, marks: Path) -> None:
         for event in trainer.run():
             if isinstance(event, Step):
                 print(event.step, file=log, flush=True)
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    """The table of a run's steps."""
+    return list(csv.DictReader(io.StringIO((folder / "steps.csv").read_text())))
+
+
+def timeless(folder: Path) -> list[dict[str, str]]:
+    """The same without its columns of time, which alone may differ."""
+    return [{name: value for name, value in row.items() if name not in TIMES} for row in rows(folder)]
 
 
 def differing(a: Any, b: Any, where: str = "") -> Iterator[str]:

@@ -1,28 +1,18 @@
 """The consumers of a run's events: tables, pictures, TensorBoard."""
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_run import STEPS_PER_EPOCH, run_tiny, tiny_config, tiny_trainer
+from tiny_run import STEPS_PER_EPOCH, rows, run_tiny, timeless, tiny_config, tiny_trainer
 
 from yolo_proc.errors import ConfigError, DataError
 from yolo_proc.models import checkpoint
 from yolo_proc.training.consumers import Consumers, standard_consumers
 from yolo_proc.training.events import EpochEnd, Event, Note, Step, Stopped
-from yolo_proc.training.steps_table import TIMES, cut_back
+from yolo_proc.training.steps_table import cut_back
 from yolo_proc.training.trainer import Trainer
-
-
-def rows(folder: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO((folder / "steps.csv").read_text())))
-
-
-def timeless(folder: Path) -> list[dict[str, str]]:
-    return [{name: value for name, value in row.items() if name not in TIMES} for row in rows(folder)]
 
 
 @pytest.fixture(scope="module")

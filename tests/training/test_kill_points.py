@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from kill_points import command_killed_at, killed_at, operations
-from tiny_run import differing, run_tiny, tiny_config
+from tiny_run import differing, run_tiny, timeless, tiny_config
 
 from yolo_proc.cli.main import main
 from yolo_proc.config.schema import Config
@@ -105,6 +105,7 @@ def test_a_run_killed_anywhere_is_the_same_run_after_its_resume(whole: Path, tmp
         run_tiny(config, folder if begun else None)
         assert list(differing(state_of(whole), state_of(folder))) == [], number
         assert (folder / "metrics.csv").read_bytes() == (whole / "metrics.csv").read_bytes(), number
+        assert timeless(folder) == timeless(whole), number
         assert half_written(folder) == [], number
 
 

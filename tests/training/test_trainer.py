@@ -17,7 +17,7 @@ from unittest import mock
 
 import pytest
 import torch
-from tiny_run import STEPS_PER_EPOCH, child, differing, run_tiny, tiny_config
+from tiny_run import STEPS_PER_EPOCH, child, differing, run_tiny, timeless, tiny_config
 
 from yolo_proc.batch import Batch
 from yolo_proc.config.schema import Config, GeneratorConfig, LabelConfig, LossConfig, OptimConfig
@@ -217,6 +217,7 @@ def test_a_run_killed_at_20_random_moments_is_the_same_run(whole: Path, tmp_path
         one["config"].pop("save-minutes")
     assert list(differing(expected, found)) == []
     assert (tmp_path / "tiny" / "metrics.csv").read_bytes() == (whole / "metrics.csv").read_bytes()
+    assert timeless(tmp_path / "tiny") == timeless(whole)
 
 
 def test_the_target_stops_a_run_only_after_fresh_images_agree(tmp_path: Path) -> None:

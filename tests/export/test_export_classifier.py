@@ -151,15 +151,15 @@ def test_options_of_boxes_are_refused(exported: Path, tmp_path: Path, capsys: py
 
 def test_gates_of_a_classifier() -> None:
     fine = {"outputs": 1e-3, "judged": 1000, "right": 900, "reference_right": 900, "images": 1000}
-    assert ClassComparison(**fine).problems("fp32") == []
-    assert "outputs" in ClassComparison(**{**fine, "outputs": 0.002}).problems("fp32")[0]
-    assert "outputs" in ClassComparison(**{**fine, "outputs": float("nan")}).problems("fp16")[0]
-    assert "found 1 pictures with another" in ClassComparison(**fine, differing=1).problems("fp32")[0]
-    assert ClassComparison(**fine, near=3).problems("fp32") == []
+    assert ClassComparison(**fine).problems(GATES["fp32"]) == []
+    assert "outputs" in ClassComparison(**{**fine, "outputs": 0.002}).problems(GATES["fp32"])[0]
+    assert "outputs" in ClassComparison(**{**fine, "outputs": float("nan")}).problems(GATES["fp16"])[0]
+    assert "found 1 pictures with another" in ClassComparison(**fine, differing=1).problems(GATES["fp32"])[0]
+    assert ClassComparison(**fine, near=3).problems(GATES["fp32"]) == []
     lower: dict[str, Any] = {**fine, "right": 889, "outputs": 9.0, "differing": 11}
-    assert "top-1: expected at most 0.01 lower, found 0.0110" in ClassComparison(**lower).problems("int8")[0]
-    assert ClassComparison(**{**lower, "right": 891}).problems("int8") == []
-    assert ClassComparison().problems("fp32") == []
+    assert "top-1: expected at most 0.01 lower, found 0.0110" in ClassComparison(**lower).problems(GATES["int8"])[0]
+    assert ClassComparison(**{**lower, "right": 891}).problems(GATES["int8"]) == []
+    assert ClassComparison().problems(GATES["fp32"]) == []
     assert ClassComparison().drop == 0
     assert "the network itself reaches top-1 0.400" in ClassComparison(judged=10, reference_right=4).doubt
     assert ClassComparison(judged=10, reference_right=9).doubt == ""

@@ -4,7 +4,7 @@ out/model.onnx  model.json  vectors/  README.md
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from yolo_proc.export.session import READERS, OnnxModel, Settings
 from yolo_proc.export.spec import CLASSIFICATION, DETECTION, ModelSpec
 from yolo_proc.export.stages import DEFAULT_TOLERANCES
 from yolo_proc.export.vectors import write_vectors
-from yolo_proc.export.verify import Comparison, VerificationError, fresh_batches, measure, table
+from yolo_proc.export.verify import GATES, Comparison, Gate, VerificationError, fresh_batches, measure, table
 from yolo_proc.export.verify_boxes import compare_boxes
 from yolo_proc.export.verify_classes import compare_classes
 from yolo_proc.imaging.letterbox import Letterbox
@@ -67,6 +67,7 @@ class ExportRequest:
         ir_version: of the file's form, of `OPSETS`; older runtimes read only older ones.
         images: fresh ones for the verification.
         range_images: fresh ones whose values give the ranges of int8.
+        gates: by precision, how far a model may be from the network.
         threads: of ONNX Runtime; 0: one a processor.
         trust: run the code of the generator that the checkpoint names, whatever it is; see `trust.py`.
     """
@@ -80,6 +81,7 @@ class ExportRequest:
     ir_version: int = IR_VERSION
     images: int = 500
     range_images: int = QUANTISATION_IMAGES
+    gates: Mapping[str, Gate] = field(default_factory=lambda: GATES)
     threads: int = 0
     trust: bool = False
 
@@ -238,7 +240,7 @@ def _letterboxed(config: Config, spec: ModelSpec, count: int) -> Iterator[NDArra
 def _check_gates(request: ExportRequest, results: Mapping[str, Comparison]) -> None:
     for precision in request.precisions:
         result = results[precision]
-        problems = result.problems(precision)
+        problems = result.problems(request.gates[precision])
         if problems:
             raise VerificationError(
                 f"{request.out}: the {precision} model is not good enough on {result.images} fresh images: "

@@ -49,7 +49,7 @@ class Gate:
     drop: float
 
 
-GATES = {
+GATES: Mapping[str, Gate] = {
     "fp32": Gate(1e-3, True, 5e-4),
     "fp16": Gate(0.05, False, 2e-3),
     "int8": Gate(math.inf, False, 0.01),
@@ -87,9 +87,8 @@ class Comparison(ABC):
     def own_problems(self, gate: Gate) -> list[str]:
         """Return what of the task's own figures lies beyond a gate, a line each."""
 
-    def problems(self, precision: str) -> list[str]:
-        """Return what lies beyond the gate of a precision, a line each."""
-        gate = GATES[precision]
+    def problems(self, gate: Gate) -> list[str]:
+        """Return what lies beyond a gate, a line each."""
         lines = []
         if not self.outputs <= gate.outputs:
             lines.append(f"outputs: expected within {gate.outputs:g} of the network's, found {self.outputs:.3g} apart")

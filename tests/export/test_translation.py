@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from yolo_proc.errors import ConfigError
 from yolo_proc.export import torch_exporter
+from yolo_proc.export.convolution import UntranslatedError
 from yolo_proc.export.graph_builder import OPSETS, GraphBuilder
 from yolo_proc.export.onnx_graph import to_onnx
 from yolo_proc.export.session import OnnxDetector
 from yolo_proc.export.torch_exporter import add_by_torch
-from yolo_proc.export.translation import UntranslatedError, translate
+from yolo_proc.export.translation import translate
 from yolo_proc.models.layers import space_to_depth
 from yolo_proc.models.network import network_outputs
 

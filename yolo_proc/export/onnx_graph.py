@@ -21,11 +21,12 @@ from torch import Tensor, nn
 
 from yolo_proc.detection.codec import SIZE_LOGIT_HIGH, SIZE_LOGIT_LOW
 from yolo_proc.errors import ConfigError
+from yolo_proc.export.convolution import UntranslatedError, array_of
 from yolo_proc.export.digest import METADATA_KEY, sealed, sealed_text
 from yolo_proc.export.graph_builder import OPSETS, GraphBuilder
 from yolo_proc.export.spec import CLASSIFICATION, ModelSpec
 from yolo_proc.export.torch_exporter import add_by_torch
-from yolo_proc.export.translation import UntranslatedError, array_of, translate, translate_maps
+from yolo_proc.export.translation import translate, translate_maps
 from yolo_proc.models.network import Network
 
 # What ONNX Runtime's released Java library reads, and all runtimes since 1.18.

@@ -3,7 +3,11 @@
 import subprocess
 import sys
 
+import pytest
+
 import yolo_proc
+
+pytestmark = pytest.mark.slow
 
 
 def run(code: str) -> str:

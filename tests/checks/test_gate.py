@@ -20,6 +20,8 @@ from yolo_proc.models import checkpoint
 from yolo_proc.training.events import Checked, Event, Note, RunStarted, Step, Stopped
 from yolo_proc.training.trainer import Command, Trainer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True, scope="module")
 def _one_thread() -> None:

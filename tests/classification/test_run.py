@@ -19,6 +19,8 @@ from yolo_proc.evaluation.accuracy import evaluate_classifier, judge
 from yolo_proc.models import checkpoint
 from yolo_proc.training.events import EpochEnd, Step, Stopped
 
+pytestmark = pytest.mark.slow
+
 # Scenes without an object: their brightness is their class, so that a few steps are enough.
 SCENES = """
 from dataclasses import dataclass

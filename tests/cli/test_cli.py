@@ -58,6 +58,7 @@ def refused(*words: str, cwd: Path) -> str:
     return line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "line"),
     [

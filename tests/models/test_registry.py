@@ -63,6 +63,7 @@ def install(folder: Path, module: str, source: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(folder)}
 
 
+@pytest.mark.slow
 def test_a_backbone_of_an_installed_package_trains_and_is_exported(tmp_path: Path) -> None:
     environment = install(tmp_path, "tiny_package", TINY)
     common = ["--runs-dir", str(tmp_path / "runs")]

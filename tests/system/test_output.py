@@ -17,6 +17,8 @@ from yolo_proc.export.onnx_graph import to_onnx
 from yolo_proc.system import output
 from yolo_proc.system.output import shown
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 MODEL = network()
 full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is always full")

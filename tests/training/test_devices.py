@@ -21,6 +21,8 @@ from yolo_proc.models.network import Yolo
 from yolo_proc.training.optim import Ema, build_optimizer
 from yolo_proc.training.step import forward_objective
 
+pytestmark = pytest.mark.slow
+
 CONFIG = Config(model=ModelConfig(width=0.5, depth=1, strides=(8, 16)))
 GPU = torch.device("cuda", 0)
 

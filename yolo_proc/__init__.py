@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from yolo_proc.drawing.typefaces import text as text
     from yolo_proc.evaluation.classifier import Classifier as Classifier
     from yolo_proc.evaluation.predict import Detector as Detector
+    from yolo_proc.export.session import OnnxClassifier as OnnxClassifier
+    from yolo_proc.export.session import OnnxDetector as OnnxDetector
     from yolo_proc.scene import Scene as Scene
     from yolo_proc.scene import SceneObject as SceneObject
 
@@ -37,6 +39,8 @@ _ROOM_OF = {
     "Detector": "evaluation.predict",
     "Generator": "data.generator",
     "GeneratorConfig": "config.schema",
+    "OnnxClassifier": "export.session",
+    "OnnxDetector": "export.session",
     "Scene": "scene",
     "SceneObject": "scene",
     "Shape": "drawing.outlines",

@@ -6,6 +6,7 @@ a traceback and exits with the class's `exit_code`. Our own bugs are assertions 
     YoloProcError
     |-- UserError           2   a wrong option, file, generator or parameter
     |   |-- ConfigError         an option's name, type or range
+    |   |   `-- OptionError         with the option apart, so that it is named as it was given
     |   |-- GeneratorError      a generator that is not found, or draws what cannot be a label
     |   |-- DataError           a picture or an annotation that cannot be read
     |   |   `-- AnnotationError     with the file, the place in it, and the reason in a word
@@ -35,6 +36,30 @@ class UserError(YoloProcError):
 
 class ConfigError(UserError):
     """An option with an unknown name, a wrong type or a value out of range."""
+
+
+class OptionError(ConfigError):
+    """An option that does not fit the others, or the machine.
+
+    Attributes:
+        option: its flat name, such as `model.strides`.
+        text: what is wrong with it.
+        where: how the user named it; None where only its flat name is known.
+    """
+
+    def __init__(self, option: str, text: str, where: str | None = None) -> None:
+        self.option = option
+        self.text = text
+        self.where = where
+        super().__init__(f"{where or option}: {text}")
+
+    def named(self, where: str) -> "OptionError":
+        """Return the same error with the option as the user named it: `--model.strides`, `run.toml: model.strides`."""
+        return OptionError(self.option, self.text, where)
+
+    def as_flag(self) -> "OptionError":
+        """Return the same error with the option as a flag, unless the user named it otherwise."""
+        return self.named(f"--{self.option.removesuffix('.name')}") if self.where is None else self
 
 
 class GeneratorError(UserError):

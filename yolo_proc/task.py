@@ -69,6 +69,14 @@ class Task(Protocol):
     weights: Mapping[str, float]
 
     @classmethod
+    def check_config(cls, config: Config) -> Sequence[int]:
+        """Return the strides of the feature maps that the head will read.
+
+        Raises:
+            ConfigError: options that do not fit the task; what only its scenes can tell, `begin` says.
+        """
+
+    @classmethod
     def begin(cls, config: Config, classes: tuple[str, ...], sample: Sample) -> Self:
         """Return the task of a new run; what is found among scenes (anchors) is found in what `sample` gives.
 

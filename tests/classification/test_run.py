@@ -160,7 +160,7 @@ def test_from_a_checkpoint_to_classes_from_python_and_from_the_command_line(
     assert figures["top1"] == 1.0
     assert np.array(figures["confusion"]).sum() == figures["images"] == 30
     assert main(["evaluate", "--run", str(trained), "--images", "10"]) == 0
-    assert "top-1 1.0000, top-2 1.0000" in capsys.readouterr().out
+    assert "top-1 accuracy 1.0000, cross-entropy" in capsys.readouterr().out
     assert main(["describe", "--run", str(trained)]) == 0
     assert "2 logits, of the whole image" in capsys.readouterr().out
 
@@ -168,7 +168,7 @@ def test_from_a_checkpoint_to_classes_from_python_and_from_the_command_line(
 def test_accuracy_by_hand() -> None:
     logits = np.array([[2, 1, 0], [0, 1, 3], [0, 2, 1], [5, 0, 0], [9, 9, 9]], np.float32)
     found = judge(np.array([0, 1, 1, 2, -1]), logits, ("a", "b", "c"), {"no_object": 1})
-    assert (found.images, found.top1, found.k, found.top_k) == (4, 0.5, 3, 1.0)
+    assert (found.images, found.top1, found.k, found.top_k) == (4, 0.5, 2, 0.75)
     assert found.confusion == ((1, 0, 0), (0, 1, 1), (1, 0, 0))
     assert [one.recall for one in found.classes] == [1.0, 0.5, 0.0]
     assert [one.precision for one in found.classes] == [0.5, 1.0, 0.0]

@@ -58,7 +58,7 @@ def test_a_loss_that_is_not_finite_is_blamed_on_its_images() -> None:
 def test_what_classification_cannot_do_is_refused() -> None:
     with pytest.raises(ConfigError, match="at least 2 classes apart, found 1"):
         ClassificationTask(("a",), (64, 64))
-    with pytest.raises(ConfigError, match="image-size: classification takes multiples of 32, found 72x64"):
+    with pytest.raises(ConfigError, match="frame: expected multiples of 32, found 72x64"):
         ClassificationTask(("a", "b"), (72, 64))
     with pytest.raises(ConfigError, match="the nearest is 96x64"):
         TASK.resized(100, 64)

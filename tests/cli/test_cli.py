@@ -70,6 +70,22 @@ def refused(*words: str, cwd: Path) -> str:
         (["train", "--batch", "8"], "yolo_proc train: --batch: no such option"),
         (["train", "-x"], "yolo_proc train: -x: no such option"),
         (["evaluate", "--config", "x"], "yolo_proc evaluate: --config: no such option; --help lists them"),
+        (
+            ["describe", "--loss.weight-wh", "3"],
+            "yolo_proc describe: --loss.weight-wh: no such option here; train has it",
+        ),
+        (
+            ["describe", "--task", "classification", "--model.anchors", "1"],
+            "yolo_proc describe: --model.anchors: the task classification does not read it, detection does",
+        ),
+        (
+            ["check", "--task", "classification", "--image-size", "100"],
+            "yolo_proc check: --image-size: expected a multiple of the stride 32, found 100; 96 and 128 are",
+        ),
+        (
+            ["train", "--model", "resnet18", "--model.strides", "64"],
+            "yolo_proc train: --model.strides: the network resnet18 has strides 4, 8, 16, 32, found 64",
+        ),
         (["train", "--generator", "nowhere.py:Dots"], "yolo_proc train: generator nowhere.py:Dots: no file"),
         (["train", "--generator", "folder:"], "yolo_proc train: generator folder: expected the path of a data set"),
         (["train", "glyphs"], "yolo_proc train: glyphs: expected an option, which starts with --"),
@@ -80,11 +96,11 @@ def refused(*words: str, cwd: Path) -> str:
         (["train", "--seed", "-1"], "yolo_proc train: --seed: expected a number from 0"),
         (["train", "--target-loss", "nan"], "yolo_proc train: --target-loss: expected a number of at least 0"),
         (["train", "--precision", "fp32"], "yolo_proc train: --precision: expected one of auto, float32, bf16, found"),
-        (["train", "--model", "orignal"], "yolo_proc train: model: expected one of "),
-        (["train", "--image-size", "250"], "yolo_proc train: image-size: expected a multiple of the stride 16"),
-        (["train", "--model.strides", "16,8"], "yolo_proc train: model.strides: expected distinct strides"),
-        (["train", "--model.anchors", "big"], "yolo_proc train: model.anchors: expected auto, or sizes"),
-        (["train", "--device", "gpu"], "yolo_proc train: device: expected auto, cpu, cuda or cuda:N, found 'gpu'"),
+        (["train", "--model", "orignal"], "yolo_proc train: --model: expected one of "),
+        (["train", "--image-size", "250"], "yolo_proc train: --image-size: expected a multiple of the stride 16"),
+        (["train", "--model.strides", "16,8"], "yolo_proc train: --model.strides: expected distinct strides"),
+        (["train", "--model.anchors", "big"], "yolo_proc train: --model.anchors: expected auto, or sizes"),
+        (["train", "--device", "gpu"], "yolo_proc train: --device: expected auto, cpu, cuda or cuda:N, found 'gpu'"),
         (["train", "--augment.enabled", "maybe"], "yolo_proc train: --augment.enabled: expected on or off"),
         (
             ["train", "--config", "no.toml"],
@@ -96,7 +112,7 @@ def refused(*words: str, cwd: Path) -> str:
         ),
         (["train", "--config", "no-toml.toml"], "yolo_proc train: no-toml.toml: expected TOML"),
         (["train", "--accept-changed-data"], "yolo_proc train: --accept-changed-data: only a resumed run"),
-        (["train", "--run", "a/b"], "yolo_proc train: run: expected a plain folder name"),
+        (["train", "--run", "a/b"], "yolo_proc train: --run: expected a plain folder name"),
         (
             ["train", "--generator.max-object", "3"],
             "yolo_proc train: --generator.max-object: generator glyphs has no such parameter "
@@ -123,7 +139,7 @@ def refused(*words: str, cwd: Path) -> str:
         (["describe", "--run", "nope"], "yolo_proc describe: nope: no such run in checkpoints"),
         (
             ["describe", "--model", "original", "--model.width", "2"],
-            "yolo_proc describe: model.width: the layers of original",
+            "yolo_proc describe: --model.width: the layers of original",
         ),
     ],
     ids=lambda words: " ".join(words) if isinstance(words, list) else "",

@@ -8,17 +8,16 @@ from pathlib import Path
 import pytest
 from tiny_run import run_tiny, tiny_config
 
-from yolo_proc.config.schema import Config, LossConfig, ModelConfig
+from yolo_proc.config.schema import ModelConfig
 from yolo_proc.errors import ConfigError
 from yolo_proc.models.registry import backbone_names, build_backbone, find_backbone
-from yolo_proc.models.tasks import refuse_options_of_other_tasks, task_class
 
 
 def test_an_unknown_network_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
     assert {"small", "original"} <= set(backbone_names())
     with pytest.raises(ConfigError, match=r"found 'orignal' \(did you mean original\?\)"):
         find_backbone(ModelConfig(name="orignal"))
-    with pytest.raises(ConfigError, match=r"model: expected one of .*small"):
+    with pytest.raises(ConfigError, match=r"model.name: expected one of .*small"):
         run_tiny(tiny_config(tmp_path, model=ModelConfig(name="")))
     assert list(tmp_path.iterdir()) == [], "nothing is made for a run that cannot begin"
 
@@ -88,13 +87,3 @@ def test_a_package_that_cannot_be_imported_is_one_line(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "x: expected an installed package that can be imported (broken_package)" in done.stderr
     assert len(done.stderr.splitlines()) == 1
-
-
-def test_an_unknown_task_is_refused_with_the_nearest_name() -> None:
-    assert task_class("detection").name == "detection"
-    with pytest.raises(ConfigError, match=r"task: expected one of detection.*found 'detektion' \(did you mean"):
-        task_class("detektion")
-
-
-def test_a_task_takes_its_own_options() -> None:
-    refuse_options_of_other_tasks(Config(loss=LossConfig(weight_wh=1.0), model=ModelConfig(strides=(8,))))

@@ -14,6 +14,7 @@ from yolo_proc.classification.heads import ClassificationHead
 from yolo_proc.classification.labels import IGNORED, image_classes
 from yolo_proc.classification.metrics import fit_temperature, margins_of
 from yolo_proc.config.schema import Config, LabelConfig, LossConfig
+from yolo_proc.config.validation import require_multiple
 from yolo_proc.errors import ConfigError
 from yolo_proc.task import Calibration, Head, Sample, Sums
 
@@ -61,14 +62,18 @@ class ClassificationTask:
                 f"task: classification tells at least 2 classes apart, found {len(classes)}; give the generator more"
             )
         if frame[0] % STRIDE or frame[1] % STRIDE or min(frame) < STRIDE:
-            raise ConfigError(
-                f"image-size: classification takes multiples of {STRIDE}, found {frame[0]}x{frame[1]}; choose another"
-            )
+            raise ConfigError(f"frame: expected multiples of {STRIDE}, found {frame[0]}x{frame[1]}; choose another")
         self.classes = tuple(classes)
         self._frame = frame
         self.limits = limits or LabelConfig()
         self.loss_config = loss or LossConfig()
         self.weights: Mapping[str, float] = {"class": self.loss_config.weight_class}
+
+    @classmethod
+    def check_config(cls, config: Config) -> Sequence[int]:
+        """See `Task`."""
+        require_multiple(config.image_size, STRIDE)
+        return (STRIDE,)
 
     @classmethod
     def begin(cls, config: Config, classes: tuple[str, ...], sample: Sample) -> Self:  # noqa: ARG003 nothing is sought

@@ -65,7 +65,9 @@ def check(parser: FlagParser, argv: Sequence[str]) -> int:
     file = read_config_file(Path(flags.config)) if flags.config is not None else {}
     config = config_from_values({**file, **parsed.given}, trust=flags.trust)
     from yolo_proc.checks.registry import checks_named
+    from yolo_proc.models.tasks import check_task
 
+    check_task(config)
     checks = [check for check in checks_named(flags.only) if check.quick or not flags.quick]
     outcomes: list[Outcome] = []
     interrupted = False

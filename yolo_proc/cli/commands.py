@@ -68,7 +68,7 @@ class TrainFlags:
 
 def train_parser() -> FlagParser:
     """Return flags of `train`."""
-    about = "Trains a detector on generated scenes until a target loss is reached, or a budget ends."
+    about = "Trains a detector or a classifier on generated scenes until a target loss is reached, or a budget ends."
     return FlagParser("train", about, TrainFlags, _names("*"), parameters=True, bare={"resume": ""})
 
 
@@ -85,7 +85,8 @@ def train(parser: FlagParser, argv: Sequence[str]) -> int:
         place, config = _resume(flags.resume, given, flags.trust)
     from yolo_proc.checks.gate import quick_outcomes
     from yolo_proc.cli.console import run_training
-    from yolo_proc.training.session import check_task, checked_generator
+    from yolo_proc.models.tasks import check_task
+    from yolo_proc.training.session import checked_generator
     from yolo_proc.training.trainer import Command, Trainer
 
     if place is None:
@@ -188,7 +189,7 @@ def evaluate(parser: FlagParser, argv: Sequence[str]) -> int:
         print(json.dumps(plain if flags.weights == "both" else plain[flags.weights]))
         return 0
     for name, found in results.items():
-        print(f"{'averaged' if name == 'ema' else 'raw'} weights")
+        print("averaged weights, which ship:" if name == "ema" else "raw weights, of the last step:")
         print(found.table())
     return 0
 
@@ -342,8 +343,7 @@ def _describe_config(config: Config) -> "Description":
     from yolo_proc.data.generator import load_generator
     from yolo_proc.models import summary as room
     from yolo_proc.models.network import build_model
-    from yolo_proc.models.tasks import task_class
-    from yolo_proc.training.session import check_task
+    from yolo_proc.models.tasks import check_task, task_class
 
     check_task(config)
     classes = load_generator(config.generator.name, config.generator.parameters).classes

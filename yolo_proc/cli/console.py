@@ -34,10 +34,11 @@ if TYPE_CHECKING:
 
 
 def epoch_line(event: EpochEnd) -> str:
-    """Return `Epoch: 12  Loss:  0.061  Loss_class:  0.003  ...`: the total, each weighted term, and the figures
-    besides.
+    """Return `Epoch: 12  Loss:  0.061  Loss_class:  0.003  ...`: the total, each weighted term where there are
+    several, and the figures besides.
     """
-    terms = "".join(f"  Loss_{name}: {value:6.3f}" for name, value in event.terms.items())
+    several = event.terms if len(event.terms) > 1 else {}
+    terms = "".join(f"  Loss_{name}: {value:6.3f}" for name, value in several.items())
     figures = "".join(f"  {name}: {value:6.3f}" for name, value in event.figures.items())
     return f"Epoch: {event.epoch}  Loss: {event.loss:6.3f}{terms}{figures}"
 

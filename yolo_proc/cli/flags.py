@@ -198,6 +198,8 @@ class FlagParser(argparse.ArgumentParser):
             return f"{word}: expected an option, which starts with --"
         known = [flag for action in self._actions for flag in action.option_strings]
         begun = [flag for flag in known if len(word) > len("--xx") and flag.startswith(word)]
+        if word.removeprefix("--") in config_options():
+            return f"{word}: no such option here; train has it"
         # Without the dashes, which all flags have in common.
         meant = begun or [flag for flag in known if nearest(word.strip("-"), [flag.strip("-")])]
         return f"{word}: no such option{nearest(word, meant)}; --help lists them"

@@ -14,7 +14,7 @@ from typing import NoReturn
 from yolo_proc.cli import check_command, commands, data_commands, export_command, inspect_command, predict_command
 from yolo_proc.cli.flags import FlagParser
 from yolo_proc.config.options import nearest
-from yolo_proc.errors import ConfigError, YoloProcError, one_line
+from yolo_proc.errors import ConfigError, OptionError, YoloProcError, one_line
 from yolo_proc.system import output
 
 # What the system says of a name that a user gave, wherever it is looked at first.
@@ -76,6 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ConfigError(f"{found}; expected one of {', '.join(COMMANDS)}, or --help")
         return COMMANDS[name].run(COMMANDS[name].parser(), words[1:])
     except YoloProcError as error:
+        if isinstance(error, OptionError):
+            error = error.as_flag()
         print(f"{f'yolo_proc {name}'.rstrip()}: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt as stopped:

@@ -275,7 +275,7 @@ def _open_writers(
         said = JsonWriter(sys.stdout, finder.view)
         writers.append(said)
         return said
-    if out is None:
+    if out is None or not finder.counts_objects:  # the classes of an image are one short line
         writers.append(TextWriter(sys.stdout, finder.view))
     return None
 

@@ -200,7 +200,10 @@ class Config:
 
     run: str | None = option(None, help="name of the run; none: the generator's name and a number", on_resume="free")
     runs_dir: str = option("checkpoints", help="folder that holds the runs", on_resume="free")
-    task: str = option("detection", help="what is learned: detection or classification")
+    task: str = option(
+        "detection",
+        help="what is learned: detection (boxes of objects), or classification (one class for a whole image)",
+    )
     seed: int = option(0, help="seed of the scenes and of the first weights", low=0, high=2**63 - 1)
     device: str = option(
         "auto",
@@ -224,7 +227,8 @@ class Config:
     batch_size: int = option(32, help="batch size: images of a training step", low=1, high=65536)
     image_size: int = option(
         256,
-        help="side of the square images that the network is trained on, pixels; a multiple of every stride",
+        help="side of the square images that the network is trained on, pixels; a multiple of every stride, for "
+        "classification of 32",
         low=32,
         high=8192,
     )

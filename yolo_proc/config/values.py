@@ -14,7 +14,7 @@ from typing import Any
 
 from yolo_proc.config.options import Declared, declared_options, shown
 from yolo_proc.config.schema import Config
-from yolo_proc.errors import ConfigError
+from yolo_proc.errors import OptionError
 
 # `generator = "glyphs"` stands for `generator.name = "glyphs"`, in a file as on the command line.
 SHORTHANDS: Mapping[str, str] = {"generator": "generator.name", "model": "model.name"}
@@ -90,7 +90,7 @@ def parse_anchors(text: str) -> tuple[tuple[float, float], ...] | None:
     """Return anchor sizes (width, height) in pixels from `60x60,120x90`; None for `auto`.
 
     Raises:
-        ConfigError: neither auto nor positive sizes.
+        OptionError: neither auto nor positive sizes.
     """
     if text == "auto":
         return None
@@ -99,7 +99,7 @@ def parse_anchors(text: str) -> tuple[tuple[float, float], ...] | None:
         match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)x(\d+(?:\.\d+)?)\s*", part)
         width, height = (float(match[1]), float(match[2])) if match else (0.0, 0.0)
         if not (0 < width < math.inf and 0 < height < math.inf):
-            raise ConfigError(f"model.anchors: expected auto, or sizes such as 60x60,120x90, found {shown(text)}")
+            raise OptionError("model.anchors", f"expected auto, or sizes such as 60x60,120x90, found {shown(text)}")
         sizes.append((width, height))
     return tuple(sizes)
 

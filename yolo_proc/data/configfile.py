@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,8 @@ MAX_BYTES = MIB  # of a TOML file: all options together have some kilobytes
 
 
 HEADER = (
-    "# Every option of this run. `python -m yolo_proc train --config FILE` reads it;\n"
-    "# an option that is not here has no value, which is its default.\n\n"
+    "# Every option that this run reads. `python -m yolo_proc train --config FILE` takes it;\n"
+    "# an option that is not here has its default.\n\n"
 )
 # A key, or the beginning of one, of more than 32 parts with dots between.
 _DEEP_KEY = re.compile(
@@ -81,13 +81,17 @@ def _flatten(prefix: str, table: Mapping[str, Any], path: Path, into: dict[str, 
             into[flat] = Given(value, f"{path}: {flat}", of_file=True)
 
 
-def config_to_toml(config: Config) -> str:
-    """Return the whole configuration as TOML, so that reading it gives an equal one; None is left out."""
+def config_to_toml(config: Config, unread: Collection[str] = ()) -> str:
+    """Return the whole configuration as TOML, so that reading it gives an equal one; None is left out.
+
+    Args:
+        unread: flat names of options that are left out too, because they have their defaults and nothing reads them.
+    """
     import tomli_w
 
     tree: dict[str, Any] = {}
     for flat, value in config_values(config).items():
-        if value is None:
+        if value is None or flat in unread:
             continue
         section, _, name = flat.rpartition(".")
         table = tree.setdefault(section, {}) if section else tree

@@ -9,7 +9,7 @@ from yolo_proc.config.schema import Config
 from yolo_proc.config.validation import validate
 from yolo_proc.config.values import Given, as_given, assemble, config_options, config_values, value_text
 from yolo_proc.data.configfile import read_config_file
-from yolo_proc.errors import ConfigError, GeneratorError
+from yolo_proc.errors import ConfigError, GeneratorError, OptionError
 
 # A named configuration is a set of defaults: what the user gives wins. The original's task, the category
 # AOM, is what `glyphs` draws by default.
@@ -60,7 +60,10 @@ def config_from_values(given: Mapping[str, Given], *, trust: bool = False) -> Co
     named = NAMED_CONFIGURATIONS.get(checked.get("model.name", ""), {})
     if checked.get("task", options["task"].default) != "detection":
         named = {flat: value for flat, value in named.items() if not flat.startswith("model.")}  # its grids
-    return validate(assemble({**named, **checked}, parameters))
+    try:
+        return validate(assemble({**named, **checked}, parameters))
+    except OptionError as error:
+        raise error.named(given[error.option].where) if error.option in given else error from None
 
 
 def saved_config(values: Mapping[str, Any], path: Path, *, trust: bool = False) -> Config:

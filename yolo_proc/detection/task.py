@@ -1,5 +1,6 @@
 """Detection as a task: objects in slots, and the loss of `loss.py`."""
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Self
@@ -11,7 +12,9 @@ from torch import Tensor, nn
 
 from yolo_proc.batch import Batch
 from yolo_proc.boxes import FloatArray
+from yolo_proc.config.options import shown
 from yolo_proc.config.schema import Config, LabelConfig, LossConfig
+from yolo_proc.config.validation import require_multiple
 from yolo_proc.config.values import parse_anchors, value_text
 from yolo_proc.detection.calibration import fit_calibration
 from yolo_proc.detection.codec import LabelCodec
@@ -19,7 +22,7 @@ from yolo_proc.detection.grids import Grid, grids_for, grids_over, kmeans_anchor
 from yolo_proc.detection.heads import AuxiliaryHead, DenseDetectionHead, DetectionHead, SlotHead
 from yolo_proc.detection.label_checks import require_sound_labels, require_sound_targets
 from yolo_proc.detection.loss import TERMS, auxiliary_loss, blame, detection_terms, overlap_loss, term_weights
-from yolo_proc.errors import CheckpointError, GeneratorError
+from yolo_proc.errors import CheckpointError, GeneratorError, OptionError
 from yolo_proc.rng import rng_for
 from yolo_proc.scene import label_state_codes
 from yolo_proc.task import Calibration, Sample, Sums
@@ -64,6 +67,32 @@ class DetectionTask:
         self.classes = tuple(map(str, range(codec.class_count))) if classes is None else tuple(classes)
         assert len(self.classes) == codec.class_count, (self.classes, codec.class_count)
         self.weights: Mapping[str, float] = term_weights(self.loss_config)
+
+    @classmethod
+    def check_config(cls, config: Config) -> Sequence[int]:
+        """See `Task`."""
+        model, side = config.model, config.image_size
+        strides = model.strides
+        if not strides or any(a >= b for a, b in itertools.pairwise(strides)):
+            raise OptionError(
+                "model.strides", f"expected distinct strides in ascending order, found {value_text(strides)}"
+            )
+        if any(stride & (stride - 1) for stride in strides):
+            raise OptionError("model.strides", f"expected powers of two, found {value_text(strides)}")
+        require_multiple(side, strides[-1])
+        sizes = parse_anchors(model.anchors)
+        if sizes is not None and max(max(size) for size in sizes) > side:
+            raise OptionError(
+                "model.anchors",
+                f"expected sizes of at most the picture's side {side}, found {shown(model.anchors)}; give smaller "
+                "ones, `auto`, or a larger --image-size",
+            )
+        if sizes is not None and len(sizes) < len(strides):
+            raise OptionError(
+                "model.anchors",
+                f"expected at least one size a grid, {len(strides)} grids, found {len(sizes)}: {shown(model.anchors)}",
+            )
+        return strides
 
     @classmethod
     def begin(cls, config: Config, classes: tuple[str, ...], sample: Sample) -> Self:

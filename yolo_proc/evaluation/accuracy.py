@@ -1,7 +1,7 @@
 """How good a classifier is, on scenes it has never seen.
 
-- Top-1 and top-k: the share of images whose class is the first, or among the first k.
-- Precision and recall of a class: of the images that are called so, and of those that are so.
+- Top-1 and top-k accuracy: the share of images whose class is the first, or among the first k.
+- Precision and recall of a class: of the images that are predicted to be of it, and of those that are.
 - Margin: the logit of the true class less the largest other one; an image is right where it is above 0. Its quantiles
   say how far from the cut-off the images are: a loss may fall for long while all of them are below it.
 - Expected calibration error: as for detections, of the confidence of the first class.
@@ -37,7 +37,7 @@ class ClassAccuracy:
     """Of one class. A share of nothing is NaN.
 
     Attributes:
-        images: that are of the class; called: that are said to be.
+        images: that are of the class; called: that are predicted to be.
     """
 
     name: str
@@ -53,11 +53,12 @@ class Accuracy:
 
     Attributes:
         images: that were judged; ignored: others, by reason.
-        top1, top_k: shares of the images; k is the number of places.
+        top1, top_k: shares of the images whose class is the first, or among the first k; k is 5, or one less than the
+            classes where there are fewer.
         loss: mean cross-entropy.
         calibration_error: expected calibration error of the first class's confidence.
         margins: {quantile: margin}.
-        confusion: (C, C) images: row the true class, column the class that is said.
+        confusion: (C, C) images: row the true class, column the predicted class.
     """
 
     images: int
@@ -84,10 +85,11 @@ class Accuracy:
             f"{one.name:{width}}  {one.images:6d}  {_figure(one.precision):>9}  {_figure(one.recall):>6}"
             for one in self.classes
         ]
+        top_k = f", top-{self.k} {_figure(self.top_k)}" if self.k > 1 else ""
         reasons = ", ".join(f"{count} {reason}" for reason, count in self.ignored.items() if count)
         lines += [
-            f"{self.images} images; ignored images: {reasons or 'none'}",
-            f"top-1 {_figure(self.top1)}, top-{self.k} {_figure(self.top_k)}, cross-entropy {_figure(self.loss)}",
+            f"{self.images} images; not judged: {reasons or 'none'}",
+            f"top-1 accuracy {_figure(self.top1)}{top_k}, cross-entropy {_figure(self.loss)}",
             f"expected calibration error {_figure(self.calibration_error)}",
             "margin (logit of the true class less the largest other; right above 0), by quantile: "
             + ", ".join(f"{quantile} {value:.2f}" for quantile, value in self.margins.items()),
@@ -99,7 +101,7 @@ class Accuracy:
             return ["confusion: too many classes for a table; --json has it"]
         names = [one.name for one in self.classes]
         width = max(5, *(len(name) for name in names), *(len(f"{count}") for row in self.confusion for count in row))
-        lines = ["confusion: a row a true class, a column a class that is said"]
+        lines = ["confusion: a row for each true class, a column for each predicted class"]
         lines.append(" ".join([" " * width, *(f"{name:>{width}}" for name in names)]))
         lines += [
             " ".join([f"{name:{width}}", *(f"{count:{width}d}" for count in row)])
@@ -167,7 +169,7 @@ def judge(
     confusion = np.zeros((number, number), dtype=np.int64)
     np.add.at(confusion, (labels, said), 1)
     hits = np.diag(confusion)
-    k = min(TOP, number)
+    k = min(TOP, number - 1)  # of all classes one is always the true one
     error, _ = expected_calibration_error(probabilities.max(axis=1, initial=0.0), right)
     return Accuracy(
         images=count,

@@ -59,15 +59,16 @@ the Java at hand does what Python did:
 A picture of w x h pixels is fitted into the network's W x H, {width} x {height}: r = min(W / w, H / h),
 nw = floor(w r + 0.5), nh = floor(h r + 0.5), at least 1; it is resized to nw x nh (bilinear, antialiased, as Pillow
 does), its left upper corner at (W - nw) div 2, (H - nh) div 2, with grey 114 around. {back}The graph does
-all the rest. In pictures of another shape than those of training objects are small there; `export --input-size` makes
-a model of that shape from the same weights.
+all the rest. A picture of another shape than the training images is shown small there; `export --input-size` makes a
+model of its shape from the same weights.
 
 Classes by index: {numbered}.
 
 ## Where it comes from
 
 Trained in yolo_proc: {training}.
-Compared with the network in PyTorch on {images} fresh pictures:
+Compared with the network in PyTorch on {images} fresh pictures. `outputs` is the largest difference of a raw output,
+{meaning}:
 
 {compared}
 
@@ -84,8 +85,10 @@ _DETECTOR = {
     "java_use": "for (var found : detector.detect(Path.of(words[0]))) System.out.println(found);",
     "printed": "It prints a line for each thing found, such as `{example} 0.98 [120.5, 48.0, 216.0, 158.2]`: class, "
     "confidence\nfrom 0 to 1, and left, upper, right and lower edge in the photo's own pixels",
+    "meaning": "`boxes` that of a box's corner, `one-sided` the boxes that only one of the two finds, `mAP50-95` that "
+    "of\nthe model, `drop` how much lower it is than the network's",
     "back": "Boxes go the way back:\nx = (x' - left) w / nw, y = (y' - top) h / nh. ",
-    "python": """from yolo_proc.export.session import OnnxDetector
+    "python": """from yolo_proc import OnnxDetector
 from yolo_proc.imaging.pictures import read_picture
 
 detector = OnnxDetector.load("model.onnx")
@@ -102,8 +105,10 @@ _CLASSIFIER = {
     "java_command": "classify",
     "java_use": "System.out.println(classifier.classify(Path.of(words[0])));",
     "printed": "It prints the most likely class and its confidence from 0 to 1, such as `{example} 0.98`",
+    "meaning": "`changed` the pictures that get another class, `top-1` the share that gets its own,\n`drop` how much "
+    "lower it is than the network's",
     "back": "",
-    "python": """from yolo_proc.export.session import OnnxClassifier
+    "python": """from yolo_proc import OnnxClassifier
 from yolo_proc.imaging.pictures import read_picture
 
 classifier = OnnxClassifier.load("model.onnx")

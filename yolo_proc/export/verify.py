@@ -138,10 +138,10 @@ def measure(exported: Mapping[str, OnnxModel], sizes: Mapping[str, int], results
 def table(results: Mapping[str, Comparison]) -> str:
     """Return the precisions side by side, a line each."""
     header = next(iter(results.values())).HEADER
-    lines = [f"precision   file size  a picture  outputs apart  {header}"]
+    lines = [f"precision   file size  a picture    outputs  {header}"]
     for name, one in results.items():
         size = f"{one.size_bytes / 1e6:,.2f} MB"
-        lines.append(f"{name:9}  {size:>10}  {one.milliseconds:6.2f} ms  {one.outputs:13.3g}  {one.columns}")
+        lines.append(f"{name:9}  {size:>10}  {one.milliseconds:6.2f} ms  {one.outputs:9.3g}  {one.columns}")
     return "\n".join(lines)
 
 

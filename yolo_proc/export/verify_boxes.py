@@ -36,7 +36,7 @@ class BoxComparison(Comparison):
         map50_95: of the model; reference_map50_95: of the network, on the same pictures.
     """
 
-    HEADER: ClassVar[str] = "boxes apart  one-sided  mAP50-95    lower by"
+    HEADER: ClassVar[str] = "      boxes  one-sided  mAP50-95      drop"
     box_pixels: float = 0.0
     box_share: float = 0.0
     matched: int = 0
@@ -58,7 +58,7 @@ class BoxComparison(Comparison):
         """See `Comparison`."""
         return (
             f"{self.box_pixels:8.3g} px  {self.near + self.one_sided:9d}  {figure(self.map50_95):>8}  "
-            f"{self.map_drop:10.5f}"
+            f"{self.map_drop:8.5f}"
         )
 
     @property

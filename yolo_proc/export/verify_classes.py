@@ -34,7 +34,7 @@ class ClassComparison(Comparison):
         classes: C.
     """
 
-    HEADER: ClassVar[str] = "other classes   top-1    lower by"
+    HEADER: ClassVar[str] = "changed   top-1      drop"
     near: int = 0
     differing: int = 0
     judged: int = 0
@@ -55,7 +55,7 @@ class ClassComparison(Comparison):
     @property
     def columns(self) -> str:
         """See `Comparison`."""
-        return f"{self.near + self.differing:13d}  {figure(self.top1):>6}  {self.drop:10.5f}"
+        return f"{self.near + self.differing:7d}  {figure(self.top1):>6}  {self.drop:8.5f}"
 
     @property
     def doubt(self) -> str:

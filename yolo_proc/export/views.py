@@ -80,7 +80,7 @@ class ClassView:
 
     def words(self, found: Classification) -> str:
         """See `View`."""
-        told = ", ".join(f"{self.classes[class_id]} {confidence:.2f}" for class_id, confidence in self._first(found))
+        told = ", ".join(f"{self.classes[class_id]} {confidence:.4f}" for class_id, confidence in self._first(found))
         return f"{told} (margin {found.margin:.2f})"
 
     def drawn(self, rgb: NDArray[np.uint8], found: Classification) -> NDArray[np.uint8]:

@@ -13,7 +13,7 @@ One of your own lies in an installed package that names its module in its pyproj
 """
 
 import pkgutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from yolo_proc.config.options import nearest
 from yolo_proc.config.schema import ModelConfig
-from yolo_proc.errors import ConfigError
+from yolo_proc.errors import ConfigError, OptionError
 from yolo_proc.models.layers import initialise_for_relu
 
 
@@ -134,17 +134,32 @@ def find_backbone(config: ModelConfig) -> BackboneEntry:
     names = backbone_names()
     entry = _BACKBONES.get(config.name)
     if entry is None:
-        raise ConfigError(
-            f"model: expected one of {', '.join(names)}, found {config.name!r}{nearest(config.name, names)}"
+        raise OptionError(
+            "model.name", f"expected one of {', '.join(names)}, found {config.name!r}{nearest(config.name, names)}"
         )
     plain = ModelConfig()
     for option in SHAPING:
         if option not in entry.options and getattr(config, option) != getattr(plain, option):
-            raise ConfigError(
-                f"model.{option.replace('_', '-')}: the layers of {entry.name} are fixed; leave it out, or take "
-                "--model small"
+            raise OptionError(
+                f"model.{option.replace('_', '-')}",
+                f"the layers of {entry.name} are fixed; leave it out, or take --model small",
             )
     return entry
+
+
+def require_strides(entry: BackboneEntry, strides: Sequence[int]) -> None:
+    """Refuse strides of which a backbone has no maps.
+
+    Raises:
+        ConfigError: names them, and those that there are.
+    """
+    missing = [stride for stride in strides if stride not in entry.head_strides]
+    if missing or not strides:
+        raise OptionError(
+            "model.strides",
+            f"the network {entry.name} has strides {', '.join(map(str, entry.head_strides))}, found "
+            f"{', '.join(map(str, missing)) or 'none'}; take some of those, or --model small",
+        )
 
 
 def build_backbone(config: ModelConfig, strides: tuple[int, ...]) -> Backbone:
@@ -154,12 +169,7 @@ def build_backbone(config: ModelConfig, strides: tuple[int, ...]) -> Backbone:
         ConfigError: see `find_backbone`; or strides that it does not have.
     """
     entry = find_backbone(config)
-    missing = [stride for stride in strides if stride not in entry.head_strides]
-    if missing or not strides:
-        raise ConfigError(
-            f"model.strides: the network {entry.name} has strides {', '.join(map(str, entry.head_strides))}, found "
-            f"{', '.join(map(str, missing)) or 'none'}; leave model.strides out, or take --model small"
-        )
+    require_strides(entry, strides)
     backbone = entry.build(config, strides)
     assert set(strides) <= set(backbone.strides), (strides, backbone.strides)
     assert len(backbone.channels) == len(backbone.strides), (backbone.channels, backbone.strides)

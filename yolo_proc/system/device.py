@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 import torch
 
-from yolo_proc.errors import ConfigError
+from yolo_proc.errors import ConfigError, OptionError
 
 LIBRARIES = ("torch", "numpy", "opencv-python-headless", "albumentations", "pillow", "fonttools", "skia-pathops")
 
@@ -22,13 +22,13 @@ def pick_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise ConfigError(f"device: expected auto, cpu, cuda or cuda:N, found {name!r}") from error
+        raise OptionError("device", f"expected auto, cpu, cuda or cuda:N, found {name!r}") from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ConfigError(
             f"device: {name} is not here, torch sees {torch.cuda.device_count()} CUDA devices; use --device cpu"
         )
     if device.type not in ("cpu", "cuda"):
-        raise ConfigError(f"device: expected auto, cpu, cuda or cuda:N, found {name!r}")
+        raise OptionError("device", f"expected auto, cpu, cuda or cuda:N, found {name!r}")
     return device
 
 

@@ -12,6 +12,7 @@ from yolo_proc.data.generator import file_stem
 from yolo_proc.errors import ConfigError, DataError, UserError
 from yolo_proc.models.checkpoint import checkpoint_position, list_checkpoints, newest_valid, sweep_temporary
 from yolo_proc.models.fields import check_training
+from yolo_proc.models.tasks import unread_options
 from yolo_proc.system.files import GIB, UnreadableFileError, half_written, read_bytes, replace_whole
 from yolo_proc.system.locking import locked
 
@@ -97,7 +98,7 @@ def _table_is_short(folder: Path) -> bool:
 
 def write_config(folder: Path, config: Config) -> None:
     """Write the whole configuration, ready for `--config`."""
-    _write(folder / CONFIG, config_to_toml(config))
+    _write(folder / CONFIG, config_to_toml(config, unread_options(config)))
 
 
 def write_metrics(folder: Path, history: Sequence[Mapping[str, float]]) -> None:

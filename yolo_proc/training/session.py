@@ -23,8 +23,7 @@ from yolo_proc.errors import CheckpointError, ConfigError
 from yolo_proc.models import checkpoint
 from yolo_proc.models.fields import check_training
 from yolo_proc.models.network import Network, build_model
-from yolo_proc.models.registry import find_backbone
-from yolo_proc.models.tasks import refuse_options_of_other_tasks, task_class
+from yolo_proc.models.tasks import check_task, task_class
 from yolo_proc.models.weights import require_weights_for
 from yolo_proc.system.device import differences, environment, pick_device, processors
 from yolo_proc.task import Task
@@ -90,6 +89,7 @@ def open_session(config: Config, resume_from: Path | None, accept_changed_data: 
         UserError: options that do not fit each other, the machine or the checkpoint; another process trains the run.
     """
     config = validate(config)
+    check_task(config)
     device = pick_device(config.device)
     with ExitStack() as held:
         if resume_from is None:
@@ -109,7 +109,6 @@ def worker_count(config: Config) -> int:
 def _new_session(config: Config, device: torch.device, held: ExitStack) -> Session:
     workers = worker_count(config)
     threads = use_threads(config.threads, device, config.batch_size)
-    check_task(config)
     stream, notes = checked_generator(config)
     folder = new_run_folder(config)  # what can fail at once comes before what takes seconds
     held.enter_context(locked_run(folder))
@@ -125,16 +124,6 @@ def _new_session(config: Config, device: torch.device, held: ExitStack) -> Sessi
     write_config(folder, config)
     lines = [*notes, why, *filter(None, [remember(config.generator.name)])]
     return Session(config, folder, device, task, state, workers, lines)
-
-
-def check_task(config: Config) -> None:
-    """Refuse a task, a network or an option that does not fit the others, before anything is drawn.
-
-    Raises:
-        ConfigError: see above.
-    """
-    find_backbone(config.model)
-    refuse_options_of_other_tasks(config)
 
 
 def checked_generator(config: Config) -> tuple[Stream, tuple[str, ...]]:

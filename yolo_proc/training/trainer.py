@@ -41,7 +41,7 @@ from yolo_proc.training.events import (
 )
 from yolo_proc.training.outcomes import Outcome, failure_line
 from yolo_proc.training.report import Drops, dominant_term, metrics_row, not_finite_line, weighted_terms
-from yolo_proc.training.schedule import Pace, decay_to_begin, rise_again
+from yolo_proc.training.schedule import BUDGET_ENDS, Pace, decay_to_begin, rise_again
 from yolo_proc.training.session import BEFORE_DECAY, Session, open_session
 from yolo_proc.training.shipping import ship
 from yolo_proc.training.step import NotFiniteError, StepResult, training_step
@@ -275,7 +275,7 @@ class Trainer:
 
     def _judge_the_end(self, session: Session) -> Generator[Event, None, Stopped]:
         validation = measure(session.state.averaged, session.task, session.validation, session.device).loss
-        stop = self._budget_ended("max-time")
+        stop = self._time_is_up()
         self.state.finished = stop.reason
         yield from ship(session, validation, stop)
         yield self._save(self._path_now(), "epoch")
@@ -365,13 +365,10 @@ class Trainer:
         config, state = self._config, self.state
         if tried is not None and tried.reached:
             return self._stopped("target", "Target loss reached, stopping training")
-        budgets = {
-            "epochs": config.epochs is not None and state.epoch >= config.epochs,
-            "max-time": config.max_time is not None and self._seconds() >= 60 * config.max_time,
-        }
-        ended = [name for name, over in budgets.items() if agree(over)]
-        if ended:
-            return self._budget_ended(ended[0])
+        if agree(config.epochs is not None and state.epoch >= config.epochs):
+            return self._budget_ended("1 epoch is" if state.epoch == 1 else f"{state.epoch} epochs are")
+        if agree(config.max_time is not None and self._seconds() >= 60 * config.max_time):
+            return self._time_is_up()
         if agree(impatient):
             task = self.session.task
             term = dominant_term(weighted_terms(task, state.window.means()))
@@ -382,11 +379,16 @@ class Trainer:
             )
         return None
 
-    def _budget_ended(self, name: str) -> Stopped:
+    def _time_is_up(self) -> Stopped:
+        minutes = self._config.max_time
+        return self._budget_ended("1 minute is" if minutes == 1 else f"{minutes:g} minutes are")
+
+    def _budget_ended(self, used: str) -> Stopped:
+        """Return the end of a run whose budget is used up: `30 minutes are`."""
         target = self._config.target_loss
         if target is None:
-            return self._stopped("done", f"the budget {name} ended")
-        return self._stopped("budget", f"the budget {name} ended before the target loss {target:g}")
+            return self._stopped("done", f"{used} over, as was asked")
+        return self._stopped("budget", f"{used} over, and the target loss {target:g} is not reached")
 
     def _pace(self, session: Session, training: Estimate, validation: Estimate) -> Iterator[Event]:
         """Begin or end the learning rate's decay where it is time to; the state before a decay is kept."""
@@ -415,7 +417,8 @@ class Trainer:
             checkpoint.save(session.folder / BEFORE_DECAY, state.state_dict())
             yield CheckpointSaved(session.folder / BEFORE_DECAY, "decay")
             state.schedule.begin_decay(decay)
-            yield Note(f"{decay.reason}: the learning rate decays over {decay.steps} steps")
+            why = "the end of the budget is near" if decay.reason == BUDGET_ENDS else decay.reason
+            yield Note(f"{why}: the learning rate decays over {decay.steps} steps")
 
     def _path_now(self) -> Path:
         return checkpoint.checkpoint_path(self.session.folder, self.state.epoch, self.state.step_in_epoch)

@@ -1,4 +1,4 @@
-"""What a user did wrong, told in one line.
+"""Mistakes of a user, told in one line.
 
 A message says what was expected, what was found, where, and what to do. `cli.main` prints it without
 a traceback and exits with the class's `exit_code`. Our own bugs are assertions and tracebacks instead.

@@ -49,7 +49,7 @@ class Head(nn.Module, ABC):
 
 
 class Task(Protocol):
-    """What is learned.
+    """A kind of thing to learn.
 
     Attributes:
         name: of `--task`, and in checkpoints.
@@ -110,7 +110,7 @@ class Task(Protocol):
 
     @property
     def summary(self) -> str:
-        """What the output consists of, in words: `Slots: 256`."""
+        """The content of the output, in words: `Slots: 256`."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint stores of the task besides its name and classes: plain values."""

@@ -227,7 +227,7 @@ def read(root: Path, options: ReadOptions) -> DataSet:
 
 @dataclass(frozen=True)
 class _Info:
-    """What `image_set_info.json` says, checked against the layout and the files' sizes."""
+    """Content of `image_set_info.json`, checked against the layout and the files' sizes."""
 
     folder: Path
     count: int

@@ -1,4 +1,4 @@
-"""What formats with a text file for each picture share: reading text, the border of the folder, names, losses."""
+"""Shared parts of the formats with a text file a picture: reading text, the border of the folder, names, losses."""
 
 import codecs
 import math

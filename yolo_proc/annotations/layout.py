@@ -1,4 +1,4 @@
-"""What a format must be able to do to be written: say which files a data set has, and what is in them.
+"""The contract of a format that can be written: which files a data set has, and their content.
 
 A layout writes nothing itself. `generate` and `convert` put the bytes in place, each file whole or not at all.
 """

@@ -110,7 +110,7 @@ def box_rle(xyxy: Box, width: int, height: int) -> dict[str, list[int]]:
 
 
 class Rle(NamedTuple):
-    """What a run-length mask says: its size, how many pixels it has, and their bounds; None: it has none."""
+    """A run-length mask: its size, how many pixels it has, and their bounds; None: it has none."""
 
     width: int
     height: int

@@ -108,7 +108,7 @@ def stem_of(name: str) -> str:
 
 @dataclass
 class Problems:
-    """What to do with a picture whose annotation is bad: stop at the first, or go on without the picture and count.
+    """The way to treat a picture whose annotation is bad: stop at the first, or go on without the picture and count.
 
     A picture is skipped as a whole: without one of its objects the rest would teach that the object is background.
 
@@ -149,7 +149,7 @@ class Problems:
 
 @dataclass
 class Tally:
-    """What reading changed or left out, by what it is: each with its number and the first place.
+    """Changes and losses of a reading, by kind: each with its number and the first place.
 
     Attributes:
         counts: by words that follow a number: "boxes reach over the border and are clipped".
@@ -191,7 +191,7 @@ def _forms(what: str) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class BinaryLayout:
-    """What a binary set's files do not say.
+    """Facts about a binary set that its files do not state.
 
     Attributes:
         width, height: pixels of its pictures.

@@ -1,4 +1,4 @@
-"""What checks measure: the pipeline of a run, from scenes to learning, made of the code that trains.
+"""The bench that checks measure on: the pipeline of a run, from scenes to learning, made of the code that trains.
 
 Every part can be replaced, so that a fault is a small patch of a healthy pipeline:
 
@@ -177,7 +177,7 @@ class Bench:
 
     @cached_property
     def task(self) -> Any:
-        """What makes targets and compares with them: a `Task`."""
+        """The task of the run; it makes targets and compares with them."""
         if self._task is not None:
             return self._task
         source = self.parts.open_stream(self.config, "anchors")

@@ -1,4 +1,4 @@
-"""What a check is, and how checks are run."""
+"""A check as a value, and the function that runs checks."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""What a classifier says of an image. Needs no torch.
+"""Result of a classifier for an image. Needs no torch.
 
 C classes
 """

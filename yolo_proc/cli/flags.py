@@ -27,7 +27,7 @@ INPUT_SIZE_HELP = (
 
 @dataclass(frozen=True)
 class Parsed:
-    """What a command line gives: the values by flat name, those of the command's own options apart."""
+    """A command line as values by flat name, those of the command's own options apart."""
 
     given: Mapping[str, Given]
     own: Mapping[str, Given]

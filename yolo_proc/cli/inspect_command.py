@@ -87,7 +87,7 @@ def inspect_parser() -> FlagParser:
 
 @dataclass(frozen=True)
 class _Work:
-    """What is inspected, with what.
+    """A source to inspect, and the means for it.
 
     Attributes:
         grids: of the run; None: found from the boxes, as a new run does.

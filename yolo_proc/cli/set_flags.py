@@ -1,4 +1,4 @@
-"""What the commands about data sets share: the flags that describe one."""
+"""Flags that describe a data set, shared by the commands about data sets."""
 
 import re
 from collections.abc import Mapping

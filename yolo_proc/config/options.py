@@ -28,7 +28,7 @@ SWITCH_WORDS = {"true": True, "on": True, "yes": True, "false": False, "off": Fa
 
 @dataclass(frozen=True)
 class Option:
-    """What is declared of an option besides its name, type and default.
+    """Declaration of an option besides its name, type and default.
 
     Attributes:
         help: one line for `--help`.

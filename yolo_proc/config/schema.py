@@ -29,7 +29,7 @@ class GeneratorConfig:
 
 @dataclass(frozen=True)
 class LabelConfig:
-    """What is a label. An object below a limit is ignored: it is neither object nor background."""
+    """Limits of a label. An object below one of them is ignored: it is neither object nor background."""
 
     min_visible: float = option(
         0.4,

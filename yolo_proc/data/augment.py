@@ -34,7 +34,7 @@ LEAST_DEVIATION = 2.0  # of noise that can be seen, grey levels
 
 @dataclass(frozen=True)
 class Plan:
-    """What will be done to one scene.
+    """The changes that one scene will get.
 
     Attributes:
         width, height: size of the picture that is drawn, pixels.

@@ -1,4 +1,4 @@
-"""What the scenes of a run depend on, in a form that can be compared: a resume must go on with the same data."""
+"""Everything that the scenes of a run depend on, in a form to compare: a resume must go on with the same data."""
 
 import hashlib
 import inspect

@@ -1,4 +1,4 @@
-"""What draws scenes: the protocol, and how a name becomes a generator.
+"""Generators: the protocol, and how a name becomes one.
 
     class Dots(Generator):
         classes = ("dot",)

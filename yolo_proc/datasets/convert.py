@@ -21,7 +21,7 @@ from yolo_proc.errors import AnnotationError, ConfigError, DataError
 
 @dataclass(frozen=True, kw_only=True)
 class Conversion:
-    """What is to be converted.
+    """Request for a conversion.
 
     Attributes:
         source, out: folders.
@@ -42,7 +42,7 @@ class Conversion:
 
 @dataclass(frozen=True)
 class Counts:
-    """What is in a data set.
+    """Numbers of pictures and objects in a data set.
 
     Attributes:
         pictures: of each split.
@@ -84,7 +84,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Converted:
-    """What a conversion did.
+    """Result of a conversion.
 
     Attributes:
         before, after: `after` is read from what was written; None where no pictures were, so that it cannot be read.

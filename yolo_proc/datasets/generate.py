@@ -27,7 +27,7 @@ _LIBRARY = "library "  # how `fingerprint` names versions
 
 @dataclass
 class Summary:
-    """What a data set has, or as much of it as is written.
+    """Content of a data set, or of as much of it as is written.
 
     Attributes:
         pictures: of each split.

@@ -16,14 +16,14 @@ from yolo_proc.scene import LABELLED, SceneObject, label_states
 
 
 class Drawn(NamedTuple):
-    """What is in a scene, without its pixels."""
+    """A scene without its pixels."""
 
     objects: Sequence[SceneObject]
     ignore: FloatArray
 
 
 class Said(NamedTuple):
-    """What files say of some scenes.
+    """Content of the files of some scenes.
 
     Attributes:
         items: of each scene.

@@ -1,4 +1,4 @@
-"""What a conversion writes to: a set of files or a binary set, and the pictures that it takes from the source."""
+"""Targets of a conversion: a set of files or a binary set, and the pictures that it takes from the source."""
 
 import errno
 import os
@@ -24,7 +24,7 @@ Images = Literal["copy", "link", "none"]
 
 
 class Work(Protocol):
-    """What a target needs to know of a `Conversion`."""
+    """The part of a `Conversion` that a target needs."""
 
     @property
     def out(self) -> Path: ...

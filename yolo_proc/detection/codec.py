@@ -66,7 +66,7 @@ _BELOW_ONE = np.nextafter(1.0, 0.0)
 
 @dataclass(frozen=True, eq=False)
 class Targets:
-    """What the loss compares with: one row an object that has a slot, and the ignored slots.
+    """Targets of the loss: one row an object that has a slot, and the ignored slots.
 
     Attributes:
         image, slot, class_id: (N,) int64.

@@ -106,7 +106,7 @@ class DenseDetectionHead(SlotHead):
 
 
 class AuxiliaryHead(nn.Module):
-    """What training alone asks of the features: a 1 x 1 convolution a grid, four values a cell.
+    """Head of the auxiliary loss, for training alone: a 1 x 1 convolution a grid, four values a cell.
 
     They say where the centre of the object around a cell lies and how large it is, see `loss.auxiliary_loss`. In an
     untrained network all are 0.

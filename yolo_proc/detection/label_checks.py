@@ -1,4 +1,4 @@
-"""What every batch of labels keeps to, so that wrong labels stop a run and never just spoil it.
+"""Rules that every batch of labels keeps to, so that wrong labels stop a run and never just spoil it.
 
     objects   arrays of one length; boxes finite, ordered and inside the frame, in pixels; classes that exist;
               shares between 0 and 1; images that are in the batch

@@ -27,7 +27,7 @@ MIN_IOU = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """What a picture shows, before any encoding.
+    """Objects of a picture, before any encoding.
 
     Attributes:
         box_xyxy: (N, 4) float64 pixels of the picture.

@@ -37,7 +37,7 @@ class DecodeConfig:
 
 @dataclass(frozen=True, eq=False)
 class Detections:
-    """What was found in one picture, the surest first.
+    """Detections of one picture, the most confident first.
 
     Attributes:
         box_xyxy: (N, 4) float64 network pixels, clipped to the network's frame.

@@ -45,7 +45,7 @@ class Item:
 
 @dataclass(slots=True)
 class _InFrame:
-    """What is known of an object that is in the frame.
+    """Measures of an object that is in the frame.
 
     Attributes:
         item: of the display list.

@@ -102,7 +102,7 @@ class ExportRequest:
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written: from which checkpoint, the spec, and how far each precision is from the network."""
+    """Result of an export: from which checkpoint, the spec, and how far each precision is from the network."""
 
     checkpoint: Path
     spec: ModelSpec

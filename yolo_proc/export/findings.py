@@ -1,4 +1,4 @@
-"""What was found, written down: as JSON, as annotated pictures and videos, or as a data set."""
+"""Writes results down: as JSON, as annotated pictures and videos, or as a data set."""
 
 import json
 import os

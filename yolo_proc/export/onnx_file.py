@@ -1,4 +1,4 @@
-"""What an ONNX file says before a runtime reads it: its metadata, and whether everything is inside of it.
+"""Reads an ONNX file before a runtime does: its metadata, and whether everything is inside of it.
 
 A runtime tells of a damaged file in its own words, on the console too, and copies metadata of any size. So the
 file's fields are walked here first (protocol buffers: a tag, and a number or a length with so many bytes), as deep as

@@ -4,7 +4,7 @@
 
 Our own translation of layers names every node after its module, folds normalisation in double precision, and carries
 nothing of the machine that it runs on. Layers that it does not know go through torch's own exporter, which needs
-`pip install 'yolo-proc[onnxscript]'`. Either way the result is compared with the network itself on hundreds of images
+`pip install onnxscript`. Either way the result is compared with the network itself on hundreds of images
 before anybody gets it (`verify.py`).
 
     B images, S slots, C classes, K channels; maps are (B, K, rows, columns)

@@ -104,7 +104,7 @@ _CLASSIFIER = {
     "java_name": "classifier",
     "java_command": "classify",
     "java_use": "System.out.println(classifier.classify(Path.of(words[0])));",
-    "printed": "It prints the most likely class and its confidence from 0 to 1, such as `{example} 0.98`",
+    "printed": "It prints the most likely class and its confidence from 0 to 1, such as `{example} 0.9812`",
     "meaning": "`changed` the pictures that get another class, `top-1` the share that gets its own,\n`drop` how much "
     "lower it is than the network's",
     "back": "",

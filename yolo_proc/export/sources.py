@@ -1,4 +1,4 @@
-"""What a detector is shown: pictures, folders of them, video files, cameras, one frame after another."""
+"""Sources of frames: pictures, folders of them, video files, cameras, one frame after another."""
 
 import os
 import re

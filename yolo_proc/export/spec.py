@@ -1,4 +1,4 @@
-"""What an exported model says of itself: `model.json`, and the same text in `model.onnx` under the key `yolo_proc`.
+"""Description of an exported model: `model.json`, and the same text in `model.onnx` under the key `yolo_proc`.
 
 Readers ignore keys that they do not know, and refuse another version: what they would misread gives wrong boxes.
 """
@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What a reader must know besides the network's weights.
+    """Everything that a reader must know besides the network's weights.
 
     Attributes:
         classes: names by class index.

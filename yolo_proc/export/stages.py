@@ -30,7 +30,7 @@ Values = Mapping[str, Any]  # arrays, numbers and words by key
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """What one stage makes of some inputs."""
+    """Inputs of one stage, with the outputs that belong to them."""
 
     name: str
     stage: str
@@ -82,7 +82,7 @@ class Stages:
 
     @property
     def outputs_key(self) -> str:
-        """What the network's outputs are called."""
+        """Name of the network's outputs."""
         return "predictions" if self.activated else "logits"
 
     def perform(self, stage: str, given: Values) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def add_by_torch(
         ConfigError: onnxscript is not installed, or torch cannot export the module.
     """
     if importlib.util.find_spec("onnxscript") is None:
-        raise ConfigError(f"{why}; torch's own exporter may do it: pip install 'yolo-proc[onnxscript]'")
+        raise ConfigError(f"{why}; torch's own exporter may do it: pip install onnxscript")
     kind = torch.float16 if graph.half else torch.float32
     copied = copy.deepcopy(module).cpu().to(kind)
     try:

@@ -1,4 +1,4 @@
-"""What is said and drawn of one frame's result: detections, or the classes of the image."""
+"""Words and pictures for one frame's result: detections, or the classes of the image."""
 
 import itertools
 import math
@@ -20,7 +20,7 @@ from yolo_proc.system.output import shown
 
 
 class View(Protocol):
-    """What is said and drawn of one frame's result: detections, or the classes of the image."""
+    """Words and pictures for one frame's result."""
 
     def to_dict(self, frame: Frame, found: Any) -> dict[str, Any]:
         """Return what JSON says of a frame, besides the frame itself."""

@@ -1,4 +1,4 @@
-"""What a picture may cost: limits by the formats' own arithmetic, so that no honest file meets them.
+"""Limits on the size of a picture by the formats' own arithmetic, so that no honest file meets them.
 
 A header can claim pixels that its bytes cannot hold, and a decoder makes room for all of them first. The least length
 of a file is what the best compression of its format needs for one colour. Formats that hold one colour of any size in a

@@ -1,4 +1,4 @@
-"""What a picture file's header says, read without decoding: format, size, EXIF orientation, bits.
+"""Headers of picture files, read without decoding: format, size, EXIF orientation, bits.
 
 JPEG, PNG, WebP, BMP and TIFF. A stream is at its start when it is handed over, and anywhere afterwards.
 """
@@ -18,7 +18,7 @@ _LARGEST_EXIF = 1 << 20  # bytes; in a JPEG there is room for 65,533
 
 
 class WrongFileError(Exception):
-    """What was expected of a picture and what was found; becomes an `AnnotationError` with the picture's path."""
+    """A picture that is not as expected; becomes an `AnnotationError` with the picture's path."""
 
     def __init__(self, expected: str, found: str, reason: str = "picture") -> None:
         super().__init__(expected, found, reason)
@@ -27,7 +27,7 @@ class WrongFileError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What is known without decoding.
+    """The facts about a picture that are known without decoding.
 
     Attributes:
         width, height: as stored.

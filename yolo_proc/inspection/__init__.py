@@ -1,1 +1,1 @@
-"""What is in a data set, or in what a generator draws: measured, told, shown."""
+"""Data sets and generators looked at: measured, told, shown."""

@@ -31,7 +31,7 @@ _ONES = np.array([value.bit_count() for value in range(256)], dtype=np.int64)  #
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Look:
-    """What is kept of a picture to find it again.
+    """The part of a picture that is kept, to find it again.
 
     Attributes:
         digest: SHA-256 of size and pixels.

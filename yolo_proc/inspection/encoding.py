@@ -1,4 +1,4 @@
-"""What becomes of the objects of a set: which have a slot, which are dropped, and why."""
+"""Follows the objects of a set through the encoder: which have a slot, which are dropped, and why."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ EXAMPLES = 3
 
 @dataclass(frozen=True)
 class Encoding:
-    """What the encoder makes of the objects.
+    """Counts of objects by what the encoder does with them.
 
     Attributes:
         image_size: (width, height) of the network's pictures; other pictures are letterboxed.

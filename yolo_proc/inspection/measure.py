@@ -53,7 +53,7 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What was measured, before it is summed up.
+    """Measurements, before they are summed up.
 
     Attributes:
         names, splits: of the P pictures.

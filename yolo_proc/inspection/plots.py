@@ -221,7 +221,7 @@ def _overlaps(panel: Panel, overlap: FloatArray) -> None:
 
 
 def _shares(panel: Panel, found: Measured, limits: LabelConfig) -> None:
-    """What of objects can be seen; whole ones would tower above the rest, so they are told in words."""
+    """Draw the visible shares of objects; whole ones would tower above the rest, so they are told in words."""
     edges = np.linspace(0.0, 1.0, 26)
     curves, words = [], []
     for name, values, colour in (("visible", found.visible, BLUE), ("in frame", found.in_frame, ORANGE)):

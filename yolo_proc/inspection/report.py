@@ -41,7 +41,7 @@ class Inspection:
 
     @property
     def findings(self) -> tuple[str, ...]:
-        """What asks for a decision, and what to do; the gravest first."""
+        """Return the findings that ask for a decision, with advice; the gravest first."""
         found = [*_about_determinism(self.determinism), *_about_pictures(self.statistics), *self.notes]
         return (*found, *_about_labels(self.statistics), *_about_encoding(self.statistics))
 

@@ -1,4 +1,4 @@
-"""What a set of pictures comes to: the figures by which a user decides. `measure.py` measures, this sums up."""
+"""Statistics of a set of pictures: the figures by which a user decides. `measure.py` measures, this sums up."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -70,7 +70,7 @@ class DuplicateCount:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What a set of pictures comes to; `to_dict` is what `--json` prints.
+    """Statistics of a set of pictures; `to_dict` is the content of `--json`.
 
     Attributes:
         images: readable pictures; `splits` says how they are shared out.

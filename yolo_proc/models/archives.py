@@ -1,4 +1,4 @@
-"""What torch is given to read: an archive as `torch.save` writes it, and nothing else.
+"""Guards `torch.load`: it is given an archive as `torch.save` writes it, and nothing else.
 
 `torch.load` unpacks what is compressed (1 MB to 1 GB and more), and its restricted unpickler still makes objects of any
 size by name (`bytearray(10**10)`). So the archive is looked at first; nothing of it is unpacked or built:
@@ -32,7 +32,7 @@ _OPCODES |= frozenset("EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3".split())  # noqa:
 
 
 class ArchiveError(Exception):
-    """What was found in place of an archive of ours."""
+    """A file that is no archive of ours."""
 
 
 def check_archive(payload: bytes | memoryview) -> None:

@@ -135,7 +135,9 @@ def find_backbone(config: ModelConfig) -> BackboneEntry:
     entry = _BACKBONES.get(config.name)
     if entry is None:
         raise OptionError(
-            "model.name", f"expected one of {', '.join(names)}, found {config.name!r}{nearest(config.name, names)}"
+            "model.name",
+            f"expected one of {', '.join(names)}, found {config.name!r}{nearest(config.name, names)}; any other takes "
+            "the package that defines it",
         )
     plain = ModelConfig()
     for option in SHAPING:

@@ -1,4 +1,4 @@
-"""What a network consists of: layers, shapes, parameters, operations, receptive field, slots.
+"""Description of a network: layers, shapes, parameters, operations, receptive field, slots.
 
 B images, H x W pixels, S slots, C classes
 """
@@ -36,7 +36,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class GridField:
-    """What one grid's slots see.
+    """A grid, and the pixels that its slots see.
 
     Attributes:
         receptive_field: width and height in pixels that the slots of a middle cell depend on; at most the picture.

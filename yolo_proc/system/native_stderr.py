@@ -1,4 +1,4 @@
-"""What C libraries print on standard error: caught, so that damage is known, and no screen is filled.
+"""Catches the output of C libraries on standard error, so that damage is known, and no screen is filled.
 
 libjpeg, libpng and libtiff print "Corrupt JPEG data: 118 extraneous bytes before marker 0xd9" and decode on. Whoever
 decodes knows nothing of it, and the words stand in the middle of a progress bar without the file's name.

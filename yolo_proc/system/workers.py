@@ -31,7 +31,7 @@ _LOST = (ConnectionError, EOFError)  # what a connection raises whose other end 
 
 
 class Task(Protocol):
-    """What a worker does: `task(job, shared)`.
+    """The work of a worker process: `task(job, shared)`.
 
     `shared` says whether tensors of the result may lie in shared memory. If not, the result has no tensors.
     """

@@ -18,7 +18,7 @@ from yolo_proc.training.steps_table import StepsTable
 
 
 class Consumer(Protocol):
-    """What events are told to. It takes the ones that it knows and passes over the others."""
+    """A taker of events. It passes over those that it does not know."""
 
     name: str
 

@@ -1,4 +1,4 @@
-"""What a training run says while it runs; progress bar, tables, pictures and loggers are consumers of these.
+"""Events of a training run; progress bar, tables, pictures and loggers are consumers of them.
 
 `train(config)` is an iterator of events. `terms` are always the weighted values, by term of the loss, that sum
 to `loss`. Seconds are those of this process, not of the interrupted ones before it; `images` and `epoch` count

@@ -1,4 +1,4 @@
-"""What a check finds, and how it is told."""
+"""Results of checks, and how they are told."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ Picture = Callable[[], "NDArray[np.uint8]"]  # draws one, uint8 RGB (H, W, 3)
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found.
+    """Result of one check.
 
     Attributes:
         expected, measured: in words, with figures.

@@ -21,7 +21,7 @@ from yolo_proc.training.stopping import LossWindow, Patience, TargetRule
 
 @dataclass
 class TrainingState:
-    """What a checkpoint holds.
+    """State of a run: the content of a checkpoint.
 
     Attributes:
         step: updates so far; update k is made on batch k of the train stream, so this is the data's cursor too.

@@ -18,7 +18,7 @@ from yolo_proc.training.state import TrainingState
 
 
 class Network(Protocol):
-    """What is trained: a `models.network.Network`, whole or in replicas."""
+    """The network that is trained: a `models.network.Network`, whole or in replicas."""
 
     def with_auxiliary(self, images: Tensor, /) -> tuple[Tensor, Tensor | None]:
         """Return uint8 RGB (B, H, W, 3) -> raw logits (B, ...), and what the auxiliary head says if there is one."""
@@ -29,7 +29,7 @@ class Network(Protocol):
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step measured, on images not trained on before.
+    """Measurements of a step, on images not trained on before.
 
     Attributes:
         loss: the weighted total, before the update.

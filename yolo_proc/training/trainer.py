@@ -52,7 +52,7 @@ Checks = Callable[[Session], Iterator[Outcome]]
 
 
 class Command(Enum):
-    """What may be asked of a running trainer; it obeys after the step at hand."""
+    """Requests to a running trainer; it obeys after the step at hand."""
 
     STOP = "stop"
     SAVE = "save"

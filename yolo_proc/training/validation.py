@@ -17,7 +17,7 @@ VALIDATION_BATCH = 20
 
 @dataclass(frozen=True)
 class Measured:
-    """What a model reaches on some images.
+    """Figures of a model on some images.
 
     Attributes:
         loss: weighted, with its standard error.

@@ -26,7 +26,7 @@ _ELSEWHERE = re.compile(r"[A-Za-z]:[\\/]|\\\\")  # a path on a Windows machine
 
 @dataclass(frozen=True)
 class Description:
-    """What `data.yaml` says.
+    """Content of `data.yaml`.
 
     Attributes:
         base: the folder that paths in lists are relative to.

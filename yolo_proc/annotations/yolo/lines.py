@@ -1,4 +1,4 @@
-"""What the fields of a YOLO label line are: their number alone does not say it.
+"""Tells the kinds of YOLO label lines apart: the number of fields alone does not say it.
 
     class cx cy w h                          a box, with a confidence after it or not
     class cx cy w h confidence id            a box of a tracker
@@ -187,7 +187,7 @@ def _possible(files: Iterable[Path], described: bool) -> tuple[str, ...]:
 
 @dataclass
 class _Evidence:
-    """What is true of all lines so far.
+    """Properties that all lines so far have in common.
 
     Attributes:
         counts: of their fields: that of a pose set never varies, polygons have as many points as they need.

@@ -37,7 +37,7 @@ def judging_streams(config: Config) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _Mark:
-    """What identifies a scene: digests of its pixels and of its labels."""
+    """Identity of a scene: digests of its pixels and of its labels."""
 
     pixels: bytes
     labels: bytes
@@ -53,7 +53,7 @@ class _Mark:
 
 @dataclass
 class _Drawn:
-    """What was drawn.
+    """The scenes that were drawn.
 
     Attributes:
         first, again: marks by index, drawn here; workers: in the order in which the workers' batches came.

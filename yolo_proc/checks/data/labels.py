@@ -61,7 +61,7 @@ _DROPPED = {
 
 @dataclass
 class _Survey:
-    """What was seen of the scenes."""
+    """Counts over the scenes that were looked at."""
 
     scenes: int = 0
     objects: int = 0

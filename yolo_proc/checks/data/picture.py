@@ -64,7 +64,7 @@ _LABEL, _CHANGED = (60, 220, 90), (255, 70, 70)
 
 @dataclass(frozen=True)
 class _Redrawing:
-    """What came of redrawing objects of one stream."""
+    """Result of redrawing objects of one stream."""
 
     name: str
     redrawing: Redrawing

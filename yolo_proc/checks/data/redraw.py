@@ -1,4 +1,4 @@
-"""What changes in a picture when one object is left out, measured against that object's box.
+"""Finds the pixels that change when one object is left out, and measures them against that object's box.
 
 Used by the check `picture`. Lengths are pixels; what changes is the largest difference over the three channels.
 """

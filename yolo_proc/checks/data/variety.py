@@ -58,7 +58,7 @@ SHOWN = 9
 
 @dataclass
 class _Survey:
-    """What was seen of the scenes.
+    """Counts over the scenes that were looked at.
 
     Attributes:
         boxes: (n, 4) of each batch, of labelled objects.

@@ -51,7 +51,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class _SlotView:
-    """What one slot depends on.
+    """The pixels that one slot depends on.
 
     Attributes:
         woken: whether residual blocks added anything.

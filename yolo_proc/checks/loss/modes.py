@@ -67,7 +67,7 @@ class _Watch:
 
 @dataclass
 class _Modes:
-    """What was measured.
+    """Outputs of the network in its two modes, compared.
 
     Attributes:
         first, evaluated, second: the step, the evaluation, and the next step.

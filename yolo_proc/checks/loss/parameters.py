@@ -44,7 +44,7 @@ FIELDS = {"x, y": slice(0, 2), "w, h": slice(2, 4), "J": slice(4, 5), "classes":
 
 @dataclass
 class _Watched:
-    """What the updates were given.
+    """Gradients and weights that the updates were seen with.
 
     Attributes:
         live: of each parameter, (rows,) bool: whether a row has ever had a gradient that is not 0.

@@ -56,7 +56,7 @@ DISTINCT = 4  # scenes that are drawn; a batch is these again and again
 
 @dataclass(frozen=True)
 class MemoryRequest:
-    """What the process is to measure: all of it can be sent.
+    """Request to the process that measures; all of it can be sent.
 
     Attributes:
         sizes: of the batches, ascending; larger ones may follow.

@@ -54,7 +54,7 @@ DECODING = DecodeConfig(confidence=0.5, max_iou=1.0)  # no suppression: labels m
 
 @dataclass(frozen=True)
 class _Learned:
-    """What a trial left.
+    """Result of a trial.
 
     Attributes:
         first, last: terms of the loss in training mode, before the first step and after the last.
@@ -77,7 +77,7 @@ class _Learned:
 
     @property
     def share(self) -> float:
-        """What is left of the loss."""
+        """The last loss as a share of the first."""
         return self.trial.final / self.trial.losses[0]
 
     @property

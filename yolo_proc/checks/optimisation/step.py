@@ -52,7 +52,7 @@ CONSTANT_STEPS = 10  # between the end of the warm-up and the decay that is trie
 
 @dataclass(frozen=True)
 class _Watched:
-    """What an update was given.
+    """Gradients and weights that an update was seen with.
 
     Attributes:
         step: its number.
@@ -181,7 +181,7 @@ def _watch(
 
 @dataclass(frozen=True)
 class _Shrinking:
-    """What an update does that has no gradient.
+    """Change of weights that an update makes without a gradient.
 
     Attributes:
         matrices: (share that is lost, declared share) of each weight matrix that is not 0.

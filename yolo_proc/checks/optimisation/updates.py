@@ -72,7 +72,7 @@ class _Layer:
 
 @dataclass
 class _Updates:
-    """What a trial showed.
+    """Result of a trial.
 
     Attributes:
         ratios: by weight matrix, the median over steps.

@@ -21,10 +21,10 @@ public record Classification(List<Score> scores, double margin) {
      */
     public record Score(int classId, String label, double confidence) {
 
-        /** For people: {@code A 0.98}; the same in every locale. */
+        /** For people: {@code A 0.9812}; the same in every locale. */
         @Override
         public String toString() {
-            return String.format(Locale.ROOT, "%s %.2f", label, confidence);
+            return String.format(Locale.ROOT, "%s %.4f", label, confidence);
         }
     }
 

@@ -37,6 +37,24 @@ def test_the_map_has_every_package_and_nothing_that_is_not_there() -> None:
     assert named == there
 
 
+# Files of a user, in examples.
+_EXAMPLES = {"dots.py", "file.py", "my_scenes.py", "cards.py", "shapes.py", "tiny.py"}
+
+
+def test_every_module_that_is_spoken_of_exists() -> None:
+    files = [*(ROOT / "yolo_proc").rglob("*.py"), *ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    known = {
+        path.name
+        for folder in ("yolo_proc", "generators", "tests", "benchmarks")
+        for path in (ROOT / folder).rglob("*.py")
+    }
+    for path in [*files, ROOT / "export" / "README.md"]:
+        if path.name in ("log.md", "CHANGELOG.md"):  # which speak of the past
+            continue
+        named = set(re.findall(r"\b(?:[\w-]+/)*([a-z_]+\.py)\b", path.read_text(encoding="utf-8")))
+        assert named <= known | _EXAMPLES, (path, named - known - _EXAMPLES)
+
+
 def test_the_reading_order_is_there() -> None:
     order = README[README.index("Reading order:") : README.index("## Licence")]
     names = re.findall(r"`([a-z_/]+\.py)`", order)

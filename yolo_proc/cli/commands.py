@@ -216,14 +216,16 @@ def _evaluate(
     from yolo_proc.system.device import processors
     from yolo_proc.system.progress import Progress
 
-    path, state, notes = checkpoint.shipped(place, check_state)
+    found = path, state, notes = checkpoint.shipped(place, check_state)
     _print_notes(notes)
     run = saved_config(saved_values(state, path), path, trust=flags.trust)
     kinds: list[Literal["ema", "raw"]] = [kind for kind in ("ema", "raw") if flags.weights in (kind, "both")]
     stream = Stream.from_config(run, "test", picture_size=size)
     _print_notes(stream.notes)
     loader: Any = Classifier if state["task"] == "classification" else Detector
-    readers = {kind: loader.load(path, weights=kind, input_size=input_size, device=ours.device) for kind in kinds}
+    readers = {
+        kind: loader.of_checkpoint(found, weights=kind, input_size=input_size, device=ours.device) for kind in kinds
+    }
     models: dict[str, Any] = {kind: reader.model_for(*stream.scene_size) for kind, reader in readers.items()}
     frame = next(iter(models.values())).frame
     torch.set_num_threads(ours.threads or processors())

@@ -213,13 +213,14 @@ def _finder(flags: PredictFlags, config: Config) -> _Finder:
 
     torch.set_num_threads(config.threads or processors())
     place = run_place(flags.model or "", config.runs_dir)
-    if checkpoint.shipped(place, check_state)[1]["task"] == "classification":
+    shipped = checkpoint.shipped(place, check_state)
+    if shipped[1]["task"] == "classification":
         _refuse_options_of_boxes(flags)
-        classifier = Classifier.load(place, input_size=input_size, device=config.device)
+        classifier = Classifier.of_checkpoint(shipped, input_size=input_size, device=config.device)
         _print_notes(classifier.notes)
         return _Finder(classifier.classes, classifier.classify, ClassView(classifier.classes, flags.top or TOP))
     _refuse_top(flags)
-    detector = Detector.load(place, input_size=input_size, device=config.device)
+    detector = Detector.of_checkpoint(shipped, input_size=input_size, device=config.device)
     _print_notes(detector.notes)
     cuts = Cuts(DecodeConfig(**changes))
     return _Finder(detector.classes, lambda rgb: detector.detect(rgb, **changes), DetectionView(detector.classes), cuts)

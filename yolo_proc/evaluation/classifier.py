@@ -66,9 +66,22 @@ class Classifier:
             CheckpointError: nothing readable there, or not of a classifier.
             ConfigError: no such device, or an input size that the network cannot have.
         """
-        found, state, notes = checkpoint.shipped(path, check_state)
-        require_task(state["task"], ClassificationTask.name, found)
-        model = model_from_checkpoint(state, weights, path=found)
+        found = checkpoint.shipped(path, check_state)
+        return cls.of_checkpoint(found, weights=weights, input_size=input_size, device=device)
+
+    @classmethod
+    def of_checkpoint(
+        cls,
+        found: checkpoint.Found,
+        *,
+        weights: Literal["ema", "raw"] = "ema",
+        input_size: tuple[int, int] | None = None,
+        device: str = "auto",
+    ) -> "Classifier":
+        """Return the classifier of a checkpoint that was read already; see `load`."""
+        path, state, notes = found
+        require_task(state["task"], ClassificationTask.name, path)
+        model = model_from_checkpoint(state, weights, path=path)
         model = model if input_size is None else model.at(*input_size)
         return cls(model, device=pick_device(device), notes=notes)
 

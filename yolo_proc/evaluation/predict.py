@@ -79,11 +79,24 @@ class Detector:
             CheckpointError: nothing readable there, or not of a detector.
             ConfigError: no such device, or an input size that the network cannot have.
         """
+        found = checkpoint.shipped(path, check_state)
+        return cls.of_checkpoint(found, weights=weights, input_size=input_size, device=device)
+
+    @classmethod
+    def of_checkpoint(
+        cls,
+        found: checkpoint.Found,
+        *,
+        weights: Literal["ema", "raw"] = "ema",
+        input_size: tuple[int, int] | None = None,
+        device: str = "auto",
+    ) -> "Detector":
+        """Return the detector of a checkpoint that was read already; see `load`."""
         if input_size is not None and [type(side) for side in np.atleast_1d(input_size).tolist()] != [int, int]:
             raise ConfigError(f"input-size: expected (width, height) such as (448, 256), found {input_size!r}")
-        found, state, notes = checkpoint.shipped(path, check_state)
-        require_task(state["task"], DetectionTask.name, found)
-        model = model_from_checkpoint(state, weights, path=found)
+        path, state, notes = found
+        require_task(state["task"], DetectionTask.name, path)
+        model = model_from_checkpoint(state, weights, path=path)
         own_shape = input_size is None and state.get("own_shape", False)
         classes = tuple(state["classes"])
         model = model if input_size is None else model.at(*input_size)

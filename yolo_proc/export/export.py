@@ -45,8 +45,8 @@ _VECTOR_LOGITS = {"fp32": 1e-3, "fp16": 0.05, "int8": 0.25}
 
 # By task: from a checkpoint to a network, and how exported models are compared with it.
 _LOADERS: Mapping[str, Callable[..., Detector | Classifier]] = {
-    DETECTION: Detector.load,
-    CLASSIFICATION: Classifier.load,
+    DETECTION: Detector.of_checkpoint,
+    CLASSIFICATION: Classifier.of_checkpoint,
 }
 _COMPARE: Mapping[str, Callable[..., Mapping[str, Comparison]]] = {
     DETECTION: compare_boxes,
@@ -126,14 +126,14 @@ def export(
         CheckpointError, ConfigError, GeneratorError, DataError: what cannot be read, drawn or written.
     """
     check_place(request.out)
-    path, state, notes = checkpoint.shipped(request.place, check_state)
+    found = path, state, notes = checkpoint.shipped(request.place, check_state)
     load = _LOADERS.get(state["task"])
     if load is None:
         raise ConfigError(
             f"task: {path} is of the task {state['task']}, and export knows {', '.join(_LOADERS)}; use one of them, or "
             "write your own file with yolo_proc.export.onnx_graph"
         )
-    trained = load(path, input_size=request.input_size, device="cpu")
+    trained = load(found, input_size=request.input_size, device="cpu")
     for note in notes:
         say(note)
     config = saved_config(saved_values(state, path), path, trust=request.trust)

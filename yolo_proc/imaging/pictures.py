@@ -1,9 +1,9 @@
 """The one reader of picture files; nobody else decodes.
 
 A picture is upright RGB of 8 bits, whatever its file holds: EXIF orientation is applied, grey becomes three equal
-channels, 16 bits v become v >> 8 (but see `picture_reading.py`), alpha is dropped and not composited, profiles are
+channels, 16 bits v become v >> 8 (but see `reading.py`), alpha is dropped and not composited, profiles are
 ignored, of an animation the first frame counts. CMYK, damaged and truncated files are refused, and so is a file that
-costs too much (`picture_costs.py`), before anything is decoded. What a file is says its content, not its suffix.
+costs too much (`costs.py`), before anything is decoded. What a file is says its content, not its suffix.
 
 OpenCV decodes JPEG and PNG, Pillow the rest. Headers are read here: both libraries look at more than is meant
 (profiles, text, XMP), and at different things in different versions.

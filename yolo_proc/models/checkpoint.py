@@ -52,6 +52,8 @@ _UNREADABLE = (
 
 
 Check = Callable[[Mapping[str, Any]], None]
+# A checkpoint that was found: its path, its state, and a line for each damaged one that was passed over.
+Found = tuple[Path, dict[str, Any], tuple[str, ...]]
 _LISTINGS = 100  # of a folder whose files come and go
 
 
@@ -212,7 +214,7 @@ def list_checkpoints(folder: str | Path) -> list[Path]:
     return [path for _, path in sorted(((at, path) for at, path in numbered if at is not None), reverse=True)]
 
 
-def newest_valid(folder: str | Path, check: Check = _anything) -> tuple[Path, dict[str, Any], tuple[str, ...]]:
+def newest_valid(folder: str | Path, check: Check = _anything) -> Found:
     """Return the newest readable checkpoint of a run: its path, its state, and a line for each newer one that is not.
 
     Args:
@@ -239,7 +241,7 @@ def newest_valid(folder: str | Path, check: Check = _anything) -> tuple[Path, di
     raise CheckpointError(f"{folder}: expected a run's folder with checkpoints such as 000001.pt, found none")
 
 
-def shipped(path: str | Path, check: Check = _anything) -> tuple[Path, dict[str, Any], tuple[str, ...]]:
+def shipped(path: str | Path, check: Check = _anything) -> Found:
     """Return the checkpoint that evaluate, predict and export take: the file itself, or of a run's folder the best.
 
     A folder without a readable `best.pt` gives its newest readable one. For `check` and what is returned see
@@ -261,7 +263,7 @@ def shipped(path: str | Path, check: Check = _anything) -> tuple[Path, dict[str,
     return found, state, notes + more
 
 
-def to_resume(path: str | Path, check: Check = _anything) -> tuple[Path, dict[str, Any], tuple[str, ...]]:
+def to_resume(path: str | Path, check: Check = _anything) -> Found:
     """Return the checkpoint that a run goes on from: the file itself, or of a run's folder the newest readable one.
 
     For `check`, what is returned and what is raised see `newest_valid`.

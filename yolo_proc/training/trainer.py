@@ -5,7 +5,7 @@
 
 An epoch's end makes every decision (decay, target, patience, budgets) from recorded figures, then saves them, so that
 a resumed run never decides twice. What the loop is made of: `step.py` changes weights, `state.py` is what is saved,
-`stopping.py` and `schedule.py` judge, `shipping.py` keeps the best weights, `setup.py` builds it all.
+`stopping.py` and `schedule.py` judge, `shipping.py` keeps the best weights, `session.py` builds it all.
 """
 
 import queue

@@ -66,7 +66,7 @@ def run(bench: Bench) -> Finding:
         figures=figures,
         causes=causes,
         remedy="the loss takes raw logits and the targets as they are; the output layer starts with weights of 1e-4 "
-        "and its biases as they are declared (model.py, loss.py)",
+        "and its biases as they are declared (detection/heads.py)",
         evidence={"terms": lambda: _picture(expected, measured, wrong)},
     )
 

@@ -121,7 +121,7 @@ def run(bench: Bench) -> Finding:
         figures=figures,
         causes=causes,
         remedy="model.train() before steps, model.eval() before judging; the averaged network stays in evaluation mode "
-        "and averages the normalisation's statistics too (learn.py, judge.py, optim.py)",
+        "and averages the normalisation's statistics too (training/)",
         evidence={"moves": lambda: _picture(seen.moves)},
     )
 

@@ -1,4 +1,4 @@
-"""Which pixels the layers of a network can reach from a cell, worked out by hand from what `model.py` declares."""
+"""Which pixels the layers of a network can reach from a cell, worked out by hand from what `models/` declares."""
 
 from yolo_proc.config.schema import ModelConfig
 

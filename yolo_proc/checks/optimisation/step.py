@@ -116,7 +116,7 @@ def run(bench: Bench) -> Finding:
         figures=figures,
         causes=causes,
         remedy="a step zeroes gradients, goes backward from the loss as it is, clips the gradients' norm and updates "
-        "at the schedule's rate, in this order (step.py, learn.py)",
+        "at the schedule's rate, in this order (training/step.py)",
         evidence={"rates": lambda: _picture(optim, decay, watched, declared)},
     )
 

@@ -144,7 +144,8 @@ def run(bench: Bench) -> Finding:
         figures=figures,
         causes=_causes(looks, whole, coarsest),
         remedy="in evaluation mode an image's outputs come from it alone: keep the batch the first axis, permute "
-        "(B, K, Gy, Gx) to (B, Gy, Gx, K) before it is reshaped to slots, and pad alike at all sides (models/network.py)",
+        "(B, K, Gy, Gx) to (B, Gy, Gx, K) before it is reshaped to slots, and pad alike at all sides "
+        "(models/layers.py)",
         evidence={"dependence": lambda: _picture(looks.seen)},
     )
 

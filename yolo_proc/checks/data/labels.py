@@ -4,9 +4,9 @@ Source: a wrong unit, swapped corners, a NaN or a class id off by one raise noth
 targets like others (Karpathy, "A recipe for training neural networks", 2019: "become one with the data").
 
 The contract itself is exact (`detection/label_checks.py`) and stays on while training. The one threshold here is the
-share of objects that get no slot: 20 %. Of 256 scenes the default run drops 0.2 %, `shapes` at 96 px (36 cells) 1.7 %; 60 small objects
-in 256 cells drop 11 % by chance alone (60 draws are 53.6 distinct cells). Above a fifth, what is learned is not what
-was drawn.
+share of objects that get no slot: 20 %. Of 256 scenes the default run drops 0.2 %, `shapes` at 96 px (36 cells) 1.7
+%; 60 small objects in 256 cells drop 11 % by chance alone (60 draws are 53.6 distinct cells). Above a fifth, what is
+learned is not what was drawn.
 """
 
 from collections import Counter

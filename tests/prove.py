@@ -20,7 +20,7 @@ import json
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -98,23 +98,23 @@ class Job:
 
 
 @functools.cache
-def _statements(path: Path) -> str:
+def _statements(path: Path, root: Path) -> str:
     """Of a file, without comments and docstrings."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
             node.body = [*node.body[1:], ast.Pass()]
-    return f"{path.relative_to(ROOT)}\0{ast.dump(tree)}\0"
+    return f"{path.relative_to(root)}\0{ast.dump(tree)}\0"
 
 
 @functools.cache
-def code_digest(check: str, kind: str) -> str:
+def code_digest(check: str, kind: str, root: Path = ROOT) -> str:
     """Of all that a row depends on in this repository: statements, not comments and docstrings."""
     patterns = (*CODE, *FAULT_CODE) if kind == "fault" else CODE
-    paths = {path for pattern in patterns for path in ROOT.glob(pattern)}
+    paths = {path for pattern in patterns for path in root.glob(pattern)}
     # What another check does is nothing to this one: none imports another (`test_prove.py` looks).
-    paths -= {ROOT / f"{other.run.__module__.replace('.', '/')}.py" for other in CHECKS if other.name != check}
-    return hashlib.sha256("".join(map(_statements, sorted(paths))).encode()).hexdigest()[:16]
+    paths -= {root / f"{other.run.__module__.replace('.', '/')}.py" for other in CHECKS if other.name != check}
+    return hashlib.sha256("".join(_statements(path, root) for path in sorted(paths)).encode()).hexdigest()[:16]
 
 
 def commit_and_state() -> tuple[str, bool]:
@@ -127,13 +127,13 @@ def commit_and_state() -> tuple[str, bool]:
     return git("rev-parse", "--short=12", "HEAD"), not changed
 
 
-def jobs(small: bool, names: Sequence[str]) -> Iterator[Job]:
+def jobs(names: Sequence[str], healthy: Iterable[tuple[str, Config]]) -> Iterator[Job]:
     """All runs of some checks: the faults at each of their sizes, then the healthy runs."""
     for fault in catalogue():
         if fault.check in names:
             for size in fault.sizes or (1.0,):
                 yield Job("fault", fault.name, fault.check, size, fault=fault)
-    for name, config in healthy_variants(small, BUILD):
+    for name, config in healthy:
         for check in names:
             yield Job("healthy", name, check, 1.0, config=config)
 
@@ -141,14 +141,14 @@ def jobs(small: bool, names: Sequence[str]) -> Iterator[Job]:
 class Table:
     """The rows of one size, in a file that only grows."""
 
-    def __init__(self, small: bool) -> None:
-        self.folder = BUILD / ("small" if small else "default")
+    def __init__(self, small: bool, build: Path = BUILD, digest: Callable[[str, str], str] = code_digest) -> None:
+        self.folder = build / ("small" if small else "default")
         self.path = self.folder / "rows.jsonl"
         self.rows: dict[tuple[str, str, str, float], Row] = {}
         for line in self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []:
             if line.endswith("}"):  # the last one may have been cut off
                 row = Row(**json.loads(line))
-                if row.code == code_digest(row.check, row.kind):
+                if row.code == digest(row.check, row.kind):
                     self.rows[row.key] = row
 
     def add(self, row: Row) -> None:
@@ -254,11 +254,17 @@ def _fault_lines(fault: Fault, rows: Sequence[Row]) -> Iterator[str]:
     yield f"| {fault.name} | {fault.check} | {told[0]} | {smallest} | {told[1]} | {cause} |"
 
 
-def write_report(table: Table, wanted: Sequence[Job], small: bool, whole: bool) -> Path:
-    """Writes what there is; into docs where it is the whole table at default size of committed code."""
-    commit, committed = commit_and_state()
+def write_report(
+    table: Table, wanted: Sequence[Job], small: bool, whole: bool, docs: Path, code: tuple[str, bool]
+) -> Path:
+    """Writes what there is; into docs where it is the whole table at default size of committed code.
+
+    Args:
+        code: the commit, and whether all of it is committed.
+    """
+    commit, committed = code
     complete = whole and not small and committed and all(job.key in table.rows for job in wanted)
-    folder = DOCS if complete else table.folder
+    folder = docs if complete else table.folder
     pictures = folder / "checks"
     pictures.mkdir(parents=True, exist_ok=True)
     for name in {job.check for job in wanted}:
@@ -290,13 +296,13 @@ def main() -> int:
     torch.set_num_threads(1 if small else processors())
     names = [check.name for check in checks_named(arguments.only)]
     table = Table(small)
-    wanted = list(jobs(small, names))
+    wanted = list(jobs(names, healthy_variants(small, BUILD)))
     prover, end = Prover(small, table), time.monotonic() + 60 * arguments.minutes
     try:
         _make(prover, wanted, end)
     except KeyboardInterrupt:
         print("interrupted; the next call goes on")
-    path = write_report(table, wanted, small, whole=len(names) == len(CHECKS))
+    path = write_report(table, wanted, small, len(names) == len(CHECKS), DOCS, commit_and_state())
     made = sum(job.key in table.rows for job in wanted)
     required = {fault.name: _required(fault)[1] for fault in catalogue()}
     missed = [row for row in table.rows.values()

@@ -4,7 +4,6 @@ import ast
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
-from unittest import mock
 
 import prove
 import pytest
@@ -20,22 +19,23 @@ FILES = {inspect.getmodule(check.run).__name__: check.name for check in CHECKS} 
 
 
 @pytest.fixture
-def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def copied(tmp_path: Path) -> Path:
     """A copy of the code, of which digests are taken in place of the real one's."""
     for pattern in (*prove.CODE, *prove.FAULT_CODE):
         for path in prove.ROOT.glob(pattern):
             place = tmp_path / path.relative_to(prove.ROOT)
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(path.read_bytes())
-    monkeypatch.setattr(prove, "ROOT", tmp_path)
     return tmp_path
 
 
-def digests() -> dict[tuple[str, str], str]:
+def digests(root: Path) -> dict[tuple[str, str], str]:
     prove.code_digest.cache_clear()
     prove._statements.cache_clear()
     return {
-        (check.name, kind): prove.code_digest(check.name, kind) for check in CHECKS for kind in ("fault", "healthy")
+        (check.name, kind): prove.code_digest(check.name, kind, root)
+        for check in CHECKS
+        for kind in ("fault", "healthy")
     }
 
 
@@ -55,10 +55,10 @@ def digests() -> dict[tuple[str, str], str]:
 def test_a_row_is_made_anew_where_its_code_changes(
     copied: Path, place: str, added: str, changed: set[tuple[str, str]]
 ) -> None:
-    before = digests()
+    before = digests(copied)
     path = copied / place
     path.write_text(path.read_text(encoding="utf-8") + added, encoding="utf-8")
-    after = digests()
+    after = digests(copied)
     assert {key for key in before if before[key] != after[key]} == changed
 
 
@@ -78,38 +78,32 @@ def a_row(job: Job, verdict: str, named: bool) -> Row:
 
 def test_the_proof_counts_what_was_run_and_says_what_is_missing(tmp_path: Path) -> None:
     healthy = [("one", base_config(small=True)), ("two", base_config(small=True))]
-    with (
-        mock.patch.object(prove, "BUILD", tmp_path),
-        mock.patch.object(prove, "healthy_variants", return_value=healthy),
-    ):
-        table = Table(small=True)
-        wanted = list(jobs(True, ["step"]))
-        faults = [fault for fault in catalogue() if fault.check == "step"]
-        for job in wanted[:-1]:
-            table.add(a_row(job, "fail" if job.kind == "fault" else "pass", job.name != faults[0].name))
-        text = report(table, wanted, True, "abc", committed=True)
-        assert f"| {len(faults) - 1} / {len(faults)} | 0 / 1 |" in text
-        assert f"1 of {len(wanted)} runs are missing" in text
-        assert f"| {faults[0].name} | step | **no** |" in text
-        table.add(a_row(wanted[-1], "fail", False))
-        text = report(table, wanted, True, "abc", committed=False)
-        assert "missing" not in text
-        assert "| 1 / 2 |" in text
-        assert "- two: step: measured: a cause" in text
-        assert "not committed" in text
+    table = Table(True, tmp_path)
+    wanted = list(jobs(["step"], healthy))
+    faults = [fault for fault in catalogue() if fault.check == "step"]
+    for job in wanted[:-1]:
+        table.add(a_row(job, "fail" if job.kind == "fault" else "pass", job.name != faults[0].name))
+    text = report(table, wanted, True, "abc", committed=True)
+    assert f"| {len(faults) - 1} / {len(faults)} | 0 / 1 |" in text
+    assert f"1 of {len(wanted)} runs are missing" in text
+    assert f"| {faults[0].name} | step | **no** |" in text
+    table.add(a_row(wanted[-1], "fail", False))
+    text = report(table, wanted, True, "abc", committed=False)
+    assert "missing" not in text
+    assert "| 1 / 2 |" in text
+    assert "- two: step: measured: a cause" in text
+    assert "not committed" in text
 
 
 def test_the_proof_goes_on_from_whole_rows_of_the_same_code(tmp_path: Path) -> None:
-    with mock.patch.object(prove, "BUILD", tmp_path):
-        table = Table(small=True)
-        first, second = list(jobs_of_step())[:2]
-        table.add(a_row(first, "fail", True))
-        with table.path.open("a", encoding="utf-8") as file:
-            file.write('{"code": "12')  # cut off in the middle
-        assert set(Table(small=True).rows) == {first.key}
-        with mock.patch.object(prove, "code_digest", return_value="other"):
-            assert Table(small=True).rows == {}
-        assert second.key not in Table(small=True).rows
+    table = Table(True, tmp_path)
+    first, second = list(jobs_of_step())[:2]
+    table.add(a_row(first, "fail", True))
+    with table.path.open("a", encoding="utf-8") as file:
+        file.write('{"code": "12')  # cut off in the middle
+    assert set(Table(True, tmp_path).rows) == {first.key}
+    assert Table(True, tmp_path, lambda _check, _kind: "other").rows == {}
+    assert second.key not in Table(True, tmp_path).rows
 
 
 def jobs_of_step() -> Iterator[Job]:
@@ -120,16 +114,12 @@ def jobs_of_step() -> Iterator[Job]:
 
 
 def test_docs_are_written_of_a_whole_table_alone(tmp_path: Path) -> None:
-    with (
-        mock.patch.object(prove, "BUILD", tmp_path / "build"),
-        mock.patch.object(prove, "DOCS", tmp_path / "docs"),
-        mock.patch.object(prove, "commit_and_state", return_value=("abc", True)),
-    ):
-        wanted = list(jobs_of_step())
-        for small, whole, made in ((False, True, -1), (True, True, None), (False, False, None)):
-            table = Table(small)
-            for job in wanted[:made]:
-                table.add(a_row(job, "fail", True))
-            assert prove.write_report(table, wanted, small, whole).parent == table.folder
-        assert not (tmp_path / "docs").exists()
-        assert prove.write_report(table, wanted, False, True) == tmp_path / "docs" / "checks.md"
+    code, docs = ("abc", True), tmp_path / "docs"
+    wanted = list(jobs_of_step())
+    for small, whole, made in ((False, True, -1), (True, True, None), (False, False, None)):
+        table = Table(small, tmp_path / "build")
+        for job in wanted[:made]:
+            table.add(a_row(job, "fail", True))
+        assert prove.write_report(table, wanted, small, whole, docs, code).parent == table.folder
+    assert not docs.exists()
+    assert prove.write_report(table, wanted, False, True, docs, code) == docs / "checks.md"

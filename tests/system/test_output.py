@@ -15,7 +15,7 @@ from tiny_export import network, pictures, spec_of
 from yolo_proc.errors import one_line
 from yolo_proc.export.onnx_graph import to_onnx
 from yolo_proc.system import output
-from yolo_proc.system.output import shown
+from yolo_proc.system.output import encodable
 
 pytestmark = pytest.mark.slow
 
@@ -139,8 +139,8 @@ def test_an_error_names_the_output_and_keeps_its_kind() -> None:
 
 def test_what_is_shown_is_utf_8() -> None:
     for name in ("", "a.png", "é", "😀", "\udce9", "a\ud800b", "\\udce9"):
-        shown(name).encode("utf-8")
-    assert shown("é😀") == "é😀"
-    assert shown("\udce9") == "\\udce9"
-    assert np.unique([shown("é"), shown("\udce9"), shown("\udcc3\udca9")]).size == 3
+        encodable(name).encode("utf-8")
+    assert encodable("é😀") == "é😀"
+    assert encodable("\udce9") == "\\udce9"
+    assert np.unique([encodable("é"), encodable("\udce9"), encodable("\udcc3\udca9")]).size == 3
     assert one_line("a\nb\x1b[2J\x9b\udce9é") == "a\\nb\\x1b[2J\\x9b\\udce9é"

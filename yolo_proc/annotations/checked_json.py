@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from yolo_proc.annotations.common import read_file
+from yolo_proc.annotations.common import read_file, shown
 from yolo_proc.annotations.foreign import shown_json
 from yolo_proc.errors import AnnotationError
 from yolo_proc.system.files import GIB
@@ -63,7 +63,7 @@ def _differing(pairs: list[tuple[str, Any]]) -> list[str]:
     fields: dict[str, Any] = {}
     for key, value in pairs:
         if fields.setdefault(key, value) != value:
-            return [key, shown_value(dict(pairs))]
+            return [key, shown(dict(pairs))]
     return []
 
 
@@ -94,12 +94,6 @@ def _small_keys(fields: dict[str, Any], path: Path, place: str) -> dict[str, Any
     return found
 
 
-def shown_value(value: Any) -> str:
-    """Return a value from a file as a message shows it: on one line, and short."""
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One object of a JSON file.
@@ -116,7 +110,7 @@ class Entry:
 
     def error(self, key: str, expected: str, reason: str, found: str | None = None) -> AnnotationError:
         """Return what to raise about a field; `found` is the field's value unless given."""
-        found = found or (shown_value(self.fields[key]) if key in self.fields else "no such key")
+        found = found or (shown(self.fields[key]) if key in self.fields else "no such key")
         return AnnotationError(self.path, f"{self.place}.{key}".lstrip("."), expected, found, reason=reason)
 
     def whole(self, key: str, low: int | None = None) -> int:
@@ -170,7 +164,7 @@ class Entry:
         except OverflowError:  # whole numbers of hundreds of digits
             found = [math.inf]
         if not all(map(math.isfinite, found)):
-            raise self.error(key, "finite numbers", "not-finite", shown_value(values))
+            raise self.error(key, "finite numbers", "not-finite", shown(values))
         return found
 
     def objects(self, key: str) -> Iterator["Entry"]:
@@ -185,7 +179,7 @@ class Entry:
         for number, value in enumerate(values):
             place = f"{self.place}.{key}[{number}]".lstrip(".")
             if not isinstance(value, dict):
-                raise AnnotationError(self.path, place, "an object in braces", shown_value(value), reason="syntax")
+                raise AnnotationError(self.path, place, "an object in braces", shown(value), reason="syntax")
             yield Entry(self.path, place, _small_keys(value, self.path, place))
 
 

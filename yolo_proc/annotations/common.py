@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from yolo_proc.annotations.layout import Listed
 from yolo_proc.annotations.records import Annotation, Item, Tally, stem_of
@@ -179,9 +180,10 @@ def tell_passed_over(tally: Tally, pictures: Sequence[Path]) -> None:
         tally.add("(picture belongs|pictures belong) to no split and (is|are) not read", pictures[0], len(pictures))
 
 
-def shown(text: str, longest: int = 100) -> str:
-    """Return a text from a file as a message shows it: on one line, and short."""
-    return repr(text if len(text) <= longest else text[:longest] + "...")
+def shown(value: Any, longest: int = 80) -> str:
+    """Return a value from a file as a message shows it: on one line, and short."""
+    text = repr(value)
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
 def checked_name(name: str) -> str:

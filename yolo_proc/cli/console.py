@@ -14,7 +14,7 @@ from datetime import timedelta
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TextIO
 
-from yolo_proc.system.output import shown, silence
+from yolo_proc.system.output import encodable, silence
 from yolo_proc.system.progress import progress_bar
 from yolo_proc.training.events import (
     Checked,
@@ -93,7 +93,7 @@ class Console:
         if self._out is not None:
             try:
                 encoding = getattr(self._out, "encoding", None) or "utf-8"
-                print(shown(text, encoding), file=self._out, flush=True)
+                print(encodable(text, encoding), file=self._out, flush=True)
             except OSError:
                 silence(self._out)
                 self._out = None

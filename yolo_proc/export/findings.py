@@ -25,7 +25,7 @@ from yolo_proc.export.sources import Frame, MediaSource
 from yolo_proc.export.views import View
 from yolo_proc.imaging.pictures import orientation_of, picture_bytes
 from yolo_proc.system.files import create
-from yolo_proc.system.output import shown
+from yolo_proc.system.output import encodable
 
 QUALITY = 95  # of JPEG
 _JPEG = (".jpg", ".jpeg")
@@ -87,7 +87,7 @@ class JsonWriter:
 
     def add_error(self, frame: Frame) -> None:
         """Print what cannot be read."""
-        self._print({"file": shown(frame.source.name), "error": shown(frame.error)})
+        self._print({"file": encodable(frame.source.name), "error": encodable(frame.error)})
 
     def close(self) -> None:
         """End the array."""
@@ -202,7 +202,7 @@ class _Video:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise write_error(path, error) from error
-        if shown(str(path)) != str(path):
+        if encodable(str(path)) != str(path):
             raise DataError(f"{path}: cannot be written: OpenCV takes only names in UTF-8; give another --out")
         try:
             os.close(create(self._part))  # OpenCV would write through a link
@@ -248,7 +248,7 @@ class SetWriter:
         self._names = _Names()
         self._renamed: list[str] = []
         self._lost: Counter[str] = Counter()
-        self._beside = 0
+        self._outside = 0
 
     def add(self, frame: Frame, found: Detections) -> None:
         """Write a picture with its labels.
@@ -265,7 +265,7 @@ class SetWriter:
         own = Path(frame.source.name).name
         if frame.number is None and name != own:
             self._renamed.append(f"{one_line(own)} as {name}")
-        self._beside += len(found) - len(items)
+        self._outside += len(found) - len(items)
         annotation = Annotation(name, frame.rgb.shape[1], frame.rgb.shape[0], items)
         self._lost += self._files.put([("train", annotation, content)])
         self._listed += self._files.layout.listed([annotation])
@@ -288,8 +288,8 @@ class SetWriter:
         lines = loss_lines(self._format, self._lost)
         if self._renamed:
             lines.append(f"pictures with another name in {self.root}: {len(self._renamed):,} ({self._renamed[0]}, ...)")
-        if self._beside:
-            lines.append(f"objects wholly beside their picture, left out: {self._beside:,}")
+        if self._outside:
+            lines.append(f"objects wholly beside their picture, left out: {self._outside:,}")
         return lines
 
 

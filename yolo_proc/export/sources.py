@@ -16,7 +16,7 @@ from yolo_proc.imaging.pictures import OTHER_SUFFIXES, SUFFIXES, read_picture, u
 from yolo_proc.imaging.reading import PictureReading
 from yolo_proc.system.files import UnreadableFileError, check_regular
 from yolo_proc.system.native_stderr import caught
-from yolo_proc.system.output import shown
+from yolo_proc.system.output import encodable
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".ts"})
 _ADDRESS = re.compile(r" @ 0x[0-9a-f]+")  # of FFmpeg's decoder, another one in each run
@@ -217,7 +217,7 @@ def _nothing_in(source: MediaSource) -> str:
 
 def _bad_name(source: MediaSource) -> str:
     """Return why OpenCV must not get a video's name; empty where it may: a name that is no UTF-8 ends the process."""
-    if shown(source.name) == source.name:
+    if encodable(source.name) == source.name:
         return ""
     return f"{source.name}: expected a video's name in UTF-8, found another, which OpenCV cannot take; rename the file"
 

@@ -16,7 +16,7 @@ from yolo_proc.detection.nms import Detections
 from yolo_proc.drawing.typefaces import find_face
 from yolo_proc.export.sources import Frame
 from yolo_proc.plotting.preview import class_colour
-from yolo_proc.system.output import shown
+from yolo_proc.system.output import encodable
 
 
 class View(Protocol):
@@ -100,7 +100,7 @@ class ClassView:
 def frame_to_dict(frame: Frame) -> dict[str, Any]:
     """Return what JSON says of a frame that was read: file, number of the frame, size."""
     assert frame.rgb is not None, "only a frame that was read has a size"
-    entry: dict[str, Any] = {"file": shown(frame.source.name)}
+    entry: dict[str, Any] = {"file": encodable(frame.source.name)}
     if frame.number is not None:
         entry["frame"] = frame.number
     entry["width"], entry["height"] = frame.rgb.shape[1], frame.rgb.shape[0]

@@ -103,6 +103,6 @@ def failed(error: OSError) -> int:
     return 2
 
 
-def shown(text: str, encoding: str = "utf-8") -> str:
+def encodable(text: str, encoding: str = "utf-8") -> str:
     """A text as a file or console of that encoding can hold it: what it has besides, as in `\\udce9`, is escaped."""
     return text.encode(encoding, "backslashreplace").decode(encoding)

@@ -4,7 +4,8 @@ from array import array
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from yolo_proc.annotations.checked_json import Entry, shown_value
+from yolo_proc.annotations.checked_json import Entry
+from yolo_proc.annotations.common import shown
 from yolo_proc.annotations.polygons import Points, Rle, kept_polygon, read_rle
 from yolo_proc.annotations.records import TOLERANCE, Box, Item, ReadOptions, checked_box
 
@@ -94,8 +95,8 @@ def check_units(entries: Iterable[Entry]) -> None:
         if len(pixels) == 2:
             return
     for key in sorted(first.keys() - pixels):
-        shown = shown_value(_listed(first[key].fields[key]))
-        found = f"{shown}, and no {key} of the file has a number above 1: they look like shares of width and height"
+        listed = shown(_listed(first[key].fields[key]))
+        found = f"{listed}, and no {key} of the file has a number above 1: they look like shares of width and height"
         raise first[key].error(key, "pixels", "outside", f"{found}; multiply them by those")
 
 
@@ -190,7 +191,7 @@ def _mode(entry: Entry) -> int:
     if number in (0, 1) and not isinstance(number, bool):
         return int(number)
     name = f" ({_MODES[number]})" if isinstance(number, int) and 2 <= number < len(_MODES) else ""
-    raise entry.error("bbox_mode", "0 (XYXY_ABS) or 1 (XYWH_ABS)", "value", f"{shown_value(given)}{name}")
+    raise entry.error("bbox_mode", "0 (XYXY_ABS) or 1 (XYWH_ABS)", "value", f"{shown(given)}{name}")
 
 
 def _mask(entry: Entry, rle: Any) -> Rle:

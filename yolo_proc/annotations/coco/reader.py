@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from yolo_proc.annotations.checked_json import Entry, read_object, shown_value
+from yolo_proc.annotations.checked_json import Entry, read_object
 from yolo_proc.annotations.classes import known_classes, resolve_classes
 from yolo_proc.annotations.coco.files import Found, Pictures, find_files, looks_like
 from yolo_proc.annotations.coco.items import check_units, item_of
 from yolo_proc.annotations.coco.layout import DESCRIPTION, CocoLayout
-from yolo_proc.annotations.common import Folder, tell_unread_split, with_names
+from yolo_proc.annotations.common import Folder, shown, tell_unread_split, with_names
 from yolo_proc.annotations.foreign import shown_json
 from yolo_proc.annotations.passed_over import check_has_pictures, tell_unread_pictures
 from yolo_proc.annotations.records import Annotation, DataSet, ReadOptions, Tally
@@ -268,17 +268,17 @@ def _annotation(
         raise image.error("file_name", "every picture once", "duplicate-name")
     part.seen.add(path)
     if path.suffix.lower() in OTHER_SUFFIXES:
-        found = f"{shown_value(image.fields['file_name'])}; convert it to PNG or JPEG"
+        found = f"{shown(image.fields['file_name'])}; convert it to PNG or JPEG"
         raise image.error("file_name", f"a picture ({', '.join(sorted(SUFFIXES))})", "picture", found)
     width, height = picture_size(path, max_pixels=options.max_pixels)
     said = tuple(_side(image, key) for key in ("width", "height"))
     if None not in said and said != (width, height):
-        shown = f"{said[0]} x {said[1]}"
+        found = f"{said[0]} x {said[1]}"
         if said == (height, width):
-            shown += (
+            found += (
                 ", as where the tool did not turn the picture by its EXIF orientation; its boxes lie elsewhere then"
             )
-        raise image.error("width", f"the upright picture's size, {width} x {height}", "size", shown)
+        raise image.error("width", f"the upright picture's size, {width} x {height}", "size", found)
     items = [item_of(entry, index, (width, height), options) for entry in entries]
     return file, Annotation(file.name, width, height, tuple(item for item in items if item is not None), path)
 

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from yolo_proc.annotations.common import shown
 from yolo_proc.annotations.foreign import json_format, shown_json
 from yolo_proc.annotations.records import Annotation, Box, Item, Kind, Tally
-from yolo_proc.annotations.scredit.script_json import dumps, loads, shown
+from yolo_proc.annotations.scredit.script_json import dumps, loads
 from yolo_proc.errors import AnnotationError
 
 USAGES = ("nominal", "omit", "retain")

@@ -12,6 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NoReturn
 
+from yolo_proc.annotations.common import shown
 from yolo_proc.errors import AnnotationError
 
 MAX_DEPTH = 64  # braces and brackets inside each other
@@ -178,12 +179,6 @@ class _Reader:
                 self.at += 1
             self.at += 1
         self.fail("a closing double quote on the same line, and no control characters")
-
-
-def shown(value: Any) -> str:
-    """Return a value for a message: short."""
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def dumps(value: Any, path: Path | str) -> bytes:

@@ -305,7 +305,7 @@ def test_what_is_not_finite_is_json_all_the_same() -> None:
         (["--only", "lables"], "yolo_proc check: --only: no check 'lables' (did you mean labels?); there are: labels,"),
         (["--generator", "glyfs"], "yolo_proc check: generator glyfs: no such name (did you mean glyphs?)"),
         (["--epochs", "3"], "yolo_proc check: --epochs: no such option"),
-        (["--image-size", "250"], "yolo_proc check: image-size: expected a multiple of the stride 16"),
+        (["--image-size", "250"], "yolo_proc check: --image-size: expected a multiple of the stride 16"),
     ],
 )
 def test_a_users_mistake_is_one_line(words: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -193,7 +193,7 @@ def test_what_nobody_translates_is_one_line(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(ConfigError, match=r"ir-version: the network small is written by torch's own exporter"):
         to_onnx(model.eval(), spec_of(model), ir_version=7)
     monkeypatch.setattr(torch_exporter.importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(ConfigError, match=r"GroupNorm; torch's own exporter may do it: pip install 'yolo-proc\[onnx"):
+    with pytest.raises(ConfigError, match=r"GroupNorm; torch's own exporter may do it: pip install onnxscript"):
         to_onnx(model.eval(), spec_of(model))
 
 

@@ -18,6 +18,7 @@ ADAM_SHARE = 0.1
 
 def build_optimizer(model: Network[Any], config: OptimConfig) -> torch.optim.Optimizer:
     """Return the optimizer over the model's own parameter groups."""
+    _leave_compiler_out()
     groups = model.parameter_groups(config.weight_decay)
     lr = config.peak_lr
     if config.name == "sgd":
@@ -31,6 +32,18 @@ def build_optimizer(model: Network[Any], config: OptimConfig) -> torch.optim.Opt
     filters = [p for p in groups[0]["params"] if id(p) not in apart]
     others = [([p for p in groups[0]["params"] if id(p) in apart], config.weight_decay), (groups[1]["params"], 0.0)]
     return Muon(filters, others, lr=lr, adam_lr=lr * ADAM_SHARE, weight_decay=config.weight_decay)
+
+
+def _leave_compiler_out() -> None:
+    """Let an optimizer be made without torch's compiler, whose import takes 2 s and serves nothing here.
+
+    torch asks the compiler at the first call of these methods how to leave them out, and remembers the answer; here
+    it is given beforehand. A torch that does this otherwise just imports it.
+    """
+    for name in ("add_param_group", "state_dict", "load_state_dict", "zero_grad"):
+        plain = getattr(getattr(torch.optim.Optimizer, name), "__wrapped__", None)
+        if plain is not None and not hasattr(plain, "__dynamo_disable"):
+            setattr(plain, "__dynamo_disable", plain)
 
 
 # What an optimizer keeps of a parameter: "like": a tensor of its shape, "count": updates, "step": the same as a tensor.

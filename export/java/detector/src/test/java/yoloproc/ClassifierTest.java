@@ -39,7 +39,7 @@ class ClassifierTest {
             assertEquals(1, blue.scores().stream().mapToDouble(Classification.Score::confidence).sum(), 1e-12);
             assertEquals(List.of(blue.best()), blue.top(1));
             assertEquals(3, blue.top(10).size());
-            assertEquals("blue 1.00", blue.toString());
+            assertEquals("blue 1.0000", blue.toString());
         }
     }
 

@@ -37,7 +37,7 @@ class ClassifyCommandTest {
     @Test
     void linesForPeople() {
         CommandLine ran = CommandLine.run("classify", MODEL, red, "--top", "2");
-        assertEquals(red + ": red 1.00, blue 0.00 (margin 10.00)", ran.out().strip());
+        assertEquals(red + ": red 1.0000, blue 0.0000 (margin 10.00)", ran.out().strip());
         assertEquals(0, ran.code());
         assertEquals("", ran.err());
     }

@@ -328,8 +328,7 @@ def test_workers_change_no_byte(source, workers, method):
     assert [digest(batch) for batch in with_workers] == expected
 
 
-def test_workers_change_no_byte_of_albumentations(source):
-    # Processes that were forked share its random state; each would draw the same.
+def test_workers_change_no_byte_of_pixel_changes(source):
     augment = only(colour_p=1, hue_p=0.5, blur_p=0.5, noise_p=0.5, compression_p=0.5)
     stream = cards(source, name="Spot", augment=augment, image_size=32)
     expected = list(batches(stream, 0, 4, count=6))

@@ -74,6 +74,11 @@ class AugmentConfig:
     shear: float = option(
         0.05, help="largest shear of a scene: the shift of a side as a share of the other", low=0, high=1, reason=_DATA
     )
+    pipeline: str | None = option(
+        None,
+        help="albumentations pipeline that acts after the other changes: FILE.yaml, FILE.json or file.py:name",
+        reason=_DATA,
+    )
     loose_boxes: bool = option(
         False, help="rotate and shear objects of which only a box is known too; their boxes become loose", reason=_DATA
     )

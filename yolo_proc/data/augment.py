@@ -2,30 +2,29 @@
 
 Geometry is planned before drawing: one matrix goes to `Canvas.render`, so pixels are resampled once and boxes come
 from the moved outlines. Pixel changes (brightness, contrast, hue, blur, noise, JPEG) act on the rendered picture and
-never move a box. A share of the scenes is drawn at another size and aspect ratio; the stream letterboxes them after
-the pixel changes, because an application's camera works before its letterbox too.
+never move a box. A user's own pipeline comes after them (`pipeline.py`). A share of the scenes is drawn at another
+size and aspect ratio; the stream letterboxes them after the pixel changes, because an application's camera works
+before its letterbox too.
 
 Whether a part acts has a place of its own in one draw, and what it does has an op of its own: so switching one part
 off leaves all others as they were.
 """
 
 import math
-import os
-import random
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 
 from yolo_proc.boxes import FloatArray, RgbImage
 from yolo_proc.config.schema import AugmentConfig
+from yolo_proc.data.pipeline import Pipeline
+from yolo_proc.data.pixels import add_noise, blur, change_colour, change_hue, compress
 from yolo_proc.rng import Addresses
 
 GEOMETRY = ("flip_x", "flip_y", "translate", "scale", "rotate", "shear", "letterbox")
 PIXELS = ("colour", "hue", "blur", "noise", "compression")  # in the order in which they act
 _PARTS = (*GEOMETRY, *PIXELS)  # a new part goes to the end
-FROM_ALBUMENTATIONS = frozenset(PIXELS) - {"noise"}
 
 BEST_QUALITY = 90  # of JPEG; pictures are seldom stored with more
 LEAST_SIGMA = 0.3  # of a blur that can be seen
@@ -45,6 +44,7 @@ class Plan:
         rotate: degrees, clockwise on the screen.
         shear: (x per y, y per x).
         pixels: (part, seed) for each pixel change, in order.
+        pipeline: seed of the user's own pipeline; None where there is none.
     """
 
     width: int
@@ -57,6 +57,7 @@ class Plan:
     rotate: float = 0.0
     shear: tuple[float, float] = (0.0, 0.0)
     pixels: tuple[tuple[str, int], ...] = ()
+    pipeline: int | None = None
 
     def parts(self, loose: bool = False) -> frozenset[str]:
         """Return the names of the parts that act; `loose` as in `matrix`."""
@@ -112,14 +113,14 @@ class Augmenter:
         shares["flip_x"] = flip_x if config.flip_x is None else config.flip_x
         shares["flip_y"] = flip_y if config.flip_y is None else config.flip_y
         self._shares = {part: share if config.enabled else 0.0 for part, share in shares.items()}
-        self._transforms: dict[str, Any] = {}
-        self._python = random.Random()
-        self._transform_draws = Addresses(seed, stream)
+        self.pipeline: Pipeline | None = None
+        if config.enabled and config.pipeline is not None:
+            self.pipeline = Pipeline(config.pipeline, loose_boxes=config.loose_boxes)
 
     @property
     def acts(self) -> bool:
         """Whether any part may act on a scene."""
-        return any(self._shares.values())
+        return any(self._shares.values()) or self.pipeline is not None
 
     def plan(
         self,
@@ -155,6 +156,8 @@ class Augmenter:
         pixels = tuple(
             (part, int(self._addresses.at(index, part).integers(2**63))) for part in PIXELS if part in acting
         )
+        if self.pipeline is not None:
+            values["pipeline"] = int(self._addresses.at(index, "pipeline").integers(2**63))
         return Plan(width, height, pixels=pixels, **values)
 
     def _acting(self, index: int, flips: tuple[float, float] | None) -> frozenset[str]:
@@ -172,27 +175,25 @@ class Augmenter:
     def change_pixels(self, image: RgbImage, plan: Plan) -> RgbImage:
         """Return the picture (H, W, 3) uint8 RGB with the plan's pixel changes; a new array if there are any."""
         for part, seed in plan.pixels:
-            image = self._noise(image, seed) if part == "noise" else self._albumentations(part, image, seed)
+            image = self._changed(part, image, np.random.SFC64(seed))
         return image
 
-    def _albumentations(self, part: str, image: RgbImage, seed: int) -> RgbImage:
-        if not self._transforms:
-            self._transforms = _build_transforms(self.config)
-        transform = self._transforms[part]
-        # Its own random state is shared by every process that was forked, so each scene brings one. These two are
-        # made once and set anew: making them costs more than some of the transforms.
-        self._python.seed(seed)
-        transform.set_random_state(self._transform_draws.at(seed, part), self._python)
-        if part != "compression":
-            return np.asarray(transform(image=image)["image"])
-        # JPEG weighs red and blue differently, and albumentations hands its picture to an encoder that expects BGR.
-        swapped = transform(image=cv2.cvtColor(image, cv2.COLOR_RGB2BGR))["image"]
-        return np.asarray(cv2.cvtColor(swapped, cv2.COLOR_BGR2RGB), dtype=np.uint8)
-
-    def _noise(self, image: RgbImage, seed: int) -> RgbImage:
-        bits = np.random.SFC64(seed)
-        deviation = np.random.Generator(bits).uniform(min(LEAST_DEVIATION, self.config.noise), self.config.noise)
-        return add_noise(image, float(deviation), bits)
+    def _changed(self, part: str, image: RgbImage, bits: np.random.BitGenerator) -> RgbImage:
+        config, draws = self.config, np.random.Generator(bits)
+        match part:
+            case "colour":
+                contrast, brightness = draws.uniform(-config.colour, config.colour, 2).tolist()
+                return change_colour(image, contrast, brightness)
+            case "hue":
+                turn, saturation = draws.uniform(-1, 1, 2).tolist()
+                return change_hue(image, turn * config.hue, saturation * config.saturation)
+            case "blur":
+                return blur(image, draws.uniform(min(LEAST_SIGMA, config.blur), config.blur)) if config.blur else image
+            case "noise":
+                return add_noise(image, draws.uniform(min(LEAST_DEVIATION, config.noise), config.noise), bits)
+            case _:
+                best = max(BEST_QUALITY, config.compression)
+                return compress(image, int(draws.integers(config.compression, best, endpoint=True)))
 
 
 def _other_size(config: AugmentConfig, side: int, draws: np.random.Generator) -> tuple[int, int]:
@@ -207,70 +208,3 @@ def _other_size(config: AugmentConfig, side: int, draws: np.random.Generator) ->
     shorter = max(1, math.floor(side / config.letterbox_aspect**ratio / 8 + 0.5))  # of the network, in 8 pixels
     width, height = math.floor(side * eighths / 8 + 0.5), shorter * eighths
     return (height, width) if upright < 0.5 else (width, height)
-
-
-# The middle of each of 256 equal shares of the standard normal distribution, by bisection of its integral;
-# scaled so that the deviation is exactly 1.
-def _normal_table() -> FloatArray:
-    shares = (np.arange(256) + 0.5) / 256
-    low, high = np.full(256, -4.0), np.full(256, 4.0)
-    for _ in range(60):
-        middle = (low + high) / 2
-        below = np.array([0.5 * (1 + math.erf(value / math.sqrt(2))) for value in middle]) < shares
-        low, high = np.where(below, middle, low), np.where(below, high, middle)
-    table = (low + high) / 2
-    return np.asarray(table / table.std())
-
-
-_NORMAL = _normal_table()
-
-
-def add_noise(image: RgbImage, deviation: float, bits: np.random.BitGenerator) -> RgbImage:
-    """Return gaussian noise on a picture (H, W, 3) uint8 RGB, independent in each pixel and channel, saturating.
-
-    A random byte picks one of 256 equally likely values of the normal distribution. Drawing them as floats costs
-    several times a JPEG decode.
-
-    Args:
-        deviation: standard deviation in grey levels, up to 44; beyond that the table's ends saturate.
-    """
-    words = bits.random_raw((image.size + 7) // 8)  # (ceil(H * W * 3 / 8),) uint64
-    picks = words.view(np.uint8)[: image.size].reshape(image.shape)
-    table = np.clip(np.rint(128 + deviation * _NORMAL), 0, 255).astype(np.uint8)
-    noise = cv2.LUT(picks, table)
-    return np.asarray(cv2.addWeighted(image, 1.0, noise, 1.0, -128.0), dtype=np.uint8)
-
-
-def needs_albumentations(config: AugmentConfig) -> bool:
-    """Return whether drawing with this configuration imports albumentations (5 s, 580 MiB, torch with it)."""
-    return config.enabled and any(getattr(config, f"{part}_p") > 0 for part in FROM_ALBUMENTATIONS)
-
-
-def forbid_update_check() -> None:
-    """Keep albumentations, in this process and those it starts, from asking PyPI for a newer version of itself."""
-    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-
-
-def import_albumentations() -> Any:
-    """Return the module."""
-    forbid_update_check()
-    import albumentations
-
-    return albumentations
-
-
-def _build_transforms(config: AugmentConfig) -> dict[str, Any]:
-    """Return one transform a part, built once: each always acts, the plan decides where.
-
-    The cheapest of those that do the job: ColorJitter takes 4 times as long as RandomBrightnessContrast.
-    """
-    module = import_albumentations()
-    best = max(BEST_QUALITY, config.compression)
-    return {
-        "colour": module.RandomBrightnessContrast(config.colour, config.colour, p=1),
-        "hue": module.HueSaturationValue(config.hue / 2, config.saturation * 255, 0, p=1),  # OpenCV's hue has 180 steps
-        "blur": module.GaussianBlur(
-            blur_limit=0, sigma_limit=(min(LEAST_SIGMA, config.blur), config.blur), p=1
-        ),  # 0: the kernel follows sigma
-        "compression": module.ImageCompression("jpeg", (config.compression, best), p=1),
-    }

@@ -10,12 +10,13 @@ from typing import Any
 
 from yolo_proc.config.schema import Config
 from yolo_proc.data.generator import Generator, Source, find_generator_class
+from yolo_proc.data.pipeline import pipeline_bytes
 from yolo_proc.data.stream import Stream
 from yolo_proc.errors import GeneratorError
 from yolo_proc.scene import Scene
 
 PROBES = 16
-LIBRARIES = ("numpy", "opencv-python-headless", "albumentations", "pillow", "fonttools", "skia-pathops")
+LIBRARIES = ("numpy", "opencv-python-headless", "pillow", "fonttools", "skia-pathops")
 
 
 def fingerprint(config: Config) -> dict[str, str]:
@@ -37,6 +38,10 @@ def fingerprint(config: Config) -> dict[str, str]:
     }
     parts |= _source_parts(probes.generator)
     parts |= _libraries()
+    pipeline = config.augment.pipeline
+    if pipeline is not None and config.augment.enabled:
+        parts["augment pipeline"] = _sha256(pipeline_bytes(pipeline))
+        parts["library albumentations"] = version("albumentations")
     first, again = (scene_digest(Stream.from_config(config, "probe")[0]) for _ in range(2))
     if first != again:
         raise GeneratorError(

@@ -225,7 +225,7 @@ def find_generator_class(spec: str) -> type[Generator]:
         found: Any = _load_entry_point(spec)
     else:
         place, _, name = spec.rpartition(":")
-        module = _load_file(spec, Path(place)) if place.endswith(".py") else _load_module(spec, place)
+        module = load_file(spec, Path(place)) if place.endswith(".py") else _load_module(spec, place)
         if not hasattr(module, name):
             known = [key for key, value in vars(module).items() if _is_generator_class(value)]
             listed = f"; it has {', '.join(known)}" if known else "; it has no generator"
@@ -273,9 +273,17 @@ def _load_module(spec: str, name: str) -> ModuleType:
         raise GeneratorError(f"generator {spec}: module {name} cannot be imported: {_told(error)}{hint}") from error
 
 
-def _load_file(spec: str, path: Path) -> ModuleType:
+def load_file(spec: str, path: Path, what: str = "generator") -> ModuleType:
+    """Return the module of a user's file, run once a process.
+
+    Args:
+        spec: how the user named it; what: what it is to give, for messages.
+
+    Raises:
+        GeneratorError: there is no such file, or it fails.
+    """
     if not is_file(path):
-        raise GeneratorError(f"generator {spec}: no file {path} (looked in {Path.cwd()})")
+        raise GeneratorError(f"{what} {spec}: no file {path} (looked in {Path.cwd()})")
     key = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
     module_name = f"_yolo_proc_file_{key}"
     if module_name in sys.modules:
@@ -289,7 +297,7 @@ def _load_file(spec: str, path: Path) -> ModuleType:
         module_spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[module_name]
-        raise GeneratorError(f"generator {spec}: {path} cannot be imported: {_told(error)}") from error
+        raise GeneratorError(f"{what} {spec}: {path} cannot be imported: {_told(error)}") from error
     return module
 
 

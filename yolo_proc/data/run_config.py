@@ -56,6 +56,13 @@ def config_from_values(given: Mapping[str, Given], *, trust: bool = False) -> Co
         from yolo_proc.data.trust import require_trust  # here, because it imports the canvas, see `generator_options`
 
         require_trust(spec, given["generator.name"].where)
+    pipeline = checked.get("augment.pipeline")
+    if not trust and pipeline is not None and given["augment.pipeline"].of_file:
+        from yolo_proc.data.pipeline import is_code
+        from yolo_proc.data.trust import require_trust
+
+        if is_code(pipeline):
+            require_trust(pipeline, given["augment.pipeline"].where, "pipeline")
     parameters = _check_parameters(given, spec)
     named = NAMED_CONFIGURATIONS.get(checked.get("model.name", ""), {})
     if checked.get("task", options["task"].default) != "detection":

@@ -15,8 +15,9 @@ from typing import Any
 from yolo_proc.batch import Batch
 from yolo_proc.boxes import FloatArray
 from yolo_proc.config.schema import AugmentConfig, Config
-from yolo_proc.data.augment import Augmenter, Plan, forbid_update_check, import_albumentations, needs_albumentations
+from yolo_proc.data.augment import Augmenter, Plan
 from yolo_proc.data.generator import Generator, Place, Source, load_generator
+from yolo_proc.data.pipeline import Moved
 from yolo_proc.drawing.canvas import Canvas
 from yolo_proc.errors import ConfigError, GeneratorError, YoloProcError
 from yolo_proc.imaging.letterbox import Letterbox
@@ -132,9 +133,16 @@ class Stream:
     def painted(self, index: int) -> tuple[bool, ...]:
         """Return for each object of scene `index`, whether it has pixels of its own; what is annotated has none."""
         canvas, plan, matrix = self._drawn(index)
-        numbers = canvas.numbers_in_frame(plan.width, plan.height, matrix, self.classes)
         own = canvas.painted
-        return tuple(own[number] for number in numbers)
+        return tuple(own[number] for number in self._numbers(canvas, plan, matrix))
+
+    def _numbers(self, canvas: Canvas, plan: Plan, matrix: FloatArray | None) -> tuple[int, ...]:
+        """Return for each object of a scene, which of the canvas's labelled items it is."""
+        numbers = canvas.numbers_in_frame(plan.width, plan.height, matrix, self.classes)
+        if plan.pipeline is None:
+            return numbers
+        kept = self._piped(self._painted(canvas, plan, matrix), plan).kept
+        return tuple(numbers[place] for place in kept)
 
     def _drawn(self, index: int) -> tuple[Canvas, Plan, FloatArray | None]:
         """Return the display list of scene `index`, its plan, and the matrix of its geometry."""
@@ -154,16 +162,33 @@ class Stream:
             if bare:
                 canvas = canvas.bare()
             if left_out is not None:
-                numbers = canvas.numbers_in_frame(plan.width, plan.height, matrix, self.classes)
+                numbers = self._numbers(canvas, plan, matrix)
                 if not 0 <= left_out < len(numbers):
                     raise GeneratorError(f"without({left_out}): expected an object from 0 to {len(numbers) - 1}")
                 canvas = canvas.without(numbers[left_out])
-            scene = canvas.render(plan.width, plan.height, matrix, self.classes)
+            scene = self._painted(canvas, plan, matrix)
+            if plan.pipeline is not None:
+                scene = self._piped(scene, plan).scene
         except YoloProcError as error:
             raise self._named(error, index) from error
+        return self._letterbox(scene) if plan.letterboxed else scene
+
+    def _painted(self, canvas: Canvas, plan: Plan, matrix: FloatArray | None) -> Scene:
+        """Return the scene with the built-in changes."""
+        scene = canvas.render(plan.width, plan.height, matrix, self.classes)
         if plan.pixels:
             scene = replace(scene, image=self._augmenter.change_pixels(scene.image, plan))
-        return self._letterbox(scene) if plan.letterboxed else scene
+        return scene
+
+    def _piped(self, scene: Scene, plan: Plan) -> Moved:
+        """Return the scene with what the user's pipeline changes, in the size that was planned."""
+        assert self._augmenter.pipeline is not None
+        assert plan.pipeline is not None
+        moved = self._augmenter.pipeline.apply(scene, plan.pipeline)
+        height, width = moved.scene.image.shape[:2]
+        if (width, height) != (plan.width, plan.height):
+            moved = replace(moved, scene=letterboxed(moved.scene, plan.width, plan.height))
+        return moved
 
     def _letterbox(self, scene: Scene) -> Scene:
         return letterboxed(scene, self.image_size, self.image_size)
@@ -289,9 +314,8 @@ class _DrawBatch:
 def _start_workers(stream: Stream, shares: _Shares, workers: int, start_method: str | None) -> Iterator[Any]:
     method = check_start_method(start_method)
     preload = [__name__]
-    if needs_albumentations(stream.augment):
-        # Where processes are forked it is imported once and not once a worker; the others find the variable it sets.
-        import_albumentations() if method == "fork" else forbid_update_check()
+    if stream.augment.enabled and stream.augment.pipeline is not None:
+        # The stream has imported it, so that workers that are forked need not; the others find the variable it set.
         preload.append("albumentations")
     width, height = stream.scene_size
     result_bytes = -(-shares.batch_size // shares.ranks) * width * height * 3

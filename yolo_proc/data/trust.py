@@ -33,11 +33,12 @@ _LONGEST_PATH = 500
 _WORDS = {**SWITCH_WORDS, "1": True, "0": False, "": False}
 
 
-def require_trust(spec: str, where: str) -> None:
+def require_trust(spec: str, where: str, what: str = "generator") -> None:
     """Refuse a generator whose code nobody has allowed; load nothing.
 
     Args:
         where: what names it, for the message: "run.toml: generator.name".
+        what: the kind of code that it names.
 
     Raises:
         GeneratorError: it says what would be run, and how to allow it.
@@ -48,7 +49,7 @@ def require_trust(spec: str, where: str) -> None:
     for code in map(_Code.of, code_specs(spec)):
         if code is not None and not code.is_installed() and not any(map(_is_remembered, code.marks())):
             raise GeneratorError(
-                f"{where}: names the generator {shown(spec, _LONGEST_PATH)}, whose code would be run: {code.place}; it "
+                f"{where}: names the {what} {shown(spec, _LONGEST_PATH)}, whose code would be run: {code.place}; it "
                 f"belongs to no installed package, and {_why_unknown()}, so nothing of it was run; {HINT}"
             )
 

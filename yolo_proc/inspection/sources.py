@@ -15,7 +15,7 @@ from yolo_proc.annotations.binary import read_picture_record, record_folder
 from yolo_proc.annotations.records import Annotation, DataSet, ReadOptions
 from yolo_proc.annotations.scredit.project import is_omitted
 from yolo_proc.boxes import RgbImage, as_boxes, clip_xyxy
-from yolo_proc.data.augment import Plan, import_albumentations, needs_albumentations
+from yolo_proc.data.augment import Plan
 from yolo_proc.data.fingerprint import scene_digest
 from yolo_proc.data.stream import Stream
 from yolo_proc.drawing.canvas import Canvas
@@ -272,8 +272,6 @@ class StreamSource:
 
     def samples(self) -> Iterator[Sample]:
         """See `SampleSource`."""
-        if needs_albumentations(self._stream.augment):
-            import_albumentations()
         for number in range(self._count):
             yield self.sample(number)
             if number == 0 and self._count > 1:

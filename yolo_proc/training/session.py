@@ -16,6 +16,7 @@ from yolo_proc.config.validation import validate
 from yolo_proc.config.values import config_options
 from yolo_proc.data.fingerprint import changed_parts, fingerprint
 from yolo_proc.data.generator import Source
+from yolo_proc.data.pipeline import is_code
 from yolo_proc.data.run_config import compare_on_resume, saved_config
 from yolo_proc.data.stream import Stream, batches
 from yolo_proc.data.trust import remember
@@ -122,7 +123,7 @@ def _new_session(config: Config, device: torch.device, held: ExitStack) -> Sessi
     precision, why = pick_precision(config.precision, model, task, lambda: timing_batch(probes, task, device), replicas)
     state = _state(config, model, stream, precision, threads, device)
     write_config(folder, config)
-    lines = [*notes, why, *filter(None, [remember(config.generator.name)])]
+    lines = [*notes, why, *_remembered(config)]
     return Session(config, folder, device, task, state, workers, lines)
 
 
@@ -172,8 +173,15 @@ def _resumed_session(config: Config, device: torch.device, resume_from: Path, ac
     if changed:
         lines.append(f"not bit for bit the uninterrupted run, the environment differs: {'; '.join(changed)}")
     write_config(folder, config)
-    lines += filter(None, [remember(config.generator.name)])
+    lines.extend(_remembered(config))
     return Session(config, folder, device, task, state, worker_count(config), lines, path, nothing_left)
+
+
+def _remembered(config: Config) -> Iterator[str]:
+    """Keep in mind whose code this user trained with; yield a line for what cannot be kept."""
+    pipeline = config.augment.pipeline
+    codes = [config.generator.name, *([pipeline] if pipeline is not None and is_code(pipeline) else [])]
+    yield from filter(None, map(remember, codes))
 
 
 def _old_config(path: Path, values: Mapping[str, Any], config: Config) -> Config:

@@ -107,3 +107,9 @@ def one_line(text: str) -> str:
     if not text.isprintable():
         text = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
     return text if len(text) <= LONGEST else f"{text[: LONGEST * 3 // 4]} [...] {text[-LONGEST // 4 :]}"
+
+
+def number_of(count: float, noun: str) -> str:
+    """Return a count with its noun, for a message: `1 step`, `1,204 steps`."""
+    number = f"{count:,}" if isinstance(count, int) else f"{count:,g}"
+    return f"{number} {noun}" if count == 1 else f"{number} {noun}s"

@@ -59,6 +59,33 @@ def test_the_line_of_an_epoch() -> None:
     assert epoch_line(epoch_end()) == LINE
 
 
+def test_the_line_of_a_part_of_an_epoch_says_so_and_of_one_term_nothing_twice() -> None:
+    part = EpochEnd(1, 4, 120, 1.0, 0.5, {"class": 0.5}, 0.07, 0.004, 0.06, 1.0, 0.0, share=0.25, figures={"acc": 1.0})
+    assert epoch_line(part) == "Epoch: 1 (120 images)  Loss:  0.500  acc:  1.000"
+
+
+def test_progress_without_a_terminal_is_a_line_after_a_while() -> None:
+    out = io.StringIO()
+    console = Console(out, io.StringIO(), seconds_between_lines=0.0)
+    console.progress("scenes for anchors", 50, 2000)
+    console.progress("timing steps", 0, None)
+    assert out.getvalue().splitlines() == ["scenes for anchors: 50 of 2,000", "timing steps"]
+    quiet = Console(out, io.StringIO(), seconds_between_lines=3600.0)
+    quiet.progress("scenes for anchors", 100, 2000)
+    assert len(out.getvalue().splitlines()) == 2
+
+
+def test_progress_on_a_terminal_is_a_bar_of_its_own() -> None:
+    bar = Terminal()
+    console = Console(io.StringIO(), bar)
+    console.progress("scenes for anchors", 50, 100)
+    assert "scenes for anchors:  50%" in bar.getvalue()
+    console.consume(step(1))
+    assert "Epoch 1" in bar.getvalue().rpartition("scenes for anchors")[2]
+    console.progress("calibrating", 10, 10)
+    console.close()
+
+
 def test_elapsed_time() -> None:
     assert [elapsed_text(seconds) for seconds in (0, 9.94, 177.4, 3725)] == ["0.0 s", "9.9 s", "0:02:57", "1:02:05"]
 

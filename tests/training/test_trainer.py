@@ -17,14 +17,15 @@ from unittest import mock
 
 import pytest
 import torch
-from tiny_run import STEPS_PER_EPOCH, child, differing, run_tiny, timeless, tiny_config
+from tiny_run import STEPS_PER_EPOCH, child, differing, run_tiny, timeless, tiny_config, tiny_trainer
 
 from yolo_proc.batch import Batch
 from yolo_proc.config.schema import Config, GeneratorConfig, LabelConfig, LossConfig, OptimConfig
 from yolo_proc.data.stream import Stream
 from yolo_proc.errors import CheckpointError, ConfigError, DataError, GeneratorError, TrainingError
+from yolo_proc.evaluation.predict import Detector
 from yolo_proc.models import checkpoint
-from yolo_proc.training.events import CheckpointSaved, EpochEnd, RunStarted, Step, Stopped, TargetTried
+from yolo_proc.training.events import CheckpointSaved, EpochEnd, Note, RunStarted, Step, Stopped, TargetTried
 from yolo_proc.training.session import Session
 from yolo_proc.training.stopping import Patience
 from yolo_proc.training.trainer import Trainer
@@ -355,13 +356,57 @@ def test_going_on_from_an_older_checkpoint_has_a_future_of_its_own(tmp_path: Pat
     assert checkpoint.load(folder / "000003.pt")["step"] == state["step"]
 
 
+def after_steps(minutes: float) -> Any:
+    """A clock on which each step takes a minute."""
+    return mock.patch(
+        "yolo_proc.training.trainer.Trainer._training_seconds", lambda trainer: 60.0 * minutes * trainer.state.step
+    )
+
+
 def test_time_that_is_over_ends_a_run_inside_an_epoch(tmp_path: Path) -> None:
-    with mock.patch("yolo_proc.training.trainer.Trainer._seconds", lambda trainer: 60.0 * trainer.state.step):
+    with after_steps(1):
         last = run_tiny(tiny_config(tmp_path, epochs=None, max_time=5.5))[-1]
     assert isinstance(last, Stopped)
     assert (last.reason, last.images) == ("done", 4 * 6)
+    assert last.message == "5.5 minutes of training are over, as was asked"
     assert checkpoint.list_checkpoints(tmp_path / "tiny")[0].name == "000001+00002.pt"
     assert checkpoint.load(tmp_path / "tiny" / "best.pt")["calibration"] is not None
+
+
+def test_time_that_is_over_before_the_first_epoch_leaves_a_row_and_weights(whole: Path, tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, epochs=3, max_time=1.0)
+    with after_steps(1):
+        events = run_tiny(config)
+    ends = [event for event in events if isinstance(event, EpochEnd)]
+    assert [(end.epoch, end.images, end.share) for end in ends] == [(1, 4, 0.25)]
+    table = (tmp_path / "tiny" / "metrics.csv").read_text().splitlines()
+    assert len(table) == 2
+    assert table[1].startswith("1,1,4,")
+    assert any(isinstance(event, Note) and "its confidence is not calibrated" in event.text for event in events)
+    assert checkpoint.load(tmp_path / "tiny" / "best.pt")["calibration"] is None
+    Detector.load(tmp_path / "tiny", device="cpu")
+    # It goes on, and the row of a part of an epoch gives way to that of the whole.
+    run_tiny(replace(config, max_time=None), tmp_path / "tiny")
+    assert (tmp_path / "tiny" / "metrics.csv").read_bytes() == (whole / "metrics.csv").read_bytes()
+
+
+def test_only_training_counts_as_time(tmp_path: Path) -> None:
+    """A clock that is over before the first step, if it began with the process."""
+    with mock.patch("yolo_proc.training.trainer.Trainer._seconds", return_value=1e6):
+        last = run_tiny(tiny_config(tmp_path, epochs=1, max_time=60.0))[-1]
+    assert isinstance(last, Stopped)
+    assert (last.epochs, last.message) == (1, "1 epoch is over, as was asked")
+
+
+def test_progress_is_told_of_what_brings_no_event(tmp_path: Path) -> None:
+    told: list[tuple[str, int, int | None]] = []
+    trainer = tiny_trainer(tiny_config(tmp_path, epochs=1))
+    trainer.on_progress = lambda *progress: told.append(progress)
+    list(trainer.run())
+    assert ("scenes for anchors", 50, 50) in told
+    assert ("validation images", 20, 20) in told
+    assert ("calibrating", 20, 20) in told
+    assert all(of is None or 0 < done <= of for _, done, of in told)
 
 
 @pytest.mark.parametrize(

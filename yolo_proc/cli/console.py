@@ -14,8 +14,9 @@ from datetime import timedelta
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TextIO
 
+from yolo_proc.errors import number_of
 from yolo_proc.system.output import encodable, silence
-from yolo_proc.system.progress import progress_bar
+from yolo_proc.system.progress import can_have_bar, progress_bar
 from yolo_proc.training.events import (
     Checked,
     CheckpointSaved,
@@ -37,10 +38,11 @@ def epoch_line(event: EpochEnd) -> str:
     """Return `Epoch: 12  Loss:  0.061  Loss_class:  0.003  ...`: the total, each weighted term where there are
     several, and the figures besides.
     """
+    images = "" if event.share == 1 else f" ({number_of(event.images, 'image')})"
     several = event.terms if len(event.terms) > 1 else {}
     terms = "".join(f"  Loss_{name}: {value:6.3f}" for name, value in several.items())
     figures = "".join(f"  {name}: {value:6.3f}" for name, value in event.figures.items())
-    return f"Epoch: {event.epoch}  Loss: {event.loss:6.3f}{terms}{figures}"
+    return f"Epoch: {event.epoch}{images}  Loss: {event.loss:6.3f}{terms}{figures}"
 
 
 def elapsed_text(seconds: float) -> str:
@@ -65,6 +67,7 @@ class Console:
         self._out: TextIO | None = out if out is not None else sys.stdout
         self._bar_file: TextIO = bar if bar is not None else sys.stderr
         self._bar: Bar | None = None
+        self._stage = ""  # what the bar is of, where it is not of an epoch
         self._epoch_images = 0
         self._told_at = time.monotonic()
         self._handlers: Mapping[type, Callable[[Any], None]] = {
@@ -87,6 +90,7 @@ class Console:
 
     def line(self, text: str) -> None:
         """Print a line, above the bar where there is one."""
+        self._told_at = time.monotonic()
         if self._bar is not None:
             with self._for_the_bar():
                 self._bar.clear()
@@ -103,8 +107,31 @@ class Console:
             with self._for_the_bar():
                 self._bar.refresh()
 
+    def progress(self, what: str, done: int, of: int | None) -> None:
+        """Show how far work is that brings no event: on the bar, or as a line where there is none and time has gone."""
+        if self._has_bar:
+            with self._for_the_bar():
+                self._draw_stage(what, done, of)
+        elif time.monotonic() - self._told_at >= self._seconds_between_lines:
+            count = f": {done:,} of {of:,}" if of is not None else f": {done:,}" if done else ""
+            self.line(f"{what}{count}")
+
+    def _draw_stage(self, what: str, done: int, of: int | None) -> None:
+        if self._stage != what or self._bar is None:
+            self.close()
+            self._bar = progress_bar(of, file=self._bar_file, initial=done, desc=what)
+            self._stage = what
+        self._bar.update(done - self._bar.n)
+        if done == of:
+            self.close()
+
+    @property
+    def _has_bar(self) -> bool:
+        return can_have_bar(self._bar_file)
+
     def close(self) -> None:
         """Take the bar away."""
+        self._stage = ""
         if self._bar is not None:
             with self._for_the_bar():
                 self._bar.close()
@@ -132,9 +159,8 @@ class Console:
             self.line(note)
 
     def _step(self, event: Step) -> None:
-        if not self._bar_file.isatty():
+        if not self._has_bar:
             if time.monotonic() - self._told_at >= self._seconds_between_lines:
-                self._told_at = time.monotonic()
                 self.line(
                     f"Epoch {event.epoch}: {event.images} images, {event.images_per_second:.0f} images/s, "
                     f"loss {event.loss:.3f}"
@@ -144,6 +170,8 @@ class Console:
             self._draw_bar(event)
 
     def _draw_bar(self, event: Step) -> None:
+        if self._stage:
+            self.close()
         in_epoch = min(event.images - (event.epoch - 1) * self._epoch_images, self._epoch_images)
         fresh = self._bar is None
         if self._bar is None:
@@ -237,11 +265,12 @@ def run_training(trainer: Any, stop: Callable[[], None]) -> int:
     """Run a trainer to its end and print what happens; return the exit code.
 
     Args:
-        trainer: has `run()`, an iterator of events.
+        trainer: has `run()`, an iterator of events, and `on_progress`.
         stop: asks it to save a checkpoint and stop, from a signal handler.
     """
     console = Console()
     console.line("Preparing: scenes are drawn, steps are timed")
+    trainer.on_progress = console.progress
     code = 1
     started = False
 

@@ -18,7 +18,7 @@ from yolo_proc.config.options import option
 from yolo_proc.config.schema import Config
 from yolo_proc.config.values import Given
 from yolo_proc.data.run_config import config_from_values
-from yolo_proc.errors import ConfigError, DataError, one_line
+from yolo_proc.errors import ConfigError, DataError, number_of, one_line
 from yolo_proc.imaging.reading import HELP as BIT_DEPTH_HELP
 from yolo_proc.imaging.reading import LEAST, MOST, PictureReading
 from yolo_proc.system.progress import Progress
@@ -331,7 +331,5 @@ def _run(
 def _print_tally(tally: Mapping[_Tally, int], out: Path | None, counts_objects: bool) -> None:
     skipped = f", {tally['skipped']:,} skipped" if tally["skipped"] else ""
     written = f"; see {out}" if out is not None and tally["read"] else ""
-    found = "1 object" if tally["found"] == 1 else f"{tally['found']:,} objects"
-    objects = f", {found}" if counts_objects else ""
-    pictures = "1 picture" if tally["read"] == 1 else f"{tally['read']:,} pictures"
-    print(f"{pictures}{objects}{skipped}{written}", file=sys.stderr)
+    objects = f", {number_of(tally['found'], 'object')}" if counts_objects else ""
+    print(f"{number_of(tally['read'], 'picture')}{objects}{skipped}{written}", file=sys.stderr)

@@ -243,7 +243,10 @@ class Config:
     epochs: int | None = option(None, help="stop after this many epochs", low=1, on_resume="free")
     epoch_images: int = option(4096, help="images of an epoch", low=1)
     max_time: float | None = option(
-        None, help="stop after this many minutes; a resumed run counts anew", low=0.01, on_resume="free"
+        None,
+        help="stop after this many minutes of training; what comes before it does not count, a resumed run counts anew",
+        low=0.01,
+        on_resume="free",
     )
     patience: int = option(
         20, help="stop when the loss has not fallen by 1 % in this many epochs; 0: never", low=0, on_resume="free"

@@ -101,6 +101,7 @@ class EpochEnd:
         val_loss: of the averaged weights on the validation stream.
         grad_norm: mean of the global norms before clipping.
         clipped_share: of the epoch's steps, 0 to 1.
+        share: how much of the epoch was trained; less than 1 where the time was over before the first epoch was.
         dropped: objects that are no labels, by reason.
         figures: what people read besides the loss (accuracy), on the epoch's images and, as `val_...`, on the
             validation stream.
@@ -118,6 +119,7 @@ class EpochEnd:
     grad_norm: float
     clipped_share: float
     images_per_second: float = 0.0
+    share: float = 1.0
     dropped: Mapping[str, int] = field(default_factory=dict)
     figures: Mapping[str, float] = field(default_factory=dict)
 

@@ -18,7 +18,7 @@ ADAM_SHARE = 0.1
 
 def build_optimizer(model: Network[Any], config: OptimConfig) -> torch.optim.Optimizer:
     """Return the optimizer over the model's own parameter groups."""
-    _leave_compiler_out()
+    leave_compiler_out()
     groups = model.parameter_groups(config.weight_decay)
     lr = config.peak_lr
     if config.name == "sgd":
@@ -34,7 +34,7 @@ def build_optimizer(model: Network[Any], config: OptimConfig) -> torch.optim.Opt
     return Muon(filters, others, lr=lr, adam_lr=lr * ADAM_SHARE, weight_decay=config.weight_decay)
 
 
-def _leave_compiler_out() -> None:
+def leave_compiler_out() -> None:
     """Let an optimizer be made without torch's compiler, whose import takes 2 s and serves nothing here.
 
     torch asks the compiler at the first call of these methods how to leave them out, and remembers the answer; here

@@ -1,7 +1,7 @@
 """Builds a training session: device, scenes, network, and the state of a new or a resumed run."""
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -44,6 +44,21 @@ SAMPLE_BATCH = 50  # scenes drawn at once to look at their labels
 BEFORE_DECAY = "before_decay.pt"
 
 
+# Told what is done, how much of it, and of how much (None: nobody knows).
+OnProgress = Callable[[str, int, int | None], None]
+_ENDS = {
+    "target": "the target was reached",
+    "done": "its budget was used up",
+    "budget": "its budget was used up",
+    "plateau": "the loss stood still",
+}
+_DOING = {"validation": "validation images", "target": "trying the target", "calibration": "calibrating"}
+
+
+def nobody(_what: str, _done: int, _of: int | None) -> None:
+    """Take progress that nobody wants to see."""
+
+
 @dataclass
 class Session:
     """A run that can be trained.
@@ -55,6 +70,7 @@ class Session:
         notes: lines for the user.
         resumed_from: the checkpoint, None for a new run.
         nothing_left: why a resumed run is over before it goes on, None where it is not.
+        on_progress: told how far drawing is.
     """
 
     config: Config
@@ -66,6 +82,7 @@ class Session:
     notes: list[str] = field(default_factory=list)
     resumed_from: Path | None = None
     nothing_left: tuple[StopReason, str] | None = None
+    on_progress: OnProgress = nobody
 
     def batches(self, stream: str, first_image: int, count: int, group: int = VALIDATION_BATCH) -> Iterator[Batch]:
         """Yield images `first_image` to `first_image + count` of a stream, in batches of `group`, drawn by the
@@ -73,7 +90,11 @@ class Session:
         """
         assert first_image % group == 0, "a try begins at a whole batch"
         source = Stream.from_config(self.config, stream)
-        yield from batches(source, first_image // group, group, count=-(-count // group), workers=self.workers)
+        done = 0
+        for batch in batches(source, first_image // group, group, count=-(-count // group), workers=self.workers):
+            yield batch
+            done += len(batch)
+            self.on_progress(_DOING.get(stream, stream), min(done, count), count)
 
     @cached_property
     def validation(self) -> list[Batch]:
@@ -82,7 +103,9 @@ class Session:
 
 
 @contextmanager
-def open_session(config: Config, resume_from: Path | None, accept_changed_data: bool) -> Iterator[Session]:
+def open_session(
+    config: Config, resume_from: Path | None, accept_changed_data: bool, on_progress: OnProgress = nobody
+) -> Iterator[Session]:
     """Return a session for `config`: new, or going on from a run's folder or checkpoint; it alone trains the run
     meanwhile.
 
@@ -94,12 +117,14 @@ def open_session(config: Config, resume_from: Path | None, accept_changed_data: 
     device = pick_device(config.device)
     with ExitStack() as held:
         if resume_from is None:
-            yield _new_session(config, device, held)
+            yield _new_session(config, device, held, on_progress)
             return
         folder = resume_from if resume_from.is_dir() else resume_from.parent
         if folder.is_dir():  # before the newest checkpoint is looked for: whoever has the lock may be writing it
             held.enter_context(locked_run(folder))
-        yield _resumed_session(config, device, resume_from, accept_changed_data)
+        session = _resumed_session(config, device, resume_from, accept_changed_data)
+        session.on_progress = on_progress
+        yield session
 
 
 def worker_count(config: Config) -> int:
@@ -107,7 +132,7 @@ def worker_count(config: Config) -> int:
     return processors() if config.workers < 0 else config.workers
 
 
-def _new_session(config: Config, device: torch.device, held: ExitStack) -> Session:
+def _new_session(config: Config, device: torch.device, held: ExitStack, on_progress: OnProgress) -> Session:
     workers = worker_count(config)
     threads = use_threads(config.threads, device, config.batch_size)
     stream, notes = checked_generator(config)
@@ -116,15 +141,16 @@ def _new_session(config: Config, device: torch.device, held: ExitStack) -> Sessi
     put_right(folder)
     checkpoint.take_turn(folder)
     config = replace(config, run=folder.name)
-    task = build_task(config, Stream.from_config(config, "anchors"), workers)
+    task = build_task(config, Stream.from_config(config, "anchors"), workers, on_progress)
     model = first_model(config, task, device)
     probes = Stream.from_config(config, "probe")
     replicas = replica_count(device, threads, config.batch_size)
+    on_progress("timing steps", 0, None)
     precision, why = pick_precision(config.precision, model, task, lambda: timing_batch(probes, task, device), replicas)
     state = _state(config, model, stream, precision, threads, device)
     write_config(folder, config)
     lines = [*notes, why, *_remembered(config)]
-    return Session(config, folder, device, task, state, workers, lines)
+    return Session(config, folder, device, task, state, workers, lines, on_progress=on_progress)
 
 
 def checked_generator(config: Config) -> tuple[Stream, tuple[str, ...]]:
@@ -211,14 +237,13 @@ def _before_decay(folder: Path, saved: dict[str, Any]) -> tuple[dict[str, Any], 
     What was learned of the outside stays: the best loss, so that `best.pt` is only replaced by a better one, and the
     tries at the target, so that no image is judged twice.
     """
-    path = folder / BEFORE_DECAY
+    path, why = folder / BEFORE_DECAY, _ENDS.get(saved["finished"], saved["finished"])
     if saved["schedule"]["decay"] is None or not path.exists():
-        return {**saved, "finished": ""}, f"the run had ended ({saved['finished']})"
+        return {**saved, "finished": ""}, f"the run had ended ({why}); it goes on from epoch {saved['epoch']}"
     _, earlier, _ = checkpoint.to_resume(path, check_training)
     earlier |= {"best_loss": saved["best_loss"], "tries": saved["tries"]}
     return earlier, (
-        f"the run had ended ({saved['finished']}); it goes on from epoch {earlier['epoch']}, before its learning rate "
-        "decayed"
+        f"the run had ended ({why}); it goes on from epoch {earlier['epoch']}, before its learning rate decayed"
     )
 
 
@@ -251,7 +276,7 @@ def _state(
     return state
 
 
-def build_task(config: Config, source: Stream, workers: int) -> Task:
+def build_task(config: Config, source: Stream, workers: int, on_progress: OnProgress = nobody) -> Task:
     """Build the task of a new run; what it looks for among scenes (anchors), it finds in `source`.
 
     Raises:
@@ -259,7 +284,10 @@ def build_task(config: Config, source: Stream, workers: int) -> Task:
     """
 
     def sample(count: int) -> Iterator[Batch]:
-        return batches(source, 0, SAMPLE_BATCH, count=-(-count // SAMPLE_BATCH), workers=workers)
+        drawn = batches(source, 0, SAMPLE_BATCH, count=-(-count // SAMPLE_BATCH), workers=workers)
+        for number, batch in enumerate(drawn, 1):
+            on_progress("scenes for anchors", min(number * SAMPLE_BATCH, count), count)
+            yield batch
 
     return task_class(config.task).begin(config, source.classes, sample)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from yolo_proc.errors import CheckpointError
+from yolo_proc.errors import CheckpointError, number_of
 from yolo_proc.models import checkpoint
 from yolo_proc.models.fields import check_state
 from yolo_proc.models.network import network_outputs
@@ -24,8 +24,12 @@ def ship(session: Session, validation: Estimate, stop: Stopped | None) -> Iterat
     better = judged or validation.mean < state.best_loss or not best.exists()
     if better:
         state.best_loss = validation.mean
-    if stop is not None:
-        yield Note(f"calibrating the confidence on {session.config.calibration_images} fresh images")
+    if stop is not None and state.epoch == 0:
+        yield Note("the run ended before its first epoch did: its confidence is not calibrated")
+        checkpoint.save(best, state.state_dict())
+        yield Shipped(model_from_checkpoint(state.state_dict()).to(session.device))
+    elif stop is not None:
+        yield Note(f"calibrating the confidence on {number_of(session.config.calibration_images, 'fresh image')}")
         if not better:
             try:
                 _, shipped, _ = checkpoint.to_resume(best, check_state)

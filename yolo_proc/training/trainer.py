@@ -20,7 +20,7 @@ from yolo_proc.batch import Batch
 from yolo_proc.config.schema import Config
 from yolo_proc.data.stream import Stream, batches
 from yolo_proc.detection.label_checks import LabelError
-from yolo_proc.errors import CheckpointError, TrainingError, UserError, YoloProcError
+from yolo_proc.errors import CheckpointError, TrainingError, UserError, YoloProcError, number_of
 from yolo_proc.models import checkpoint
 from yolo_proc.system.workers import portable_class
 from yolo_proc.training.consumers import Consumer, Consumers, standard_consumers
@@ -42,7 +42,7 @@ from yolo_proc.training.events import (
 from yolo_proc.training.outcomes import Outcome, failure_line
 from yolo_proc.training.report import Drops, dominant_term, metrics_row, not_finite_line, weighted_terms
 from yolo_proc.training.schedule import BUDGET_ENDS, Pace, decay_to_begin, rise_again
-from yolo_proc.training.session import BEFORE_DECAY, Session, open_session
+from yolo_proc.training.session import BEFORE_DECAY, OnProgress, Session, nobody, open_session
 from yolo_proc.training.shipping import ship
 from yolo_proc.training.step import NotFiniteError, StepResult, training_step
 from yolo_proc.training.stopping import Estimate, agree
@@ -67,9 +67,11 @@ class Trainer:
         accept_changed_data: go on although the scenes are not the same any more.
         checks: of a new run, before its first step; `config.no_check` leaves them out. None: there are none.
         consumers: are told every event; None: those that write tables and pictures into the run's folder.
+        on_progress: told how far work is that brings no event for a while; see `session.OnProgress`.
 
     Attributes:
         commands: put a `Command` there, from any thread or signal handler.
+        on_progress: may be set until `run` is called.
     """
 
     def __init__(
@@ -80,12 +82,14 @@ class Trainer:
         *,
         checks: Checks | None = None,
         consumers: Sequence[Consumer] | None = None,
+        on_progress: OnProgress = nobody,
     ) -> None:
         self.commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._config = config
         self._resume_from = resume_from
         self._accept_changed_data = accept_changed_data
         self._checks = checks
+        self.on_progress = on_progress
         self._consumers = Consumers(standard_consumers(config) if consumers is None else consumers)
 
     def run(self) -> Iterator[Event]:
@@ -98,8 +102,8 @@ class Trainer:
         yield from self._consumers.told(self._events())
 
     def _events(self) -> Iterator[Event]:
-        self._start = self._saved_at = time.monotonic()
-        with open_session(self._config, self._resume_from, self._accept_changed_data) as session:
+        self._start = self._trained_from = self._saved_at = time.monotonic()
+        with open_session(self._config, self._resume_from, self._accept_changed_data, self.on_progress) as session:
             self.session = session
             self.state = session.state
             self._config = session.config
@@ -133,9 +137,10 @@ class Trainer:
         if session.resumed_from is not None or self._config.no_check or self._checks is None:
             return None
         yield Note("Checking scenes, labels, loss and step; --no-check leaves this out")
-        outcomes = []
+        outcomes: list[Outcome] = []
         for outcome in self._checks(session):
             outcomes.append(outcome)
+            self.on_progress("checks", len(outcomes), None)
             if not self.commands.empty():
                 break
         yield Checked(tuple(outcomes))
@@ -144,6 +149,7 @@ class Trainer:
 
     def _loop(self, session: Session) -> Iterator[Event]:
         config, state = self._config, self.state
+        self._trained_from = time.monotonic()
         if state.step_in_epoch >= state.steps_per_epoch:  # the process before was stopped while it judged the epoch
             stop = yield from self._end_epoch(session)
             if stop is not None:
@@ -260,8 +266,7 @@ class Trainer:
             yield self._save(self._path_now(), save)
         if agree(stop):
             return self._stopped("signal", f"stopped by a signal; {self._resume_hint()}")
-        over_time = self._config.max_time is not None and self._seconds() >= 60 * self._config.max_time
-        if agree(over_time) and state.step_in_epoch > 0:
+        if agree(self._is_over_time()) and state.step_in_epoch > 0:
             return (yield from self._end_inside_epoch(session))
         return None
 
@@ -274,10 +279,16 @@ class Trainer:
             self._save_and_raise(error, before, path)
 
     def _judge_the_end(self, session: Session) -> Generator[Event, None, Stopped]:
-        validation = measure(session.state.averaged, session.task, session.validation, session.device).loss
+        state = self.state
+        measured = measure(state.averaged, session.task, session.validation, session.device)
         stop = self._time_is_up()
-        self.state.finished = stop.reason
-        yield from ship(session, validation, stop)
+        state.finished = stop.reason
+        if state.epoch == 0:  # it is all that there is to be told
+            training = state.window.estimate([session.task.weights[term] for term in session.task.terms])
+            event = self._epoch_event(session, training, measured, epoch=1)
+            state.history.append(metrics_row(event))
+            yield event
+        yield from ship(session, measured.loss, stop)
         yield self._save(self._path_now(), "epoch")
         return stop
 
@@ -301,7 +312,8 @@ class Trainer:
         measured = measure(session.state.averaged, session.task, session.validation, session.device)
         validation = measured.loss
         state.epoch += 1
-        event = self._epoch_event(session, training, measured)
+        event = self._epoch_event(session, training, measured, epoch=state.epoch)
+        state.history = [row for row in state.history if row["epoch"] < state.epoch]  # no row of a part of this one
         state.history.append(metrics_row(event))
         state.clipped, state.norms, state.dropped, state.figures = 0, 0.0, {}, {}
         yield event
@@ -319,10 +331,11 @@ class Trainer:
         yield self._save(self._path_now(), "epoch")
         return stop
 
-    def _epoch_event(self, session: Session, training: Estimate, validation: Measured) -> EpochEnd:
+    def _epoch_event(self, session: Session, training: Estimate, validation: Measured, *, epoch: int) -> EpochEnd:
         state = self.state
+        steps = state.step - (epoch - 1) * state.steps_per_epoch  # fewer than an epoch has, where time was over
         return EpochEnd(
-            epoch=state.epoch,
+            epoch=epoch,
             step=state.step,
             images=state.images,
             seconds=self._seconds(),
@@ -331,9 +344,10 @@ class Trainer:
             loss_upper=training.upper(),
             lr=state.schedule.lr(state.step - 1),
             val_loss=validation.loss.mean,
-            grad_norm=state.norms / state.steps_per_epoch,
-            clipped_share=state.clipped / state.steps_per_epoch,
-            images_per_second=(state.step - self._first_step) * self._config.batch_size / self._seconds(),
+            grad_norm=state.norms / steps,
+            clipped_share=state.clipped / steps,
+            images_per_second=(state.step - self._first_step) * self._config.batch_size / self._training_seconds(),
+            share=steps / state.steps_per_epoch,
             dropped=dict(state.dropped),
             figures={
                 **means_of(state.figures),
@@ -366,8 +380,8 @@ class Trainer:
         if tried is not None and tried.reached:
             return self._stopped("target", "Target loss reached, stopping training")
         if agree(config.epochs is not None and state.epoch >= config.epochs):
-            return self._budget_ended("1 epoch is" if state.epoch == 1 else f"{state.epoch} epochs are")
-        if agree(config.max_time is not None and self._seconds() >= 60 * config.max_time):
+            return self._budget_ended(f"{number_of(state.epoch, 'epoch')} {'is' if state.epoch == 1 else 'are'}")
+        if agree(self._is_over_time()):
             return self._time_is_up()
         if agree(impatient):
             task = self.session.task
@@ -379,9 +393,12 @@ class Trainer:
             )
         return None
 
+    def _is_over_time(self) -> bool:
+        return self._config.max_time is not None and self._training_seconds() >= 60 * self._config.max_time
+
     def _time_is_up(self) -> Stopped:
-        minutes = self._config.max_time
-        return self._budget_ended("1 minute is" if minutes == 1 else f"{minutes:g} minutes are")
+        minutes = self._config.max_time or 0.0
+        return self._budget_ended(f"{number_of(minutes, 'minute')} of training {'is' if minutes == 1 else 'are'}")
 
     def _budget_ended(self, used: str) -> Stopped:
         """Return the end of a run whose budget is used up: `30 minutes are`."""
@@ -406,7 +423,7 @@ class Trainer:
             val_loss=validation.mean,
             target=config.target_loss,
             epochs=config.epochs,
-            seconds=self._seconds(),
+            seconds=self._training_seconds(),
             steps=state.step - self._first_step,
             max_seconds=None if config.max_time is None else 60 * config.max_time,
             waited=state.patience.waited,
@@ -418,7 +435,7 @@ class Trainer:
             yield CheckpointSaved(session.folder / BEFORE_DECAY, "decay")
             state.schedule.begin_decay(decay)
             why = "the end of the budget is near" if decay.reason == BUDGET_ENDS else decay.reason
-            yield Note(f"{why}: the learning rate decays over {decay.steps} steps")
+            yield Note(f"{why}: the learning rate decays over {number_of(decay.steps, 'step')}")
 
     def _path_now(self) -> Path:
         return checkpoint.checkpoint_path(self.session.folder, self.state.epoch, self.state.step_in_epoch)
@@ -443,3 +460,7 @@ class Trainer:
 
     def _seconds(self) -> float:
         return time.monotonic() - self._start
+
+    def _training_seconds(self) -> float:
+        """Since the first step was about to be taken."""
+        return time.monotonic() - self._trained_from

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from yolo_proc.drawing.outlines import polygon as polygon
     from yolo_proc.drawing.outlines import rectangle as rectangle
     from yolo_proc.drawing.outlines import star as star
+    from yolo_proc.drawing.raster import Texture as Texture
+    from yolo_proc.drawing.raster import gradient as gradient
     from yolo_proc.drawing.typefaces import text as text
     from yolo_proc.evaluation.classifier import Classifier as Classifier
     from yolo_proc.evaluation.predict import Detector as Detector
@@ -45,8 +47,10 @@ _ROOM_OF = {
     "SceneObject": "scene",
     "Shape": "drawing.outlines",
     "Stream": "data.stream",
+    "Texture": "drawing.raster",
     "circle": "drawing.outlines",
     "ellipse": "drawing.outlines",
+    "gradient": "drawing.raster",
     "line": "drawing.outlines",
     "load_generator": "data.generator",
     "option": "config.options",

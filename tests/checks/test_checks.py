@@ -278,7 +278,7 @@ def test_the_command_prints_a_table_and_writes_pictures(
     assert main([*WORDS, "--only", "labels,step"]) == 0
     printed = capsys.readouterr()
     assert "Checks: 2 passed" in printed.out
-    assert [line.partition(" (")[0] for line in printed.err.splitlines()] == ["labels: pass", "step: pass"]
+    assert [line.partition(" (")[0] for line in printed.err.splitlines()] == ["1/2 labels: pass", "2/2 step: pass"]
     assert sorted(path.name for path in (tmp_path / "checks").iterdir()) == ["labels.png", "step.png"]
 
 

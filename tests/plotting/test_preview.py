@@ -59,10 +59,22 @@ def test_an_object_below_a_limit_is_grey_dashed_and_nameless() -> None:
 
 def test_ignore_regions_are_hatched() -> None:
     sheet = preview_sheet([scene_of(100, [], size=(200, 200), ignore=[(50, 50, 100, 90)])], CLASSES, tile=200)
-    changed = (sheet[GAP:-GAP, GAP:-GAP] != 100).any(axis=-1)
+    changed = (sheet[GAP : GAP + 200, GAP:-GAP] != 100).any(axis=-1)
     assert 0.05 < changed[50:90, 50:100].mean() < 0.5
     changed[50:90, 50:100] = False
     assert not changed.any()
+
+
+def test_what_is_ignored_has_a_legend_and_nothing_else_has() -> None:
+    plain = scene_of(100, [((10, 20, 60, 80), 0)], size=(200, 200))
+    hidden = scene_of(100, [((10, 20, 12, 22), 0)], size=(200, 200))  # too small
+    heights = [preview_sheet([scene], CLASSES, tile=200).shape[0] for scene in (plain, hidden)]
+    assert heights[0] == 200 + 2 * GAP
+    assert heights[1] > heights[0]
+    legend = preview_sheet([hidden], CLASSES, tile=200)[heights[0] :]
+    assert (legend > 100).any()
+    narrow, wide = (preview_sheet([hidden], CLASSES, tile=tile) for tile in (60, 600))
+    assert narrow.shape[0] - 60 >= wide.shape[0] - 600
 
 
 def test_boxes_scale_with_the_tile() -> None:
@@ -106,7 +118,7 @@ def test_a_degenerate_box_is_drawn_without_a_fuss() -> None:
     scene = scene_of(100, [((200, 200, 200, 200), 0), ((0, 5, 0, 9), 1)], size=(200, 200), ignore=[(3, 3, 3, 3)])
     nothing = Detections(np.array([[200.0, 0, 200, 0]]), np.array([0.5]), np.array([1]), np.array([0]))
     drawn = preview_sheet([scene], CLASSES, limits=LabelConfig(min_box_px=0))
-    assert drawn.shape == predictions_sheet([scene], [nothing], CLASSES).shape
+    assert drawn.shape[1] == predictions_sheet([scene], [nothing], CLASSES).shape[1]
     assert (drawn != preview_sheet([scene_of(100, [], size=(200, 200))], CLASSES)).any()
 
 

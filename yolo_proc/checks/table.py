@@ -1,15 +1,42 @@
-"""Outcomes as a table for people: one row a check, then what is to be said of the failures."""
+"""Outcomes for people: in short, or one row a check; then what is to be said of the failures."""
 
 import textwrap
 from collections.abc import Sequence
 from itertools import zip_longest
 
+from yolo_proc.errors import number_of
 from yolo_proc.training.outcomes import Outcome, tally
 
 HEAD = ("check", "asserted", "expected", "measured", "verdict")
 LEAST_WIDTH = 100
 _GAP = "  "
 _SHARES = (0.36, 0.28, 0.36)  # of what the first and the last column leave: asserted, expected, measured
+
+
+def summary_text(outcomes: Sequence[Outcome], width: int) -> str:
+    """Return what concerns the user's scenes in words, the rest in a line, and the failures in full.
+
+    Args:
+        width: of the terminal, in characters; a narrower one than 60 is taken as that.
+    """
+    data = [one for one in outcomes if one.group == "data" and one.finding.verdict != "not applicable"]
+    others = [one for one in outcomes if one.group != "data" and one.finding.verdict == "pass"]
+    name = max((len(one.check) for one in data), default=0)
+    lines = ["Your scenes:"] if data else []
+    for one in data:
+        begin = f"  {'FAIL' if one.failed else 'ok':4}  {one.check:{name}}  "
+        words = one.asserted if one.failed or not one.finding.measured else f"{one.asserted}: {one.finding.measured}"
+        lines += textwrap.wrap(words, max(width, 60), initial_indent=begin, subsequent_indent=" " * len(begin))
+    if others:
+        lines += [
+            "",
+            f"{number_of(len(others), 'check')} of loss, network and optimisation passed (--verbose lists all)",
+        ]
+    for one in outcomes:
+        if one.failed:
+            lines += ["", *one.lines()]
+    seconds = sum(one.seconds for one in outcomes)
+    return "\n".join([*lines, "", f"Checks: {tally(outcomes)}, in {seconds:.0f} s"])
 
 
 def table_text(outcomes: Sequence[Outcome], width: int) -> str:

@@ -17,7 +17,8 @@ from yolo_proc.config.schema import Config
 from yolo_proc.config.values import config_options
 from yolo_proc.data.configfile import read_config_file
 from yolo_proc.data.run_config import config_from_values
-from yolo_proc.system.progress import Progress
+from yolo_proc.errors import number_of
+from yolo_proc.system.progress import Progress, can_have_bar
 
 if TYPE_CHECKING:
     from yolo_proc.checks.check import Check
@@ -46,6 +47,7 @@ class CheckFlags:
         None, help="run only these checks, names with commas between, such as labels,step; none: all"
     )
     quick: bool = option(False, help="run only the quick checks, those that `train` runs before its first step")
+    verbose: bool = option(False, help="print a row for each check, with what is expected and what was measured")
     out: str = option("checks", help="output folder for the pictures that show what was found")
     trust: bool = option(False, help=TRUST_HELP)
     json: bool = option(False, help="print the result as JSON")
@@ -59,7 +61,7 @@ def check_parser() -> FlagParser:
 
 
 def check(parser: FlagParser, argv: Sequence[str]) -> int:
-    """Print a row a check; return 0, or 1 where one failed."""
+    """Print what was found; return 0, or 1 where a check failed."""
     parsed = parser.read(argv)
     flags = build_own(CheckFlags, parsed.own)
     file = read_config_file(Path(flags.config)) if flags.config is not None else {}
@@ -76,7 +78,7 @@ def check(parser: FlagParser, argv: Sequence[str]) -> int:
             outcomes.append(outcome)
     except KeyboardInterrupt:
         interrupted = True
-    _print(config, outcomes, flags.json)
+    _print(config, outcomes, flags)
     if interrupted:
         return 130
     return 1 if any(outcome.failed for outcome in outcomes) else 0
@@ -92,25 +94,35 @@ def _outcomes(config: Config, checks: "Sequence[Check]", out: Path) -> "Iterator
     use_threads(config.threads, pick_device(config.device), config.batch_size)
     bench = Bench(config)
     bench.stream  # noqa: B018 a generator that is not found is a mistake of the user, and no finding
+    slow = sum(not check.quick for check in checks)
+    if slow:
+        print(
+            f"{number_of(len(checks), 'check')}; {slow} train a little and take minutes (--quick leaves them out)",
+            file=sys.stderr,
+        )
+    done = 0
     with Progress(len(checks), "check") as progress:
         for outcome in run_checks(bench, checks, out, on_start=lambda check: progress.name(check.name)):
             progress.add()
-            if not sys.stderr.isatty():  # a line a check in place of the bar
-                print(
-                    f"{outcome.check}: {outcome.finding.verdict} ({outcome.seconds:.1f} s)", file=sys.stderr, flush=True
-                )
+            done += 1
+            if not can_have_bar(sys.stderr):  # a line a check in place of the bar
+                line = f"{done}/{len(checks)} {outcome.check}: {outcome.finding.verdict} ({outcome.seconds:.1f} s)"
+                print(line, file=sys.stderr, flush=True)
             yield outcome
 
 
-def _print(config: Config, outcomes: "Sequence[Outcome]", as_json: bool) -> None:
-    if as_json:
+def _print(config: Config, outcomes: "Sequence[Outcome]", flags: CheckFlags) -> None:
+    if flags.json:
         failed = any(outcome.failed for outcome in outcomes)
         found = [outcome.to_dict() for outcome in outcomes]
         print(json.dumps({"generator": config.generator.name, "failed": failed, "checks": found}, allow_nan=False))
         return
-    from yolo_proc.checks.table import table_text
+    from yolo_proc.checks.table import summary_text, table_text
 
-    print(table_text(outcomes, shutil.get_terminal_size((140, 24)).columns))
+    width = shutil.get_terminal_size((140, 24)).columns
+    print(table_text(outcomes, width) if flags.verbose or flags.only else summary_text(outcomes, width))
     pictures = [path for outcome in outcomes if not outcome.failed for path in outcome.pictures]
-    if pictures:
+    if pictures and flags.verbose:
         print(f"Pictures: {', '.join(map(str, pictures))}")
+    elif pictures:
+        print(f"{number_of(len(pictures), 'picture')} of what was looked at: {flags.out}")

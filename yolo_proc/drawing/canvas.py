@@ -5,6 +5,8 @@ once. Drawing draws no random numbers, so a scene can be moved by a matrix, or r
 and stays itself otherwise; boxes come from the outlines after the matrix, not from pixels.
 """
 
+from __future__ import annotations  # so that `help` shows ArrayLike by its name
+
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -80,7 +82,7 @@ class Canvas:
         labelled = (item for item in self._items if isinstance(item, Item) and item.label is not None)
         return tuple(item.colour is not None or item.rgba is not None for item in labelled)
 
-    def without(self, number: int) -> "Canvas":
+    def without(self, number: int) -> Canvas:
         """Return a canvas that lacks labelled object `number` (0 is the first drawn) and is the same otherwise.
 
         Raises:
@@ -91,11 +93,11 @@ class Canvas:
             raise GeneratorError(f"without({number}): expected an object from 0 to {len(places) - 1}")
         return self._with_items(self._items[: places[number]] + self._items[places[number] + 1 :])
 
-    def bare(self) -> "Canvas":
+    def bare(self) -> Canvas:
         """Return a canvas that lacks all labelled objects and is the same otherwise."""
         return self._with_items([item for item in self._items if not isinstance(item, Item) or item.label is None])
 
-    def _with_items(self, items: Sequence[Item | list[Stroke]]) -> "Canvas":
+    def _with_items(self, items: Sequence[Item | list[Stroke]]) -> Canvas:
         copy = Canvas(self.width, self.height)
         copy._background, copy._beyond = self._background, self._beyond
         copy._items = list(items)
@@ -185,9 +187,12 @@ class Canvas:
     def paste(
         self, rgba: Bytes, box_xyxy: ArrayLike, label: Label | None = None, *, outline: ArrayLike | None = None
     ) -> None:
-        """Put a picture with alpha, (h, w, 4) uint8 RGBA, into a box.
+        """Put a picture with alpha into a box; it is stretched to fill it.
 
         Args:
+            rgba: (h, w, 4) uint8, red first, colours not multiplied by alpha.
+            box_xyxy: x0, y0, x1, y1 in units.
+            label: class name or index; None for decoration.
             outline: (K, 2) the thing's outline, units. Without one the label's box is that of the opaque pixels
                 (alpha of 128 and more), and the scene is not rotated or sheared unless the user asks.
 
@@ -207,11 +212,10 @@ class Canvas:
         elif label is None:
             shape = rectangle(x0, y0, x1, y1)
         else:
-            rows, columns = (np.flatnonzero((rgba[..., 3] >= 128).any(axis=axis)) for axis in (1, 0))
-            if len(rows) == 0:
+            left, top, right, bottom = raster.opaque_bounds(rgba)
+            if left == right:
                 raise GeneratorError("paste: expected a labelled picture with opaque pixels, found alpha below 128")
-            tight = rectangle(columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
-            shape = tight.transformed(place)
+            shape = rectangle(left, top, right, bottom).transformed(place)
         painted = raster.premultiply(rgba)
         self._items.append(Item(label, shape, rgba=painted, place=place, outlined=outline is not None))
 

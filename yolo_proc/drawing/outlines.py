@@ -3,10 +3,12 @@
 Curves are flattened when a shape is made, so that every shape, glyphs too, is a list of points that a matrix moves.
 """
 
+from __future__ import annotations  # so that `help` shows ArrayLike by its name
+
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, overload
 
 import cv2
 import numpy as np
@@ -84,7 +86,7 @@ class Shape:
         """(K, 2) one polygon around the whole shape; see `outline_index`."""
         return self.points[self.outline_index]
 
-    def transformed(self, matrix: ArrayLike) -> "Shape":
+    def transformed(self, matrix: ArrayLike) -> Shape:
         """Return the shape moved by an affine matrix, (2, 3) or (3, 3), that acts on columns (x, y, 1).
 
         Raises:
@@ -92,11 +94,11 @@ class Shape:
         """
         return self._with(apply_affine(as_affine(matrix), self.points))
 
-    def shifted(self, x: float, y: float) -> "Shape":
+    def shifted(self, x: float, y: float) -> Shape:
         """Return the shape moved by (x, y); NaN and infinity are found when it is drawn."""
         return self._with(self.points + np.array([x, y], dtype=np.float64))
 
-    def _with(self, points: FloatArray) -> "Shape":
+    def _with(self, points: FloatArray) -> Shape:
         """Return the same shape at other points, which an affine map made; that keeps a hull a hull."""
         moved: Shape = object.__new__(Shape)
         points.setflags(write=False)
@@ -169,9 +171,38 @@ def polygon(points: ArrayLike) -> Shape:
     return Shape([points])
 
 
-def rectangle(x0: float, y0: float, x1: float, y1: float) -> Shape:
-    """Return an upright rectangle; the corners may come in any order."""
-    x0, y0, x1, y1 = (_number(value, "rectangle") for value in (x0, y0, x1, y1))
+@overload
+def rectangle(x0: float, y0: float, x1: float, y1: float) -> Shape: ...
+@overload
+def rectangle(x0: float, y0: float, *, width: float, height: float) -> Shape: ...
+def rectangle(
+    x0: float,
+    y0: float,
+    x1: float | None = None,
+    y1: float | None = None,
+    *,
+    width: float | None = None,
+    height: float | None = None,
+) -> Shape:
+    """Return an upright rectangle between two opposite corners, `rectangle(x0, y0, x1, y1)`.
+
+    Or around a centre, as `circle` is: `rectangle(x, y, width=0.2, height=0.1)`.
+
+    Raises:
+        GeneratorError: neither of these, or a value that is not finite; a width or height that is not above 0.
+    """
+    if width is not None and height is not None and x1 is None and y1 is None:
+        x, y = _number(x0, "rectangle: x"), _number(y0, "rectangle: y")
+        half_width = _number(width, "rectangle: width", positive=True) / 2
+        half_height = _number(height, "rectangle: height", positive=True) / 2
+        x0, y0, x1, y1 = x - half_width, y - half_height, x + half_width, y + half_height
+    elif x1 is None or y1 is None or width is not None or height is not None:
+        raise GeneratorError(
+            "rectangle: expected two corners, rectangle(x0, y0, x1, y1), or a centre and a size, "
+            "rectangle(x, y, width=..., height=...)"
+        )
+    else:
+        x0, y0, x1, y1 = (_number(value, "rectangle") for value in (x0, y0, x1, y1))
     return Shape([[(x0, y0), (x1, y0), (x1, y1), (x0, y1)]])
 
 

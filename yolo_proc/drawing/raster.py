@@ -231,9 +231,16 @@ def blend_premultiplied(view: Bytes, rgba: Bytes) -> None:
 
 def premultiply(rgba: Bytes) -> Bytes:
     """Return (h, w, 4) with its colours multiplied by its alpha, so that it can be interpolated."""
-    alpha = np.ascontiguousarray(rgba[..., 3])
-    colours = cv2.multiply(np.ascontiguousarray(rgba[..., :3]), cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB), scale=1 / 255)
-    return np.dstack([colours, alpha]).astype(np.uint8, copy=False)
+    pixels = np.ascontiguousarray(rgba)
+    factors = cv2.cvtColor(cv2.extractChannel(pixels, 3), cv2.COLOR_GRAY2RGBA)  # alpha by 255 / 255
+    return np.asarray(cv2.multiply(pixels, factors, scale=1 / 255), dtype=np.uint8)
+
+
+def opaque_bounds(rgba: Bytes) -> tuple[int, int, int, int]:
+    """Return x0, y0, x1, y1 of the pixels of (h, w, 4) with an alpha of 128 and more; x1 = x0 where there is none."""
+    alpha = cv2.extractChannel(np.ascontiguousarray(rgba), 3)
+    x, y, width, height = cv2.boundingRect(cv2.threshold(alpha, 127, 255, cv2.THRESH_BINARY)[1])
+    return x, y, x + width, y + height
 
 
 def warp_rgba(rgba: Bytes, to_px: FloatArray, region: Region) -> Bytes:

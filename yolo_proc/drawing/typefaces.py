@@ -7,6 +7,8 @@ Only the fonts in `fonts/` are used unless the user names others, so that scenes
     "system:Ubuntu"         a family found by scanning the system's font folders
 """
 
+from __future__ import annotations  # so that `help` shows ArrayLike by its name
+
 import logging
 import math
 import os

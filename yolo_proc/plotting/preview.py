@@ -28,6 +28,7 @@ TILE = 320  # longest side of a scene on a sheet, pixels
 GAP = 4
 THIN, BOLD = 1, 3
 FONT_SIZE = 13
+_LINE = FONT_SIZE + 6  # of the legend, pixels
 _GREY: Rgb = (150, 150, 150)
 _PAPER: Rgb = (32, 32, 32)
 _DASH = 5  # pixels of a dash, and of the gap after it
@@ -54,7 +55,8 @@ def preview_sheet(
         tile: longest side of a scene on the sheet, pixels.
     """
     limits = limits or LabelConfig()
-    return _sheet([_scene_tile(scene, classes, limits, tile, THIN) for scene in scenes], columns, tile)
+    tiles = [_scene_tile(scene, classes, limits, tile, THIN) for scene in scenes]
+    return _sheet(tiles, columns, tile, _legend(scenes, limits))
 
 
 def predictions_sheet(
@@ -83,7 +85,9 @@ def predictions_sheet(
             _outline(draw, box, colour, BOLD)
             _write(draw, box, f"{classes[class_id]} {confidence:.2f}", colour)
         tiles.append(picture)
-    return _sheet(tiles, columns, tile)
+    return _sheet(
+        tiles, columns, tile, ("thin: labels", "bold: predictions, with confidence", *_legend(scenes, limits))
+    )
 
 
 def captions_sheet(
@@ -101,6 +105,17 @@ def captions_sheet(
         _write(ImageDraw.Draw(picture), _WHOLE, words, colour)
         tiles.append(picture)
     return _sheet(tiles, columns, tile)
+
+
+def side_by_side(*sheets: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return sheets (H, W, 3) of any heights in one row, dark paper below the shorter ones."""
+    size = (sum(sheet.shape[1] for sheet in sheets), max(sheet.shape[0] for sheet in sheets))
+    joined = Image.new("RGB", size, _PAPER)
+    left = 0
+    for sheet in sheets:
+        joined.paste(Image.fromarray(sheet), (left, 0))
+        left += sheet.shape[1]
+    return np.array(joined)
 
 
 def write_png(path: str | Path, picture: NDArray[np.uint8]) -> None:
@@ -153,14 +168,43 @@ def _scene_tile(scene: Scene, classes: Sequence[str] | None, limits: LabelConfig
     return picture
 
 
-def _sheet(tiles: Sequence[Image.Image], columns: int | None, tile: int) -> NDArray[np.uint8]:
-    """Return the tiles row by row on dark paper; empty paper of one tile if there are none."""
+def _legend(scenes: Sequence[Scene], limits: LabelConfig) -> tuple[str, ...]:
+    """Return what the grey signs on these scenes mean; nothing where there are none."""
+    words = []
+    if any(state != LABELLED for scene in scenes for state in label_states(scene.objects, limits)):
+        words.append("grey dashes: ignored, because hidden, cut off or too small")
+    if any(len(scene.ignore) for scene in scenes):
+        words.append("hatched: a region that is ignored")
+    return tuple(words)
+
+
+def _lines(words: Sequence[str], width: int) -> list[str]:
+    """Return words on as many lines as a width in pixels asks for."""
+    lines: list[str] = []
+    for word in words:
+        joined = f"{lines[-1]}    {word}" if lines else word
+        if lines and _font(FONT_SIZE).getlength(joined) <= width:
+            lines[-1] = joined
+        else:
+            lines.append(word)
+    return lines
+
+
+def _sheet(
+    tiles: Sequence[Image.Image], columns: int | None, tile: int, legend: Sequence[str] = ()
+) -> NDArray[np.uint8]:
+    """Return the tiles row by row on dark paper, a legend below; empty paper of one tile if there are none."""
     across = max(1, columns or int(np.ceil(np.sqrt(len(tiles)))))
     across = min(across, max(1, len(tiles)))
     down = max(1, -(-len(tiles) // across))
     high = max((picture.height for picture in tiles), default=tile)
     wide = max((picture.width for picture in tiles), default=tile)
-    sheet = Image.new("RGB", (across * (wide + GAP) + GAP, down * (high + GAP) + GAP), _PAPER)
+    size = (across * (wide + GAP) + GAP, down * (high + GAP) + GAP)
+    lines = _lines(legend, size[0] - 2 * GAP)
+    sheet = Image.new("RGB", (size[0], size[1] + len(lines) * _LINE), _PAPER)
+    for number, words in enumerate(lines):
+        place = (GAP, size[1] + number * _LINE)
+        ImageDraw.Draw(sheet).text(place, words, fill=_GREY, font=_font(FONT_SIZE))
     for number, picture in enumerate(tiles):
         row, column = divmod(number, across)
         sheet.paste(picture, (GAP + column * (wide + GAP), GAP + row * (high + GAP)))

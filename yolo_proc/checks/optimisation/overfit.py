@@ -33,7 +33,7 @@ from yolo_proc.checks.optimisation import class_overfit
 from yolo_proc.checks.optimisation.trial import Trial, changes_by_itself, evaluated, goes_uphill, learnable, repeat
 from yolo_proc.detection.nms import DecodeConfig, Detections
 from yolo_proc.plotting.charts import BLUE, ORANGE, RED, Axis, Page
-from yolo_proc.plotting.preview import predictions_sheet, preview_sheet
+from yolo_proc.plotting.preview import predictions_sheet, preview_sheet, side_by_side
 from yolo_proc.scene import Scene
 from yolo_proc.training.outcomes import Figure, Finding
 
@@ -260,7 +260,7 @@ def _pictures(bench: Bench, batch: Batch, seen: _Learned) -> NDArray[np.uint8]:
     limits = bench.config.labels
     labels = preview_sheet(drawn, bench.classes, columns=1, limits=limits)
     predictions = predictions_sheet(scenes, seen.detections, bench.classes, columns=1, limits=limits)
-    return np.concatenate([labels, predictions], axis=1)
+    return side_by_side(labels, predictions)
 
 
 def _curve(seen: _Learned) -> NDArray[np.uint8]:

@@ -204,7 +204,9 @@ def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
-    assert re.match(rf"usage: yolo_proc {command}( \[FOLDER\]| PICTURES\.\.\.)? \[options\]\n", capsys.readouterr().out)
+    assert re.match(
+        rf"usage: yolo_proc {command}( \[FOLDER\]| \[SHELL\]| PICTURES\.\.\.)? \[options\]\n", capsys.readouterr().out
+    )
 
 
 def test_help_of_train_has_every_option_with_default_and_range(capsys: pytest.CaptureFixture[str]) -> None:

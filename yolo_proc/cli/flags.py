@@ -6,6 +6,7 @@ from Python are checked by the same lines.
 
 import argparse
 import itertools
+import os
 import re
 import types
 import typing
@@ -13,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
+from yolo_proc.config.environment import environment_values
 from yolo_proc.config.options import SWITCH_WORDS, Declared, check_value, declared_options, nearest, shown
 from yolo_proc.config.values import SHORTHANDS, Given, config_options, sections, value_text
 from yolo_proc.errors import ConfigError
@@ -116,10 +118,10 @@ class FlagParser(argparse.ArgumentParser):
         )
 
     def read(self, argv: Sequence[str]) -> Parsed:
-        """Return the values that a command line gives.
+        """Return the values that a command line gives, and those of the environment that it does not.
 
         Raises:
-            ConfigError: an unknown flag, or a flag without its value.
+            ConfigError: an unknown flag or variable, or a flag without its value.
             SystemExit: after `--help`.
         """
         rest, parameters = self._split_parameters(argv)
@@ -129,7 +131,8 @@ class FlagParser(argparse.ArgumentParser):
             rest = self._switches_alone(rest)
         namespace, unknown = self.parse_known_args(rest, argparse.Namespace(given={}))
         places = self._places(unknown)
-        given: dict[str, Given] = {**namespace.given, **parameters}
+        around = environment_values(os.environ, self.names, parameters=self.parameters)
+        given: dict[str, Given] = {**around, **namespace.given, **parameters}
         return Parsed(
             given={flat: one for flat, one in given.items() if flat not in self.own},
             own={flat: one for flat, one in given.items() if flat in self.own} | places,

@@ -11,7 +11,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from yolo_proc.cli import check_command, commands, data_commands, export_command, inspect_command, predict_command
+from yolo_proc.cli import (
+    check_command,
+    commands,
+    completion_command,
+    config_command,
+    data_commands,
+    doctor_command,
+    export_command,
+    inspect_command,
+    predict_command,
+)
 from yolo_proc.cli.flags import FlagParser
 from yolo_proc.config.options import nearest
 from yolo_proc.errors import ConfigError, OptionError, YoloProcError, one_line
@@ -30,7 +40,7 @@ class CommandLine:
     run: Callable[[FlagParser, Sequence[str]], int]
 
 
-COMMANDS = {
+COMMANDS: dict[str, CommandLine] = {
     "train": CommandLine("train a detector or a classifier on generated scenes", commands.train_parser, commands.train),
     "check": CommandLine(
         "find what would spoil a training before it begins", check_command.check_parser, check_command.check
@@ -58,6 +68,19 @@ COMMANDS = {
         "show what is in a data set, or in what a generator draws",
         inspect_command.inspect_parser,
         inspect_command.inspect,
+    ),
+    "config": CommandLine(
+        "print the configuration, and where each value comes from", config_command.config_parser, config_command.config
+    ),
+    "completion": CommandLine(
+        "print the completion of a shell",
+        completion_command.completion_parser,
+        lambda parser, argv: completion_command.completion(
+            {name: (one.about, one.parser) for name, one in COMMANDS.items()}, parser, argv
+        ),
+    ),
+    "doctor": CommandLine(
+        "say what this machine has, and what is missing", doctor_command.doctor_parser, doctor_command.doctor
     ),
 }
 

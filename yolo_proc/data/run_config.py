@@ -23,6 +23,14 @@ NAMED_CONFIGURATIONS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
+def named_configuration(model: str, task: str) -> Mapping[str, Any]:
+    """Return the defaults that a model brings along, by flat name."""
+    named = NAMED_CONFIGURATIONS.get(model, {})
+    if task == "detection":
+        return named
+    return {flat: value for flat, value in named.items() if not flat.startswith("model.")}  # its grids
+
+
 def generator_options(spec: str) -> Mapping[str, Declared]:
     """Return the parameters of the generator that `spec` names, by flat name.
 
@@ -64,9 +72,7 @@ def config_from_values(given: Mapping[str, Given], *, trust: bool = False) -> Co
         if is_code(pipeline):
             require_trust(pipeline, given["augment.pipeline"].where, "pipeline")
     parameters = _check_parameters(given, spec)
-    named = NAMED_CONFIGURATIONS.get(checked.get("model.name", ""), {})
-    if checked.get("task", options["task"].default) != "detection":
-        named = {flat: value for flat, value in named.items() if not flat.startswith("model.")}  # its grids
+    named = named_configuration(checked.get("model.name", ""), checked.get("task", options["task"].default))
     try:
         return validate(assemble({**named, **checked}, parameters))
     except OptionError as error:

@@ -2,6 +2,7 @@
 # make install makes the virtual environment alone, for the commands of the README
 # make test    everything that a change must pass
 # make quick   what takes under two minutes of it: lint, types, the quick tests
+# make docs    builds the documentation: docs/_build/index.html
 # make lowest  installs the lowest versions that pyproject.toml allows elsewhere, and tries them: gigabytes
 # make prove   every fault against its check, every check on healthy runs: hours; writes docs/checks.md
 # make attack  damaged and malicious files at every reader: minutes, or hours; writes docs/attack.md
@@ -17,7 +18,7 @@ BIN := $(VENV)/bin
 INSTALL := UV_COMPILE_BYTECODE_TIMEOUT=0 $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt
 
 .DELETE_ON_ERROR:
-.PHONY: help train install test quick lowest prove attack clean
+.PHONY: help train install test quick docs lowest prove attack clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -40,6 +41,10 @@ quick: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	HYPOTHESIS_PROFILE=quick $(BIN)/pytest -n 2 -m 'not slow and not java and not browser and not gpu and not lowest'
 
+docs: $(VENV)/.installed-dev
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build
+	@echo docs/_build/index.html
+
 lowest: $(VENV)/.installed-dev
 	$(BIN)/pytest -m lowest tests/test_lowest.py
 
@@ -51,7 +56,7 @@ attack: $(VENV)/.installed-dev
 
 clean:
 	rm -rf export/java/target export/java/*/target
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist docs/_build docs/reference/options.md *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps are older than what they depend on only after a change of the dependencies.

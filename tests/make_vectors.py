@@ -1,4 +1,4 @@
-"""Makes the golden vectors anew: the same bytes each time (export/README.md says what they are).
+"""Makes the golden vectors anew: the same bytes each time (docs/java.md says what they are).
 
 python tests/make_vectors.py [FOLDER]
 """

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from yolo_proc.config.environment import environment_values
 from yolo_proc.config.options import Declared
 from yolo_proc.config.schema import AugmentConfig, Config, GeneratorConfig, LossConfig, ModelConfig
 from yolo_proc.config.validation import validate
@@ -367,3 +368,14 @@ def test_a_resumed_configuration_keeps_what_is_not_given(cards: str) -> None:
 def test_reading_keeps_where_a_value_stands(tmp_path: Path) -> None:
     path = write(tmp_path, "[augment]\nflip-x = 0.5\n")
     assert read_config_file(path) == {"augment.flip-x": Given(0.5, f"{path}: augment.flip-x", of_file=True)}
+
+
+def test_the_environment_changes_of_a_resumed_run_only_what_is_free() -> None:
+    old = config_values(Config(batch_size=8, seed=1))
+    around = environment_values(
+        {"YOLO_PROC_BATCH_SIZE": "16", "YOLO_PROC_EPOCHS": "9", "YOLO_PROC_GENERATOR_MAX_OBJECTS": "1"},
+        list(config_options()),
+        parameters=True,
+    )
+    config = resumed_config(old, Path("a.pt"), {**around, "seed": Given("2", "--seed")})
+    assert (config.batch_size, config.epochs, config.seed, config.generator.parameters) == (8, 9, 2, {})

@@ -137,7 +137,7 @@ def test_the_readme_of_the_model_is_true(letters: Path) -> None:
 
 
 def test_the_readme_of_the_format_is_true(letters: Path) -> None:
-    readme = (ROOT / "export/README.md").read_text(encoding="utf-8")
+    readme = (ROOT / "docs/java.md").read_text(encoding="utf-8")
     java_program = re.search(r"```java\n(.*?)\n(try.*?)```", readme, re.DOTALL)
     python_program = re.search(r"```python\n(.*?)```", readme, re.DOTALL)
     assert java_program is not None

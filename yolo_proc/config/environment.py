@@ -45,7 +45,7 @@ def environment_values(
         else:
             wanted = flat in names
         if wanted:
-            given[flat] = Given(environment[variable], variable)
+            given[flat] = Given(environment[variable], variable, of_environment=True)
     return given
 
 

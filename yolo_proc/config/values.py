@@ -26,11 +26,13 @@ class Given:
 
     Attributes:
         of_file: it stands in a file, which somebody else may have written; see `trust.py`.
+        of_environment: it stands in a variable, as a default of the user's own for new runs.
     """
 
     value: Any
     where: str
     of_file: bool = False
+    of_environment: bool = False
 
 
 @cache

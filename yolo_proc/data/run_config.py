@@ -121,12 +121,18 @@ def resumed_config(old: Mapping[str, Any], path: Path, given: Mapping[str, Given
     """Return the configuration of a resumed run: the one that the checkpoint `path` holds, but for what is given now.
 
     The old generator's parameters are dropped where another generator is given; for `trust` see `config_from_values`.
+    A variable of the environment is a default for new runs: here it counts only for what a resume is free to change.
     """
+    given = {flat: one for flat, one in given.items() if not one.of_environment or _is_free(flat)}
     values = as_given(old, f"{path}: ", of_file=True)
     name = given.get("generator.name")
     if name is not None and name.value != old.get("generator.name"):
         values = {flat: one for flat, one in values.items() if flat in config_options()}
     return config_from_values({**values, **given}, trust=trust)
+
+
+def _is_free(flat: str) -> bool:
+    return flat in config_options() and config_options()[flat].option.on_resume == "free"
 
 
 def compare_on_resume(

@@ -98,6 +98,22 @@ class Shape:
         """Return the shape moved by (x, y); NaN and infinity are found when it is drawn."""
         return self._with(self.points + np.array([x, y], dtype=np.float64))
 
+    def rotated(self, degrees: float) -> Shape:
+        """Return the shape turned clockwise about (0, 0)."""
+        turn = math.radians(_number(degrees, "rotated"))
+        cos, sin = math.cos(turn), math.sin(turn)
+        return self.transformed([[cos, -sin, 0], [sin, cos, 0]])
+
+    def scaled(self, x: float, y: float | None = None) -> Shape:
+        """Return the shape scaled about (0, 0) by x across and y down; without y by x both ways.
+
+        Raises:
+            GeneratorError: a factor that is not finite or not above 0.
+        """
+        x = _number(x, "scaled: x", positive=True)
+        y = x if y is None else _number(y, "scaled: y", positive=True)
+        return self.transformed([[x, 0, 0], [0, y, 0]])
+
     def _with(self, points: FloatArray) -> Shape:
         """Return the same shape at other points, which an affine map made; that keeps a hull a hull."""
         moved: Shape = object.__new__(Shape)

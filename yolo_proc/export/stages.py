@@ -2,7 +2,7 @@
 
     N pictures of H x W, S slots, C classes, K rows of 5 + C values, n boxes
 
-export/README.md lists the inputs and outputs of every stage.
+docs/java.md lists the inputs and outputs of every stage.
 """
 
 from collections.abc import Callable, Mapping

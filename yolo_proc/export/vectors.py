@@ -1,4 +1,4 @@
-"""Golden vectors: inputs and what each stage makes of them, in files that any language reads (export/README.md).
+"""Golden vectors: inputs and what each stage makes of them, in files that any language reads (docs/java.md).
 
 `write_vectors` makes a set of an exported model, and `read_vectors` reads any set and believes no byte of it unchecked.
 `stages.replay` runs every case through this package; the Java library does the same.

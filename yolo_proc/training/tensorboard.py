@@ -17,7 +17,7 @@ def require_tensorboard() -> None:
     if find_spec("tensorboard") is None:
         raise ConfigError(
             "tensorboard: expected the package tensorboard, found none; install it: "
-            "pip install 'yolo-proc[tensorboard]', or leave --tensorboard out"
+            "pip install tensorboard, or leave --tensorboard out"
         )
 
 

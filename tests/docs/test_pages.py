@@ -14,15 +14,19 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 JAR = ROOT / "export" / "java" / "target" / "yolo-proc.jar"
-PAGES = ("README.md", "docs/tutorial.md", "docs/classification.md", *(
+PAGES = ("README.md", "docs/tutorial.md", "docs/classification.md", "docs/labels.md", "docs/java.md", *(
     f"docs/guides/{path.name}" for path in sorted((ROOT / "docs" / "guides").glob("*.md"))
 ))  # fmt: skip
 # Small, so that a page takes seconds; what a page says itself is stronger.
 AROUND = {
     "YOLO_PROC_THREADS": "1", "YOLO_PROC_WORKERS": "0", "YOLO_PROC_IMAGE_SIZE": "64", "YOLO_PROC_MODEL_WIDTH": "0.25",
-    "YOLO_PROC_MAX_TIME": "0.2", "YOLO_PROC_VALIDATION_IMAGES": "20", "YOLO_PROC_CALIBRATION_IMAGES": "40",
+    "YOLO_PROC_MAX_TIME": "0.04", "YOLO_PROC_NO_CHECK": "on", "YOLO_PROC_VALIDATION_IMAGES": "20",
+    "YOLO_PROC_CALIBRATION_IMAGES": "40",
     "YOLO_PROC_PRECISION": "float32",
 }  # fmt: skip
+# What a page stands on.
+BEFORE = {"docs/java.md": "yolo_proc train --generator shapes --epochs 1 --epoch-images 640 --run letters --no-check"}
+ELSEWHERE = {"docs/java.md": ("python",)}  # its programs need files of their own: tests/export/test_java.py runs them
 SAVED = re.compile(r"[Ss]ave\s+(?:this|it)\s+as\s+`([\w./]+)`")
 # Seen elsewhere: set-up that the tests themselves stand on, and shells' own words.
 NOT_RUN = re.compile(r"make |mvn |\. \.venv|git |cd ")
@@ -69,6 +73,8 @@ def test_the_page_runs_from_an_empty_folder(page: str, tmp_path: Path) -> None:
     Image.fromarray(scene).save(folder / "photo.jpg")
     environment = {**os.environ, **AROUND, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     environment["XDG_STATE_HOME"] = str(tmp_path / "state")
+    if page in BEFORE:
+        subprocess.run(BEFORE[page], shell=True, cwd=folder, env=environment, check=True, capture_output=True)
     ran = 0
     for number, block in enumerate(blocks(page)):
         if block.kind == "shell":
@@ -79,6 +85,8 @@ def test_the_page_runs_from_an_empty_folder(page: str, tmp_path: Path) -> None:
             allowed = (0, 4) if "--target-loss" in block.text else (0,)
             assert done.returncode in allowed, f"{page}: {block.text}\n{done.stdout}\n{done.stderr}"
             ran += 1
+        elif block.kind in ELSEWHERE.get(page, ()):
+            continue
         elif block.saved is not None:
             (folder / block.saved).write_text(block.text)
         elif block.kind == "java":
@@ -98,6 +106,21 @@ def test_the_page_runs_from_an_empty_folder(page: str, tmp_path: Path) -> None:
             ran += 1
     assert ran >= 2, page
     shutil.rmtree(folder)
+
+
+@pytest.mark.slow
+def test_the_backbone_of_the_page_on_networks_is_one(tmp_path: Path) -> None:
+    (code,) = (block.text for block in blocks("docs/models.md") if block.kind == "python")
+    (tmp_path / "tiny_of_the_page.py").write_text(code)
+    about = tmp_path / "tiny_of_the_page-1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: tiny_of_the_page\nVersion: 1\n")
+    (about / "entry_points.txt").write_text("[yolo_proc.backbones]\ntiny = tiny_of_the_page\n")
+    words = [sys.executable, "-m", "yolo_proc", "describe", "--model", "tiny", "--model.strides", "8"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "stride 8" in done.stdout
 
 
 def _indented(text: str) -> str:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from yolo_proc.cli.main import main
 from yolo_proc.config.schema import AugmentConfig, Config, GeneratorConfig
 from yolo_proc.config.values import as_given
 from yolo_proc.data.fingerprint import changed_parts, fingerprint, scene_digest
@@ -364,3 +365,11 @@ def test_outlines_are_cut_to_what_the_picture_shows() -> None:
     assert np.abs(np.array(thing.box) - shown_box(scene, 0)).max() < 1.5
     assert thing.in_frame == pytest.approx(0.5, abs=0.02)
     assert cv2.contourArea(thing.outline.astype(np.float32)) == pytest.approx(np.pi * 32**2 / 2, rel=0.05)  # type: ignore[union-attr]
+
+
+def test_the_check_of_pictures_passes_under_a_transform_that_looks_at_the_whole_picture() -> None:
+    Path("whole.py").write_text(
+        "import albumentations as A\neq = A.Compose([A.Equalize(p=1), A.Affine(rotate=(-20, 20), p=1)])\n"
+    )
+    words = ["check", "--generator", "solid.py:Solid", "--image-size", "128", "--only", "picture", "--workers", "0"]
+    assert main([*words, "--augment.pipeline", "whole.py:eq"]) == 0

@@ -162,7 +162,10 @@ def _streams(bench: Bench) -> dict[str, Stream]:
     if any(flips):  # before the augmented ones: here nothing but the mirror moves, so it can be told by name
         mirrored = replace(_still(augment), flip_x=float(flips[0] > 0), flip_y=float(flips[1] > 0))
         streams["mirrored"] = bench.parts.open_stream(replace(bench.config, augment=mirrored), STREAM)
-    streams["augmented"] = bench.stream
+    # Of a user's pipeline each transform was tried alone (`data/pipeline.py`); here one such as Equalize, which looks at
+    # the whole picture, would change it everywhere when an object is left out.
+    own = replace(bench.config, augment=replace(augment, pipeline=None))
+    streams["augmented"] = bench.stream if augment.pipeline is None else bench.parts.open_stream(own, STREAM)
     return streams
 
 
@@ -189,7 +192,7 @@ def _mirror_causes(bench: Bench) -> list[str]:
 def _still(augment: AugmentConfig) -> AugmentConfig:
     """Return it with every part of the augmentation off."""
     changes: dict[str, Any] = {field.name: 0.0 for field in fields(augment) if field.name.endswith("_p")}
-    return replace(augment, **changes)
+    return replace(augment, pipeline=None, **changes)
 
 
 def _causes(found: _Redrawing, bench: Bench) -> list[str]:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from yolo_proc.evaluation.predict import Detector as Detector
     from yolo_proc.export.session import OnnxClassifier as OnnxClassifier
     from yolo_proc.export.session import OnnxDetector as OnnxDetector
+    from yolo_proc.imaging.pictures import read_picture as read_picture
     from yolo_proc.scene import Scene as Scene
     from yolo_proc.scene import SceneObject as SceneObject
 
@@ -55,6 +56,7 @@ _ROOM_OF = {
     "load_generator": "data.generator",
     "option": "config.options",
     "polygon": "drawing.outlines",
+    "read_picture": "imaging.pictures",
     "rectangle": "drawing.outlines",
     "star": "drawing.outlines",
     "text": "drawing.typefaces",

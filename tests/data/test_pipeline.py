@@ -12,9 +12,9 @@ from yolo_proc.cli.main import main
 from yolo_proc.config.schema import AugmentConfig, Config, GeneratorConfig
 from yolo_proc.config.values import as_given
 from yolo_proc.data.fingerprint import changed_parts, fingerprint, scene_digest
-from yolo_proc.data.pipeline import import_albumentations
 from yolo_proc.data.run_config import config_from_values
 from yolo_proc.data.stream import Stream, batches
+from yolo_proc.data.transforms import import_albumentations
 from yolo_proc.errors import ConfigError, GeneratorError, OptionError
 from yolo_proc.scene import Scene
 

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from yolo_proc.data.pipeline import import_albumentations
 from yolo_proc.data.pixels import add_noise, blur, change_colour, change_hue, compress
+from yolo_proc.data.transforms import import_albumentations
 
 
 def picture(height=40, width=56):

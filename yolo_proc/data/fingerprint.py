@@ -10,8 +10,8 @@ from typing import Any
 
 from yolo_proc.config.schema import Config
 from yolo_proc.data.generator import Generator, Source, find_generator_class
-from yolo_proc.data.pipeline import pipeline_bytes
 from yolo_proc.data.stream import Stream
+from yolo_proc.data.transforms import pipeline_bytes
 from yolo_proc.errors import GeneratorError
 from yolo_proc.scene import Scene
 

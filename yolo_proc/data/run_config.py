@@ -66,7 +66,7 @@ def config_from_values(given: Mapping[str, Given], *, trust: bool = False) -> Co
         require_trust(spec, given["generator.name"].where)
     pipeline = checked.get("augment.pipeline")
     if not trust and pipeline is not None and given["augment.pipeline"].of_file:
-        from yolo_proc.data.pipeline import is_code
+        from yolo_proc.data.transforms import is_code
         from yolo_proc.data.trust import require_trust
 
         if is_code(pipeline):

@@ -88,8 +88,7 @@ _DETECTOR = {
     "meaning": "`boxes` that of a box's corner, `one-sided` the boxes that only one of the two finds, `mAP50-95` that "
     "of\nthe model, `drop` how much lower it is than the network's",
     "back": "Boxes go the way back:\nx = (x' - left) w / nw, y = (y' - top) h / nh. ",
-    "python": """from yolo_proc import OnnxDetector
-from yolo_proc.imaging.pictures import read_picture
+    "python": """from yolo_proc import OnnxDetector, read_picture
 
 detector = OnnxDetector.load("model.onnx")
 found = detector.detect(read_picture("photo.jpg"))
@@ -108,8 +107,7 @@ _CLASSIFIER = {
     "meaning": "`changed` the pictures that get another class, `top-1` the share that gets its own,\n`drop` how much "
     "lower it is than the network's",
     "back": "",
-    "python": """from yolo_proc import OnnxClassifier
-from yolo_proc.imaging.pictures import read_picture
+    "python": """from yolo_proc import OnnxClassifier, read_picture
 
 classifier = OnnxClassifier.load("model.onnx")
 found = classifier.classify(read_picture("photo.jpg"))

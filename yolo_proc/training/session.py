@@ -16,9 +16,9 @@ from yolo_proc.config.validation import validate
 from yolo_proc.config.values import config_options
 from yolo_proc.data.fingerprint import changed_parts, fingerprint
 from yolo_proc.data.generator import Source
-from yolo_proc.data.pipeline import is_code
 from yolo_proc.data.run_config import compare_on_resume, saved_config
 from yolo_proc.data.stream import Stream, batches
+from yolo_proc.data.transforms import is_code
 from yolo_proc.data.trust import remember
 from yolo_proc.errors import CheckpointError, ConfigError
 from yolo_proc.models import checkpoint

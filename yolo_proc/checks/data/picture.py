@@ -162,7 +162,7 @@ def _streams(bench: Bench) -> dict[str, Stream]:
     if any(flips):  # before the augmented ones: here nothing but the mirror moves, so it can be told by name
         mirrored = replace(_still(augment), flip_x=float(flips[0] > 0), flip_y=float(flips[1] > 0))
         streams["mirrored"] = bench.parts.open_stream(replace(bench.config, augment=mirrored), STREAM)
-    # The transforms of a pipeline were tried alone (`data/pipeline.py`). Here one such as Equalize, which looks at
+    # The transforms of a pipeline were tried alone (`data/trial.py`). Here one such as Equalize, which looks at
     # the whole picture, would change it everywhere when an object is left out.
     own = replace(bench.config, augment=replace(augment, pipeline=None))
     streams["augmented"] = bench.stream if augment.pipeline is None else bench.parts.open_stream(own, STREAM)

@@ -220,7 +220,27 @@ def test_the_first_signal_asks_and_the_second_stops_at_once(
     assert script.closed
     printed = capsys.readouterr().out
     assert "never shown" not in printed
-    assert "the last saved checkpoint stands" in printed
+    assert "Stopped at once; nothing had been saved yet" in printed
+    saved = CheckpointSaved(Path("a/000001.pt"), "epoch")
+    script = Script(started(), saved, int(number), int(signal.SIGINT), Note("never shown"))
+    assert run_training(script, script.stop) == code
+    assert "Stopped at once; the last saved checkpoint stands" in capsys.readouterr().out
+
+
+def test_the_second_signal_ends_the_process_where_an_exception_might_be_passed_over(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    ended: list[int] = []
+
+    def end(code: int) -> None:
+        ended.append(code)
+        raise SystemExit(code)  # in place of the end of the process
+
+    script = Script(started(), int(signal.SIGTERM), int(signal.SIGINT), Note("never shown"))
+    with pytest.raises(SystemExit):
+        run_training(script, script.stop, end)
+    assert ended == [143]
+    assert "Stopped at once; nothing had been saved yet\n" in capfd.readouterr().out
 
 
 def test_a_signal_that_comes_with_the_end_does_not_change_it() -> None:

@@ -32,7 +32,7 @@ Path("pwned").write_text("")
 from yolo_proc import Generator, circle
 
 class Dots(Generator):
-    classes = ("circle", "square", "triangle", "star")
+    classes = ("circle", "triangle", "square", "star")
 
     def draw(self, canvas, rng):
         canvas.background((90, 90, 90))

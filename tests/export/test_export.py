@@ -303,7 +303,7 @@ def test_what_is_no_checkpoint_is_told(place: Path) -> None:
     config = config_values(replace(tiny_config(place), generator=GeneratorConfig("glyphs")))
     tiny_checkpoint(place / "other.pt", few, config=config)
     with pytest.raises(
-        CheckpointError, match="expected its generator glyphs to draw 4 classes, as it did in training, found 3"
+        CheckpointError, match=r"expected its generator glyphs to draw 4 classes, as it did in training .*, found 3 \(A"
     ):
         export(ExportRequest(place / "other.pt", place / "out"))
     assert not (place / "out").exists()

@@ -5,7 +5,16 @@ from dataclasses import replace
 import pytest
 
 from yolo_proc.config.schema import OptimConfig
-from yolo_proc.training.schedule import BUDGET_ENDS, FLOOR, Decay, Pace, Schedule, decay_to_begin, rise_again
+from yolo_proc.training.schedule import (
+    BUDGET_ENDS,
+    FLOOR,
+    Decay,
+    Pace,
+    Schedule,
+    decay_in_time,
+    decay_to_begin,
+    rise_again,
+)
 
 FAR = Pace(
     step=1000,
@@ -15,7 +24,7 @@ FAR = Pace(
     target=0.05,
     epochs=None,
     seconds=100.0,
-    steps=1000,
+    speed=10.0,
     max_seconds=None,
     waited=0,
     patience=20,
@@ -42,6 +51,40 @@ def test_a_budget_leaves_room_for_the_decay(budget: dict[str, float]) -> None:
     assert begun is not None
     assert begun.steps == 200  # all that is left
     assert decay_to_begin(replace(FAR, **{name: 100 * value for name, value in budget.items()}), 150) is None  # type: ignore[arg-type]
+
+
+def test_a_decay_to_the_end_of_the_time_follows_the_clock() -> None:
+    """Others worked on the machine while it was planned: 100 steps were foreseen, and 400 fit in."""
+    timed = replace(FAR, max_seconds=200.0)
+    slow = replace(timed, speed=1.0)
+    begun = decay_to_begin(slow, 150)
+    assert begun is not None
+    assert begun.steps == 100
+    schedule = Schedule(OptimConfig(warmup_steps=10))
+    schedule.begin_decay(begun)
+    later = replace(timed, step=1050, seconds=160.0)  # 40 s at 10 steps a second
+    changed = decay_in_time(begun, later)
+    assert changed is not None
+    assert (changed.start, changed.steps) == (1050, 400)
+    before = [schedule.lr(step) for step in (1048, 1049)]
+    schedule.change_decay(changed)
+    after = [schedule.lr(step) for step in (1050, 1051)]
+    assert before[1] > after[0] > after[1] > 0.99 * after[0]
+    assert schedule.lr(1049 + 400) == pytest.approx(FLOOR * schedule.config.peak_lr)
+    resumed = Schedule(OptimConfig(warmup_steps=10))
+    resumed.load_state_dict(schedule.state_dict())
+    assert resumed.lr(1234) == schedule.lr(1234)
+    # Near enough, another reason, or no time to follow: nothing changes.
+    assert decay_in_time(changed, replace(later, step=1150, seconds=170.5)) is None
+    assert decay_in_time(replace(begun, reason="the target is near"), later) is None
+    assert decay_in_time(begun, replace(later, max_seconds=None, epochs=12)) is None
+    assert decay_in_time(begun, replace(later, seconds=300.0)) is None
+
+
+def test_a_decay_of_an_earlier_release_is_read() -> None:
+    schedule = Schedule(OptimConfig())
+    schedule.load_state_dict({"since": 0, "longest": 0, "decay": {"start": 5, "steps": 10, "reason": "x", "more": 1}})
+    assert schedule.decay == Decay(5, 10, "x", 1.0)
 
 
 def test_a_decay_is_tried_before_patience_runs_out() -> None:

@@ -7,6 +7,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,7 +49,9 @@ class CheckFlags:
     )
     quick: bool = option(False, help="run only the quick checks, those that `train` runs before its first step")
     verbose: bool = option(False, help="print a row for each check, with what is expected and what was measured")
-    out: str = option("checks", help="output folder for the pictures that show what was found")
+    out: str | None = option(
+        None, help="output folder for the pictures that show what was found; none: checks/NAME, after the generator"
+    )
     trust: bool = option(False, help=TRUST_HELP)
     json: bool = option(False, help="print the result as JSON")
 
@@ -73,15 +76,32 @@ def check(parser: FlagParser, argv: Sequence[str]) -> int:
     checks = [check for check in checks_named(flags.only) if check.quick or not flags.quick]
     outcomes: list[Outcome] = []
     interrupted = False
+    folder = _folder(flags, config)
     try:
-        for outcome in _outcomes(config, checks, Path(flags.out)):
+        for outcome in _outcomes(config, checks, folder):
             outcomes.append(outcome)
     except KeyboardInterrupt:
         interrupted = True
-    _print(config, outcomes, flags)
+    _print(config, outcomes, flags, folder)
     if interrupted:
         return 130
     return 1 if any(outcome.failed for outcome in outcomes) else 0
+
+
+def _folder(flags: CheckFlags, config: Config) -> Path:
+    """Return where pictures go; those of an earlier check of the same generator are taken away."""
+    if flags.out is not None:
+        return Path(flags.out)
+    from yolo_proc.checks.registry import CHECKS
+    from yolo_proc.data.generator import file_stem
+
+    folder = Path("checks") / file_stem(config.generator.name)
+    names = tuple(check.name for check in CHECKS)
+    old = [path for path in folder.glob("*.png") if path.stem.startswith(names)] if folder.is_dir() else []
+    for path in old:
+        with suppress(OSError):
+            path.unlink()
+    return folder
 
 
 def _outcomes(config: Config, checks: "Sequence[Check]", out: Path) -> "Iterator[Outcome]":
@@ -111,7 +131,7 @@ def _outcomes(config: Config, checks: "Sequence[Check]", out: Path) -> "Iterator
             yield outcome
 
 
-def _print(config: Config, outcomes: "Sequence[Outcome]", flags: CheckFlags) -> None:
+def _print(config: Config, outcomes: "Sequence[Outcome]", flags: CheckFlags, folder: Path) -> None:
     if flags.json:
         failed = any(outcome.failed for outcome in outcomes)
         found = [outcome.to_dict() for outcome in outcomes]
@@ -125,4 +145,4 @@ def _print(config: Config, outcomes: "Sequence[Outcome]", flags: CheckFlags) -> 
     if pictures and flags.verbose:
         print(f"Pictures: {', '.join(map(str, pictures))}")
     elif pictures:
-        print(f"{number_of(len(pictures), 'picture')} of what was looked at: {flags.out}")
+        print(f"{number_of(len(pictures), 'picture')} of what was looked at: {folder}")

@@ -5,6 +5,7 @@ Imports of torch and OpenCV stand inside of functions: `--help` needs neither.
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +25,7 @@ from yolo_proc.config.options import nearest, option, shown
 from yolo_proc.config.schema import Config
 from yolo_proc.config.values import Given, config_options
 from yolo_proc.data.configfile import read_config_file
-from yolo_proc.data.run_config import config_from_values, resumed_config, saved_config
+from yolo_proc.data.run_config import config_from_values, resumed_config, saved_config, start_folder, values_from_here
 from yolo_proc.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def train(parser: FlagParser, argv: Sequence[str]) -> int:
         check_task(config)
         checked_generator(config)  # before anything is announced; what it reads is kept
     trainer = Trainer(config, resume_from=place, accept_changed_data=flags.accept_changed_data, checks=quick_outcomes)
-    return run_training(trainer, lambda: trainer.commands.put(Command.STOP))
+    return run_training(trainer, lambda: trainer.commands.put(Command.STOP), end_process=os._exit)
 
 
 def _resume(run: str, given: dict[str, Given], trust: bool) -> tuple[Path, Config]:
@@ -109,6 +110,14 @@ def _resume(run: str, given: dict[str, Given], trust: bool) -> tuple[Path, Confi
     from yolo_proc.models.fields import check_training
 
     path, state, _ = checkpoint.to_resume(place, check_training)
+    found = values_from_here(state["config"], path, state.get("started_in"))
+    spec = state["config"].get("generator.name")
+    if "generator.name" not in given and found.get("generator.name") != spec:
+        base = start_folder(path, state.get("started_in"))
+        raise ConfigError(
+            f"{path.parent}: its generator {spec} is named from where the run was started; go on there: "
+            f"cd {shlex.quote(str(base))}"
+        )
     return place, resumed_config(state["config"], path, given, trust=trust)
 
 
@@ -206,6 +215,8 @@ def _evaluate(
     """
     import torch
 
+    from yolo_proc.data.fingerprint import changed_scenes
+    from yolo_proc.data.generator import check_class_count
     from yolo_proc.data.stream import Stream
     from yolo_proc.evaluation.accuracy import evaluate_classifier
     from yolo_proc.evaluation.classifier import Classifier
@@ -218,7 +229,10 @@ def _evaluate(
 
     found = path, state, notes = checkpoint.shipped(place, check_state)
     _print_notes(notes)
-    run = saved_config(saved_values(state, path), path, trust=flags.trust)
+    values = values_from_here(saved_values(state, path), path, state.get("started_in"))
+    run = saved_config(values, path, trust=flags.trust)
+    check_class_count(path, state["classes"], run)
+    _print_notes(changed_scenes(state.get("fingerprint", {}), run))
     kinds: list[Literal["ema", "raw"]] = [kind for kind in ("ema", "raw") if flags.weights in (kind, "both")]
     stream = Stream.from_config(run, "test", picture_size=size)
     _print_notes(stream.notes)
@@ -285,12 +299,20 @@ def preview(parser: FlagParser, argv: Sequence[str]) -> int:
     from yolo_proc.data.stream import Stream
     from yolo_proc.plotting.preview import preview_sheet, write_png
 
+    if Path(flags.out).suffix.lower() != ".png":
+        raise ConfigError(f"--out: expected the name of a PNG file such as preview.png, found {shown(flags.out)}")
     stream = Stream.from_config(config, flags.stream)
     _print_notes(stream.notes)
     scenes = [stream[index] for index in range(flags.count)]
     write_png(flags.out, preview_sheet(scenes, stream.classes, limits=config.labels))
     labels = sum(len(scene.objects) for scene in scenes)
     print(f"{flags.out}: {flags.count} scenes of generator {config.generator.name} with {labels} objects")
+    if not labels:
+        print(
+            "nothing in these frames has a label: give what is drawn one, canvas.draw(shape, colour, label), inside of "
+            "the frame; coordinates are units of its shorter side, 0 to 1, and no pixels",
+            file=sys.stderr,
+        )
     return 0
 
 

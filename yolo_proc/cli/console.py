@@ -220,7 +220,9 @@ class Interrupt(KeyboardInterrupt):
 
 @contextmanager
 def signals_to(
-    stop: Callable[[], bool], promise: str = "saves a checkpoint and stops; once more stops at once"
+    stop: Callable[[], bool],
+    promise: str = "saves a checkpoint and stops; once more stops at once",
+    leave: Callable[[int], None] | None = None,
 ) -> Iterator[Callable[[], int | None]]:
     """Return while inside, the first SIGINT, SIGTERM or SIGHUP calls `stop`, a second one raises `Interrupt`.
 
@@ -230,6 +232,9 @@ def signals_to(
 
     `promise` is printed at the first one. `stop` runs in the handler, in the midst of anything: it may take no lock
     that the interrupted code could hold.
+
+    `leave` ends the process, at a second signal that the first one's number is given to: an exception may be raised in
+    a destructor, or in a library that passes over it.
 
     Yields a function that gives the number of the signal that came first, or None. The handlers that were there
     before come back at the end. Only the main thread may enter.
@@ -242,6 +247,8 @@ def signals_to(
             # One more kills the process the way the system does.
             for one in before:
                 signal.signal(one, signal.SIG_DFL)
+            if len(received) > 1 and leave is not None:
+                leave(received[0])
             raise Interrupt
         # Not print: a buffered stream that is being written to cannot be entered again.
         with suppress(OSError):  # the terminal may have gone, and said so by this signal
@@ -261,38 +268,57 @@ def _stopping_signals() -> list[int]:
     return [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
-def run_training(trainer: Any, stop: Callable[[], None]) -> int:
+def run_training(trainer: Any, stop: Callable[[], None], end_process: Callable[[int], None] | None = None) -> int:
     """Run a trainer to its end and print what happens; return the exit code.
 
     Args:
         trainer: has `run()`, an iterator of events, and `on_progress`.
         stop: asks it to save a checkpoint and stop, from a signal handler.
+        end_process: called with the exit code at a second signal, and does not return: `os._exit`. What a killed
+            process leaves is cleared up by the next one. None: an exception ends the training.
     """
     console = Console()
     console.line("Preparing: scenes are drawn, steps are timed")
     trainer.on_progress = console.progress
     code = 1
-    started = False
+    started = saved = False
+
+    def last_words() -> str:
+        if not started:
+            return "Stopped at once, before the first step"
+        return f"Stopped at once; {'the last saved checkpoint stands' if saved else 'nothing had been saved yet'}"
+
+    def leave(number: int) -> None:
+        if end_process is not None:
+            with suppress(OSError):
+                os.write(1, f"{last_words()}\n".encode())
+            end_process(128 + number)
 
     def ask() -> bool:
         if started:
             stop()
         return started
 
-    with signals_to(ask) as signal_number:
+    with signals_to(ask, leave=leave) as signal_number:
         try:
             with closing(trainer.run()) as events:
                 for event in events:
                     started = True
+                    saved = (
+                        saved or isinstance(event, CheckpointSaved) or getattr(event, "resumed_from", None) is not None
+                    )
                     console.consume(event)
                     if isinstance(event, Stopped):
                         number = signal_number()
                         code = 128 + number if event.reason == "signal" and number is not None else event.exit_code
         except Interrupt:
             console.close()
-            what = "; the last saved checkpoint stands" if started else ", before the first step"
-            console.line(f"Stopped at once{what}")
+            console.line(last_words())
             return 128 + (signal_number() or signal.SIGINT)
         finally:
             console.close()
     return code
+
+
+def _is_resumed(event: Event) -> bool:
+    return isinstance(event, RunStarted) and event.resumed_from is not None

@@ -19,7 +19,7 @@ from yolo_proc.config.options import option
 from yolo_proc.config.schema import Config
 from yolo_proc.config.values import Given, config_options, parse_anchors
 from yolo_proc.data.configfile import read_config_file
-from yolo_proc.data.run_config import config_from_values, resumed_config
+from yolo_proc.data.run_config import config_from_values, resumed_config, values_from_here
 from yolo_proc.errors import ConfigError
 from yolo_proc.imaging.reading import HELP as BIT_DEPTH_HELP
 from yolo_proc.imaging.reading import LEAST, MOST, PictureReading
@@ -136,7 +136,8 @@ def _work(parsed: Parsed) -> _Work:
     runs_dir = str(given["runs-dir"].value) if "runs-dir" in given else Config().runs_dir
     path, state, notes = checkpoint.shipped(run_place(flags.run, runs_dir), check_state)
     grids = tuple(Grid.from_dict(grid) for grid in state["grids"])
-    config = resumed_config(saved_values(state, path), path, given, trust=flags.trust)
+    values = values_from_here(saved_values(state, path), path, state.get("started_in"))
+    config = resumed_config(values, path, given, trust=flags.trust)
     return _Work(flags, config, folder, grids, tuple(state["classes"]), notes)
 
 

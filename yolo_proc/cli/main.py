@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     name = words[0] if words else ""
     try:
-        if name in ("-h", "--help", "--version"):
+        if name in ("-h", "--help", "help", "--version"):
             print(_version() if name == "--version" else _overview())
             return 0
         if name not in COMMANDS:

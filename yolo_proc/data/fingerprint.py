@@ -67,6 +67,21 @@ def _source_parts(generator: Generator) -> dict[str, str]:
     return {**parts, **{f"data: {what}": digest for what, digest in generator.contents().items()}}
 
 
+def changed_scenes(then: Mapping[str, str], config: Config) -> tuple[str, ...]:
+    """Return a line for the user where a configuration's scenes are not those of a run's fingerprint any more.
+
+    Other versions of libraries alone are no other scenes.
+    """
+    if not then:
+        return ()
+    now = fingerprint(config)
+    parts = [name for name in sorted({*then, *now}) if then.get(name) != now.get(name) and name != "generator"]
+    if not any(name.startswith(("probe", "data")) for name in parts):
+        return ()
+    told = "; ".join(name for name in parts if not name.startswith("library"))
+    return (f"the scenes are not those that the run was trained on; what changed: {told}",)
+
+
 def changed_parts(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """Return one `name: then -> now` for each part that differs."""
     return [

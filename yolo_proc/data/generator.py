@@ -19,9 +19,10 @@ import importlib.util
 import inspect
 import re
 import sys
+import sysconfig
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
 from importlib.metadata import entry_points
@@ -32,8 +33,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from yolo_proc.config.options import build, nearest
+from yolo_proc.config.schema import Config
 from yolo_proc.drawing.canvas import Canvas
-from yolo_proc.errors import ConfigError, GeneratorError
+from yolo_proc.errors import CheckpointError, ConfigError, GeneratorError
 
 ENTRY_POINT_GROUP = "yolo_proc.generators"
 # What a spec may begin with, and the `Source` that is meant. They are built of generators, so they are found by name.
@@ -176,6 +178,20 @@ def load_generator(spec: str, parameters: Mapping[str, Any] | None = None) -> Ge
     return generator
 
 
+def check_class_count(path: Path, trained: Sequence[str], config: Config) -> None:
+    """Refuse a generator that has more or fewer classes than a checkpoint.
+
+    Raises:
+        CheckpointError: see above.
+    """
+    drawn = load_generator(config.generator.name, config.generator.parameters).classes
+    if len(drawn) != len(trained):
+        raise CheckpointError(
+            f"{path}: expected its generator {config.generator.name} to draw {len(trained)} classes, as it did in "
+            f"training ({', '.join(trained)}), found {len(drawn)} ({', '.join(drawn)})"
+        )
+
+
 def generator_names() -> list[str]:
     """Return the names that are registered as entry points, built-in ones and those of other packages."""
     return sorted({entry.name for entry in entry_points(group=ENTRY_POINT_GROUP)})
@@ -211,6 +227,30 @@ def code_specs(spec: str) -> list[str]:
     source = find_generator_class(spec)  # one of this package
     assert issubclass(source, Source)
     return [code for member in source.drawn_by(argument) for code in code_specs(member)]
+
+
+def rebased(spec: str, base: Path) -> str:
+    """Return a spec whose relative paths count from `base`, where they lead to something there; else the spec itself.
+
+    It may also be that of a pipeline, see `pipeline.py`.
+    """
+    scheme, colon, rest = spec.partition(":")
+    if scheme == "mix" and colon:
+        parts = (part.rpartition("=") for part in rest.split(","))
+        return "mix:" + ",".join(f"{rebased(name, base)}{equals}{weight}" for name, equals, weight in parts)
+    if scheme == "folder" and colon:
+        place, behind = rest, ""
+    elif spec.rpartition(":")[0].endswith(".py"):
+        place, _, name = spec.rpartition(":")
+        scheme, behind = "", f":{name}"
+    else:
+        scheme, place, behind = "", spec, ""
+    path = Path(place).expanduser()
+    try:
+        found = bool(place) and not path.is_absolute() and (base / path).exists()
+    except (OSError, ValueError):
+        found = False
+    return f"{scheme}{':' if scheme else ''}{base / path}{behind}" if found else spec
 
 
 def find_generator_class(spec: str) -> type[Generator]:
@@ -325,6 +365,17 @@ def _told(error: Exception) -> str:
         return str(error)
     if isinstance(error, SyntaxError):
         return f"{error.filename}:{error.lineno}: {error.msg}"
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
-    place = f" ({frames[-1].filename}:{frames[-1].lineno})" if len(frames) > 1 else ""
+    frame = user_frame(error)
+    place = f" ({frame.filename}:{frame.lineno})" if frame is not None else ""
     return f"{type(error).__name__}: {error}{place}"
+
+
+def user_frame(error: BaseException) -> traceback.FrameSummary | None:
+    """Return the last line of an error's trace that is the user's own: not of Python, a library or this package."""
+    others = (Path(__file__).parents[1], *map(Path, {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}))
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        installed = {"site-packages", "dist-packages"} & set(path.parts)
+        if not installed and not frame.filename.startswith("<") and not any(one in path.parents for one in others):
+            return frame
+    return None

@@ -84,6 +84,30 @@ def saved_config(values: Mapping[str, Any], path: Path, *, trust: bool = False) 
     return config_from_values(as_given(values, f"{path}: ", of_file=True), trust=trust)
 
 
+def start_folder(path: Path, started_in: str | None) -> Path:
+    """Return the folder from which a run was started: relative paths in its options count from there.
+
+    Args:
+        path: one of its checkpoints; started_in: what that says, relative to the run's folder; empty or None: nothing,
+            as of an earlier release.
+    """
+    return (path.absolute().parent / started_in).resolve() if started_in else Path.cwd()
+
+
+def values_from_here(values: Mapping[str, Any], path: Path, started_in: str | None) -> Mapping[str, Any]:
+    """Return a checkpoint's options with the generator and the pipeline named so that they are found from here.
+
+    For `path` and `started_in` see `start_folder`.
+    """
+    base = start_folder(path, started_in)
+    if base == Path.cwd().resolve():
+        return values
+    from yolo_proc.data.generator import rebased
+
+    named = {flat: values.get(flat) for flat in ("generator.name", "augment.pipeline")}
+    return {**values, **{flat: rebased(name, base) for flat, name in named.items() if isinstance(name, str)}}
+
+
 def _check_parameters(given: Mapping[str, Given], spec: str) -> dict[str, Any]:
     """Return the generator's parameters among `given`, checked, in snake case; any other unknown name is refused."""
     options = config_options()

@@ -5,7 +5,6 @@ the number of processes. Worker processes get the spec and the parameters of the
 """
 
 import itertools
-import traceback
 from collections.abc import Generator as Yields
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from yolo_proc.batch import Batch
 from yolo_proc.boxes import FloatArray
 from yolo_proc.config.schema import AugmentConfig, Config
 from yolo_proc.data.augment import Augmenter, Plan
-from yolo_proc.data.generator import Generator, Place, Source, load_generator
+from yolo_proc.data.generator import Generator, Place, Source, load_generator, user_frame
 from yolo_proc.data.pipeline import Moved
 from yolo_proc.drawing.canvas import Canvas
 from yolo_proc.errors import ConfigError, GeneratorError, YoloProcError
@@ -198,13 +197,24 @@ class Stream:
             if isinstance(self.generator, Source):
                 self.generator.draw_at(canvas, Place(self.seed, self.stream, index), size)
             else:
-                self.generator.draw(canvas, self._addresses.at(index, "draw"))
+                users: Any = self.generator
+                given = users.draw(canvas, self._addresses.at(index, "draw"))
+                if given is not None and given is not canvas:
+                    raise GeneratorError(
+                        f"draw() returned {type(given).__name__}; expected that it draws on the canvas and returns "
+                        "nothing"
+                    )
         except YoloProcError as error:
-            raise self._named(error, index) from error
+            where = _place(error)
+            told = portable_class(error)(f"{error} ({where})") if where else error
+            raise self._named(told, index) from error
         except Exception as error:
             # The border to code that is not ours: whatever it raises is told with its scene, so that it can be redrawn.
             what = str(error).strip().partition("\n")[0]
-            told = GeneratorError(f"{type(error).__name__}{f': {what}' if what else ''} ({_place(error)})")
+            where = _place(error)
+            told = GeneratorError(
+                f"{type(error).__name__}{f': {what}' if what else ''}{f' ({where})' if where else ''}"
+            )
             raise self._named(told, index) from error
 
     def _named(self, error: YoloProcError, index: int) -> YoloProcError:
@@ -215,13 +225,9 @@ class Stream:
 
 
 def _place(error: BaseException) -> str:
-    """Return `cards.py:12 in draw`: the last line that ran outside of this package, where the mistake is to be
-    sought.
-    """
-    frames = traceback.extract_tb(error.__traceback__)
-    here = Path(__file__).parents[1]
-    last = next((frame for frame in reversed(frames) if here not in Path(frame.filename).parents), frames[-1])
-    return f"{Path(last.filename).name}:{last.lineno} in {last.name}"
+    """Return `cards.py:12 in draw`: where the mistake is to be sought; empty where no code of the user ran."""
+    frame = user_frame(error)
+    return f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}" if frame is not None else ""
 
 
 def letterboxed(scene: Scene, width: int, height: int) -> Scene:

@@ -48,6 +48,10 @@ def require_trust(spec: str, where: str, what: str = "generator") -> None:
         return
     for code in map(_Code.of, code_specs(spec)):
         if code is not None and not code.is_installed() and not any(map(_is_remembered, code.marks())):
+            if code.file is not None and not is_file(code.file):
+                raise GeneratorError(
+                    f"{where}: names the {what} {shown(spec, _LONGEST_PATH)}, and there is no file {code.place}"
+                )
             raise GeneratorError(
                 f"{where}: names the {what} {shown(spec, _LONGEST_PATH)}, whose code would be run: {code.place}; it "
                 f"belongs to no installed package, and {_why_unknown()}, so nothing of it was run; {HINT}"

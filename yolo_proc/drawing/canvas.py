@@ -335,7 +335,11 @@ class Canvas:
 
 
 def _kind(value: object) -> str:
-    return f"{value.dtype} of shape {value.shape}" if isinstance(value, np.ndarray) else repr(value)
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} of shape {value.shape}"
+    # A picture of Pillow, which this module need not know.
+    is_picture = hasattr(value, "mode") and hasattr(value, "convert")
+    return 'a PIL image; take np.array(picture.convert("RGBA"))' if is_picture else repr(value)
 
 
 def _checked_colour(colour: Any, where: str) -> Colour:
@@ -369,7 +373,11 @@ def _checked_box(box_xyxy: ArrayLike, where: str) -> tuple[float, float, float, 
     except (TypeError, ValueError):
         raise GeneratorError(f"{where}: expected a box x0, y0, x1, y1, found {box_xyxy!r}") from None
     if not (math.isfinite(x0 + y0 + x1 + y1) and x0 < x1 and y0 < y1):
-        raise GeneratorError(f"{where}: expected a finite box with x0 < x1 and y0 < y1, found {box_xyxy!r}")
+        found = ", ".join(f"{value:g}" for value in (x0, y0, x1, y1))
+        raise GeneratorError(
+            f"{where}: expected a finite box x0, y0, x1, y1 with x0 < x1 and y0 < y1 (corners, not a corner and a "
+            f"size), found {found}"
+        )
     return x0, y0, x1, y1
 
 

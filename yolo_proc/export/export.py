@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo_proc.config.schema import Config
-from yolo_proc.data.generator import file_stem, load_generator
-from yolo_proc.data.run_config import saved_config
-from yolo_proc.errors import CheckpointError, ConfigError, DataError
+from yolo_proc.data.fingerprint import changed_scenes
+from yolo_proc.data.generator import check_class_count, file_stem
+from yolo_proc.data.run_config import saved_config, values_from_here
+from yolo_proc.errors import ConfigError, DataError
 from yolo_proc.evaluation.classifier import Classifier
 from yolo_proc.evaluation.predict import Detector
 from yolo_proc.export.digest import sealed_text
@@ -136,13 +137,11 @@ def export(
     trained = load(found, input_size=request.input_size, device="cpu")
     for note in notes:
         say(note)
-    config = saved_config(saved_values(state, path), path, trust=request.trust)
-    drawn = load_generator(config.generator.name, config.generator.parameters).classes
-    if len(drawn) != len(trained.classes):
-        raise CheckpointError(
-            f"{path}: expected its generator {config.generator.name} to draw {len(trained.classes)} classes, as it "
-            f"did in training, found {len(drawn)}; the export is compared on what it draws"
-        )
+    values = values_from_here(saved_values(state, path), path, state.get("started_in"))
+    config = saved_config(values, path, trust=request.trust)
+    check_class_count(path, trained.classes, config)
+    for line in changed_scenes(state.get("fingerprint", {}), config):
+        say(line)
     spec = spec_of(request, trained.model, _training_of(path, state, config))
     out = request.out.resolve()  # of a link, the folder that it leads to
     try:

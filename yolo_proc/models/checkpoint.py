@@ -36,7 +36,7 @@ MAX_BYTES = 8 * GIB  # 500 million parameters with two moments and an average of
 _MAGIC = b"yolo_proc checkpoint "
 _HEADER = re.compile(rb"yolo_proc checkpoint (\d{1,9}) sha256=([0-9a-f]{64}) bytes=(\d{1,18})")
 _NUMBERED = re.compile(r"(\d{6,})(?:\+(\d{5,}))?\.pt", re.ASCII)
-_TURN = ".turn"
+TURN = ".turn"
 # What the restricted unpickler and the archive reader raise on a payload that somebody made up.
 _UNREADABLE = (
     pickle.UnpicklingError,
@@ -333,7 +333,7 @@ def take_turn(folder: Path) -> None:
     """
     turn = 1 + max((_turn(run) for run in _folders(folder.parent)), default=0)
     with suppress(OSError):
-        replace_whole(folder / _TURN, f"{turn}\n".encode())
+        replace_whole(folder / TURN, f"{turn}\n".encode())
 
 
 def _folders(place: str | Path) -> list[Path]:
@@ -345,7 +345,7 @@ def _folders(place: str | Path) -> list[Path]:
 
 def _turn(folder: Path) -> int:
     try:
-        words = read_start(folder / _TURN, 20, "a number")
+        words = read_start(folder / TURN, 20, "a number")
     except UnreadableFileError:
         return 0
     match = re.fullmatch(rb"(\d{1,15})\n", words)

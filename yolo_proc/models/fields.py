@@ -258,7 +258,10 @@ def _history(value: Any, name: str) -> None:
 
 _STEPS = _whole(0, _MOST_STEPS)
 _GROUP = _record({"params": _list(_whole(0, _MOST), 0, _MOST)})  # of an optimizer; `optim.load_optimizer` knows more
-_DECAY = _record({"start": _STEPS, "steps": _whole(1, _MOST_STEPS), "reason": _text(1000)})
+_DECAY = _record(
+    {"start": _STEPS, "steps": _whole(1, _MOST_STEPS), "reason": _text(1000), "left": _number(0, 1)},
+    frozenset({"left"}),
+)
 
 MODEL: dict[str, Check] = {
     "classes": _classes,
@@ -268,6 +271,7 @@ MODEL: dict[str, Check] = {
     "ema": _none_or(_table(_tensor)),
     "calibration": _none_or(_list(_number(-1e6, 1e6), 2, 2)),
     "own_shape": _switch,
+    "started_in": _text(4096),
     "config": _table(_scalar, 10_000),
 }
 # What a task stores besides, by its name.
@@ -276,7 +280,7 @@ TASK_FIELDS: dict[str, dict[str, Check]] = {
     "classification": {"image_size": _whole(1, 8192)},
 }
 # Not in every checkpoint that was ever written, or needed by some readers alone, who say so.
-_OPTIONAL = frozenset({"image_size", "ema", "calibration", "own_shape", "config"})
+_OPTIONAL = frozenset({"image_size", "ema", "calibration", "own_shape", "started_in", "config"})
 
 TRAINING: dict[str, Check] = {
     "config": _table(_scalar, 10_000),

@@ -179,14 +179,21 @@ def _legend(scenes: Sequence[Scene], limits: LabelConfig) -> tuple[str, ...]:
 
 
 def _lines(words: Sequence[str], width: int) -> list[str]:
-    """Return words on as many lines as a width in pixels asks for."""
+    """Return phrases on as many lines as a width in pixels asks for; one that is too long is broken between words."""
     lines: list[str] = []
-    for word in words:
-        joined = f"{lines[-1]}    {word}" if lines else word
-        if lines and _font(FONT_SIZE).getlength(joined) <= width:
-            lines[-1] = joined
-        else:
-            lines.append(word)
+    for phrase in words:
+        gap = "    "
+        whole = f"{lines[-1]}{gap}{phrase}" if lines else phrase
+        if lines and _font(FONT_SIZE).getlength(whole) <= width:
+            lines[-1] = whole
+            continue
+        lines.append("")
+        for word in phrase.split():
+            joined = f"{lines[-1]} {word}".strip()
+            if lines[-1] and _font(FONT_SIZE).getlength(joined) > width:
+                lines.append(word)
+            else:
+                lines[-1] = joined
     return lines
 
 

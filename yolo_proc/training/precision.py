@@ -1,6 +1,7 @@
 """The precision to train in, chosen by timing."""
 
 import copy
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -55,7 +56,8 @@ def choose(seconds: Mapping[str, float]) -> tuple[str, str]:
     """Return the precision that seconds a step speak for, and a line that says why."""
     gain = seconds["float32"] / seconds["bf16"]
     chosen = "bf16" if gain >= BF16_GAIN else "float32"
-    why = f"a step in bf16 runs at {gain:.2f} x the speed of one in float32, and is taken from {BF16_GAIN} x on"
+    shown = math.floor(100 * gain) / 100  # not rounded up to the limit
+    why = f"a step in bf16 runs at {shown:.2f} x the speed of one in float32, and is taken from {BF16_GAIN} x on"
     return chosen, f"precision {chosen}: {why}"
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -10,7 +11,7 @@ from yolo_proc.config.schema import Config
 from yolo_proc.data.configfile import config_to_toml
 from yolo_proc.data.generator import file_stem
 from yolo_proc.errors import ConfigError, DataError, UserError
-from yolo_proc.models.checkpoint import checkpoint_position, list_checkpoints, newest_valid, sweep_temporary
+from yolo_proc.models.checkpoint import TURN, checkpoint_position, list_checkpoints, newest_valid, sweep_temporary
 from yolo_proc.models.fields import check_training
 from yolo_proc.models.tasks import unread_options
 from yolo_proc.system.files import GIB, UnreadableFileError, half_written, read_bytes, replace_whole
@@ -19,6 +20,13 @@ from yolo_proc.system.locking import locked
 METRICS = "metrics.csv"
 CONFIG = "config.toml"
 LOCK = ".lock"
+
+
+def remove_unused(folder: Path) -> None:
+    """Remove the folder of a run that failed before it had anything to keep."""
+    with suppress(OSError):
+        if {path.name for path in folder.iterdir()} <= {LOCK, TURN}:
+            shutil.rmtree(folder)
 
 
 def new_run_folder(config: Config) -> Path:

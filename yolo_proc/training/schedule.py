@@ -24,21 +24,34 @@ IMPATIENT = 0.5
 # A target that is met, but not surely, is tried again with new images at the decay's last rate, so many epochs more:
 # each costs one, and another decay many.
 HELD_EPOCHS = 3
+# By this share the updates that are left of a time may differ from those that were foreseen, before a decay is changed.
+STRAYED = 0.1
 BUDGET_ENDS = "the budget ends"  # the reason of a decay after which nothing comes
 
 
 @dataclass(frozen=True)
 class Decay:
-    """A recorded event: the decay begins with update `start` and takes `steps` updates."""
+    """A recorded event: the decay begins with update `start` and takes `steps` updates.
+
+    Attributes:
+        left: the share of the rate with which it begins: less than 1 where the rest of a decay is stretched or
+            shortened, because the time that is left turned out to be another than was foreseen.
+    """
 
     start: int
     steps: int
     reason: str = ""
+    left: float = 1.0
 
     @property
     def end(self) -> int:
         """The first update after it."""
         return self.start + self.steps
+
+    def share(self, step: int) -> float:
+        """Return which share of the rate update `step` has, from `start` on."""
+        passed = min(1.0, (step - self.start + 1) / self.steps)
+        return self.left - (self.left - FLOOR) * passed
 
 
 class Schedule:
@@ -61,12 +74,16 @@ class Schedule:
         rate = self.config.peak_lr * min(1.0, (step - self.since + 1) / (self.config.warmup_steps + 1))
         if self.decay is None or step < self.decay.start:
             return rate
-        passed = min(1.0, (step - self.decay.start + 1) / self.decay.steps)
-        return rate * (1.0 - (1.0 - FLOOR) * passed)
+        return rate * self.decay.share(step)
 
     def begin_decay(self, decay: Decay) -> None:
         """Records the decay."""
         assert self.decay is None, "a decay has begun already"
+        self.decay = decay
+
+    def change_decay(self, decay: Decay) -> None:
+        """Records how the decay goes on."""
+        assert self.decay is not None, "no decay has begun"
         self.decay = decay
 
     def restart(self, step: int) -> None:
@@ -86,11 +103,9 @@ class Schedule:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave."""
         self.since, self.longest = state["since"], state["longest"]
-        self.decay = (
-            None
-            if state["decay"] is None
-            else Decay(**{name: state["decay"][name] for name in ("start", "steps", "reason")})
-        )
+        saved = state["decay"]
+        known = ("start", "steps", "reason", "left")  # of a later release there may be more, of an earlier one less
+        self.decay = None if saved is None else Decay(**{name: saved[name] for name in known if name in saved})
 
 
 @dataclass(frozen=True)
@@ -103,7 +118,8 @@ class Pace:
         val_loss: of the averaged weights on the validation stream.
         target: the target loss, None without one.
         epochs: the budget in epochs, None without one.
-        seconds, steps: of this process so far, its start included; max_seconds: its budget, None without one.
+        seconds: of this process so far; max_seconds: its budget, None without one.
+        speed: updates a second over the last epoch.
         waited, patience: epochs without a fall of the bound, and how many may pass.
     """
 
@@ -114,7 +130,7 @@ class Pace:
     target: float | None
     epochs: int | None
     seconds: float
-    steps: int
+    speed: float
     max_seconds: float | None
     waited: int
     patience: int
@@ -139,6 +155,21 @@ def decay_to_begin(pace: Pace, least_steps: int) -> Decay | None:
     return None
 
 
+def decay_in_time(decay: Decay, pace: Pace) -> Decay | None:
+    """Return how a decay to the budget's end goes on, where the time that is left is another than was foreseen; else
+    None.
+
+    The speed of a machine changes when others work on it too. A decay that ended long before the time is over would
+    leave the rest of it to a rate that learns nothing; one that ends after it would be cut off.
+    """
+    if decay.reason != BUDGET_ENDS or pace.max_seconds is None:
+        return None
+    left, planned = _steps_left(pace) or 0, decay.end - pace.step
+    if left < 1 or abs(left - planned) <= max(STRAYED * planned, pace.steps_per_epoch / 4):
+        return None
+    return Decay(pace.step, left, decay.reason, decay.share(pace.step - 1))
+
+
 def rise_again(decay: Decay, step: int, steps_per_epoch: int, loss: float, target: float | None) -> bool:
     """Return whether the learning rate rises after a decay, before update `step`: it has ended, and more is to be
     learned.
@@ -153,10 +184,10 @@ def rise_again(decay: Decay, step: int, steps_per_epoch: int, loss: float, targe
 
 
 def _steps_left(pace: Pace) -> int | None:
-    """Update until the first budget ends, at the speed so far; None without a budget."""
+    """Return the updates until the first budget ends, at the last epoch's speed; None without a budget."""
     lefts = []
     if pace.epochs is not None:
         lefts.append(pace.epochs * pace.steps_per_epoch - pace.step)
-    if pace.max_seconds is not None and pace.seconds > 0 and pace.steps > 0:
-        lefts.append(int(pace.steps * (pace.max_seconds - pace.seconds) / pace.seconds))
+    if pace.max_seconds is not None:
+        lefts.append(int(pace.speed * (pace.max_seconds - pace.seconds)))
     return max(0, min(lefts)) if lefts else None

@@ -1,8 +1,9 @@
 """Builds a training session: device, scenes, network, and the state of a new or a resumed run."""
 
 import copy
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -32,7 +33,7 @@ from yolo_proc.training.events import StopReason
 from yolo_proc.training.optim import Ema, build_optimizer
 from yolo_proc.training.precision import pick_precision
 from yolo_proc.training.replicas import replica_count
-from yolo_proc.training.runs import locked_run, new_run_folder, put_right, write_config
+from yolo_proc.training.runs import locked_run, new_run_folder, put_right, remove_unused, write_config
 from yolo_proc.training.schedule import Schedule
 from yolo_proc.training.state import TrainingState
 from yolo_proc.training.stopping import LossWindow, Patience, TargetRule
@@ -137,6 +138,8 @@ def _new_session(config: Config, device: torch.device, held: ExitStack, on_progr
     threads = use_threads(config.threads, device, config.batch_size)
     stream, notes = checked_generator(config)
     folder = new_run_folder(config)  # what can fail at once comes before what takes seconds
+    if config.run is None:  # nobody else knows its number
+        held.callback(remove_unused, folder)
     held.enter_context(locked_run(folder))
     put_right(folder)
     checkpoint.take_turn(folder)
@@ -148,6 +151,8 @@ def _new_session(config: Config, device: torch.device, held: ExitStack, on_progr
     on_progress("timing steps", 0, None)
     precision, why = pick_precision(config.precision, model, task, lambda: timing_batch(probes, task, device), replicas)
     state = _state(config, model, stream, precision, threads, device)
+    with suppress(ValueError):  # on another drive
+        state.started_in = os.path.relpath(Path.cwd(), folder.resolve())
     write_config(folder, config)
     lines = [*notes, why, *_remembered(config)]
     return Session(config, folder, device, task, state, workers, lines, on_progress=on_progress)
@@ -190,6 +195,7 @@ def _resumed_session(config: Config, device: torch.device, resume_from: Path, ac
         require_weights_for(config.model, task, saved["weights"])
         model = build_model(config.model, task).to(device)
         state = _state(config, model, stream, precision, threads, device)
+        state.started_in = saved.get("started_in", "")
         state.load_state_dict(saved)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error

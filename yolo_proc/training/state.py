@@ -38,6 +38,7 @@ class TrainingState:
         environment: what bit-exactness depends on, see `device.environment`.
         fingerprint: what the scenes depend on, see `fingerprint.py`.
         own_shape: whether pictures are shown to the network in their own shape, see `predict.Detector`.
+        started_in: the folder from which relative paths in the options count, relative to the run's; empty: not known.
     """
 
     config: Config
@@ -54,6 +55,7 @@ class TrainingState:
     environment: dict[str, str]
     fingerprint: dict[str, str]
     own_shape: bool = False
+    started_in: str = ""
     replicas: int = 1
     step: int = 0
     epoch: int = 0
@@ -105,6 +107,7 @@ class TrainingState:
             "ema": self.ema.model.state_dict(),
             "calibration": self.calibration,
             "own_shape": self.own_shape,
+            "started_in": self.started_in,
             # What goes on.
             "config": config_values(self.config),
             "optimizer": self.optimizer.state_dict(),

@@ -41,7 +41,7 @@ from yolo_proc.training.events import (
 )
 from yolo_proc.training.outcomes import Outcome, failure_line
 from yolo_proc.training.report import Drops, dominant_term, metrics_row, not_finite_line, weighted_terms
-from yolo_proc.training.schedule import BUDGET_ENDS, Pace, decay_to_begin, rise_again
+from yolo_proc.training.schedule import BUDGET_ENDS, Pace, decay_in_time, decay_to_begin, rise_again
 from yolo_proc.training.session import BEFORE_DECAY, OnProgress, Session, nobody, open_session
 from yolo_proc.training.shipping import ship
 from yolo_proc.training.step import NotFiniteError, StepResult, training_step
@@ -108,6 +108,7 @@ class Trainer:
             self.state = session.state
             self._config = session.config
             self._first_step = self.state.step
+            self._paced_at = (self.state.step, 0.0)  # updates and seconds of training at the last epoch's end
             # Where a resumed run goes on from, until its first checkpoint says that it has another future.
             self._position = (self.state.epoch, self.state.step_in_epoch) if session.resumed_from is not None else None
             self._written: Path | None = None  # the last checkpoint of this process
@@ -405,37 +406,60 @@ class Trainer:
         target = self._config.target_loss
         if target is None:
             return self._stopped("done", f"{used} over, as was asked")
-        return self._stopped("budget", f"{used} over, and the target loss {target:g} is not reached")
+        reached = ""
+        if self.state.history:
+            last = self.state.history[-1]
+            reached = (
+                f": training loss {last['loss']:.4f}, averaged weights on validation images {last['val_loss']:.4f}; "
+                "--resume goes on with a larger budget, or take a --target-loss that suits these scenes"
+            )
+        return self._stopped("budget", f"{used} over, and the target loss {target:g} is not reached{reached}")
 
     def _pace(self, session: Session, training: Estimate, validation: Estimate) -> Iterator[Event]:
         """Begin or end the learning rate's decay where it is time to; the state before a decay is kept."""
         config, state = self._config, self.state
         decay = state.schedule.decay
+        pace = self._pace_now(validation)
         if decay is not None:
-            if agree(rise_again(decay, state.step, state.steps_per_epoch, training.mean, config.target_loss)):
+            changed = agree(decay_in_time(decay, pace))
+            if changed is not None:
+                state.schedule.change_decay(changed)
+                fit, planned = number_of(changed.steps, "step"), max(decay.end - state.step, 0)
+                yield Note(
+                    f"{fit} fit into the time that is left, and not {planned}: the learning rate decays over them"
+                )
+            elif agree(rise_again(decay, state.step, state.steps_per_epoch, training.mean, config.target_loss)):
                 state.schedule.restart(state.step)
                 yield Note("the decay has ended: the learning rate rises again")
             return
-        pace = Pace(
+        decay = agree(decay_to_begin(pace, max(config.optim.decay_steps, state.schedule.longest)))
+        if decay is not None:
+            checkpoint.save(session.folder / BEFORE_DECAY, state.state_dict())
+            yield CheckpointSaved(session.folder / BEFORE_DECAY, "decay")
+            state.schedule.begin_decay(decay)
+            steps = number_of(decay.steps, "step")
+            to_the_end = f"the learning rate decays to the end of the budget, over {steps}"
+            yield Note(
+                to_the_end if decay.reason == BUDGET_ENDS else f"{decay.reason}: the learning rate decays over {steps}"
+            )
+
+    def _pace_now(self, validation: Estimate) -> Pace:
+        config, state = self._config, self.state
+        seconds = self._training_seconds()
+        before, self._paced_at = self._paced_at, (state.step, seconds)
+        return Pace(
             step=state.step,
             since=state.schedule.since,
             steps_per_epoch=state.steps_per_epoch,
             val_loss=validation.mean,
             target=config.target_loss,
             epochs=config.epochs,
-            seconds=self._training_seconds(),
-            steps=state.step - self._first_step,
+            seconds=seconds,
+            speed=(state.step - before[0]) / max(seconds - before[1], 1e-9),
             max_seconds=None if config.max_time is None else 60 * config.max_time,
             waited=state.patience.waited,
             patience=config.patience,
         )
-        decay = agree(decay_to_begin(pace, max(config.optim.decay_steps, state.schedule.longest)))
-        if decay is not None:
-            checkpoint.save(session.folder / BEFORE_DECAY, state.state_dict())
-            yield CheckpointSaved(session.folder / BEFORE_DECAY, "decay")
-            state.schedule.begin_decay(decay)
-            why = "the end of the budget is near" if decay.reason == BUDGET_ENDS else decay.reason
-            yield Note(f"{why}: the learning rate decays over {number_of(decay.steps, 'step')}")
 
     def _path_now(self) -> Path:
         return checkpoint.checkpoint_path(self.session.folder, self.state.epoch, self.state.step_in_epoch)

@@ -41,17 +41,17 @@ MISTAKES = {
     "an undeclared label": ("canvas.draw(circle(0.5, 0.5, 0.1), (0, 0, 0), 'dto')", "did you mean dot"),
     "a size for a corner": (
         "canvas.paste(np.full((8, 8, 4), 255, np.uint8), (0.5, 0.6, 0.2, 0.2), 'dot')",
-        "(corners, not a corner and a size), found 0.5, 0.6, 0.2, 0.2 (dots.py:16 in draw)",
+        "(corners, not a corner and a size), found 0.5, 0.6, 0.2, 0.2 (dots.py:15 in draw)",
     ),
     "a picture of Pillow": (
         "from PIL import Image; canvas.paste(Image.new('RGBA', (8, 8)), (0, 0, 1, 1), 'dot')",
-        'found a PIL image; take np.array(picture.convert("RGBA")) (dots.py:16 in draw)',
+        'found a PIL image; take np.array(picture.convert("RGBA")) (dots.py:15 in draw)',
     ),
     "an array given back": (
         "return np.zeros((8, 8, 3))",
         "draw() returned ndarray; expected that it draws on the canvas",
     ),
-    "an error inside of a library": ("np.linalg.inv(np.zeros((2, 2)))", "Singular matrix (dots.py:16 in draw)"),
+    "an error inside of a library": ("np.linalg.inv(np.zeros((2, 2)))", "Singular matrix (dots.py:15 in draw)"),
 }
 
 

@@ -279,7 +279,12 @@ def test_the_command_prints_a_table_and_writes_pictures(
     printed = capsys.readouterr()
     assert "Checks: 2 passed" in printed.out
     assert [line.partition(" (")[0] for line in printed.err.splitlines()] == ["1/2 labels: pass", "2/2 step: pass"]
-    assert sorted(path.name for path in (tmp_path / "checks").iterdir()) == ["labels.png", "step.png"]
+    folder = tmp_path / "checks" / "shapes"  # one for each generator
+    (folder / "round-trip-old.png").touch()
+    (folder / "mine.png").touch()
+    assert sorted(path.name for path in folder.iterdir() if path.stat().st_size) == ["labels.png", "step.png"]
+    assert main([*WORDS, "--only", "step"]) == 0
+    assert sorted(path.name for path in folder.iterdir()) == ["mine.png", "step.png"]  # of this check alone
 
 
 def test_the_command_fails_and_says_so_in_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,16 +17,21 @@ if TYPE_CHECKING:
     from yolo_proc.data.generator import load_generator as load_generator
     from yolo_proc.data.stream import Stream as Stream
     from yolo_proc.drawing.canvas import Canvas as Canvas
+    from yolo_proc.drawing.clutter import cover as cover
+    from yolo_proc.drawing.clutter import distractors as distractors
     from yolo_proc.drawing.outlines import Shape as Shape
     from yolo_proc.drawing.outlines import circle as circle
     from yolo_proc.drawing.outlines import ellipse as ellipse
     from yolo_proc.drawing.outlines import line as line
     from yolo_proc.drawing.outlines import polygon as polygon
+    from yolo_proc.drawing.outlines import quadrilateral as quadrilateral
     from yolo_proc.drawing.outlines import rectangle as rectangle
     from yolo_proc.drawing.outlines import star as star
     from yolo_proc.drawing.raster import Texture as Texture
     from yolo_proc.drawing.raster import gradient as gradient
+    from yolo_proc.drawing.textures import ground as ground
     from yolo_proc.drawing.typefaces import text as text
+    from yolo_proc.drawing.typefaces import text_pieces as text_pieces
     from yolo_proc.evaluation.classifier import Classifier as Classifier
     from yolo_proc.evaluation.predict import Detector as Detector
     from yolo_proc.export.session import OnnxClassifier as OnnxClassifier
@@ -50,16 +55,21 @@ _ROOM_OF = {
     "Stream": "data.stream",
     "Texture": "drawing.raster",
     "circle": "drawing.outlines",
+    "cover": "drawing.clutter",
+    "distractors": "drawing.clutter",
     "ellipse": "drawing.outlines",
     "gradient": "drawing.raster",
+    "ground": "drawing.textures",
     "line": "drawing.outlines",
     "load_generator": "data.generator",
     "option": "config.options",
     "polygon": "drawing.outlines",
+    "quadrilateral": "drawing.outlines",
     "read_picture": "imaging.pictures",
     "rectangle": "drawing.outlines",
     "star": "drawing.outlines",
     "text": "drawing.typefaces",
+    "text_pieces": "drawing.typefaces",
     "train": "checks.gate",
 }
 __all__ = sorted(_ROOM_OF)

@@ -8,7 +8,9 @@ and stays itself otherwise; boxes come from the outlines after the matrix, not f
 from __future__ import annotations  # so that `help` shows ArrayLike by its name
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,17 +21,20 @@ from yolo_proc.config.options import nearest
 from yolo_proc.drawing import raster
 from yolo_proc.drawing.outlines import (
     Shape,
-    as_affine,
+    apply_matrix,
+    as_matrix,
     circle,
     ellipse,
     line,
     polygon,
+    quadrilateral,
     rectangle,
     star,
 )
-from yolo_proc.drawing.painter import Item, Label, Painter
-from yolo_proc.drawing.raster import Bytes, Colour, Stroke, Texture, gradient
+from yolo_proc.drawing.painter import Compound, Entry, Item, Label, Painter, Strokes
+from yolo_proc.drawing.raster import Bytes, Colour, Texture, gradient
 from yolo_proc.drawing.typefaces import text
+from yolo_proc.drawing.view import Camera, View
 from yolo_proc.errors import GeneratorError
 from yolo_proc.scene import Scene
 
@@ -62,48 +67,117 @@ class Canvas:
         self.height = float(height)
         self._background: Colour | Texture | Bytes = (0, 0, 0)
         self._beyond: Colour | None = None
-        self._items: list[Item | list[Stroke]] = []
+        self._entries: list[Entry] = []
+        self._open: list[list[Entry]] = [self._entries]  # where what is drawn goes: the entries, and objects' parts
+        self._matrix: FloatArray | None = None  # of the groups that are open
         self._ignored: list[Shape] = []
         self._scene_label: Label | None = None
 
     @property
     def labelled(self) -> int:
         """How many labelled objects were drawn."""
-        return sum(isinstance(item, Item) and item.label is not None for item in self._items)
+        return sum(1 for _ in _labelled(self._entries))
 
     @property
     def has_loose_boxes(self) -> bool:
         """Whether an object is known by a box only, which grows loose when rotated or sheared."""
-        return any(isinstance(item, Item) and item.label is not None and not item.outlined for item in self._items)
+        return any(isinstance(thing, Item) and not thing.outlined for thing in _labelled(self._entries))
 
     @property
     def painted(self) -> tuple[bool, ...]:
         """For each labelled object, in drawn order, whether it was drawn or pasted here and not annotated alone."""
-        labelled = (item for item in self._items if isinstance(item, Item) and item.label is not None)
-        return tuple(item.colour is not None or item.rgba is not None for item in labelled)
+        return tuple(
+            isinstance(thing, Compound) or thing.colour is not None or thing.rgba is not None
+            for thing in _labelled(self._entries)
+        )
 
     def without(self, number: int) -> Canvas:
-        """Return a canvas that lacks labelled object `number` (0 is the first drawn) and is the same otherwise.
+        """Return a canvas that lacks labelled object `number` (0 is the first drawn), with all that is drawn inside of
+        it, and is the same otherwise.
 
         Raises:
             GeneratorError: there is no such object.
         """
-        places = [at for at, item in enumerate(self._items) if isinstance(item, Item) and item.label is not None]
-        if not 0 <= number < len(places):
-            raise GeneratorError(f"without({number}): expected an object from 0 to {len(places) - 1}")
-        return self._with_items(self._items[: places[number]] + self._items[places[number] + 1 :])
+        things = list(_labelled(self._entries))
+        if not 0 <= number < len(things):
+            raise GeneratorError(f"without({number}): expected an object from 0 to {len(things) - 1}")
+        return self._with_entries(_pruned(self._entries, things[number]))
 
     def bare(self) -> Canvas:
         """Return a canvas that lacks all labelled objects and is the same otherwise."""
-        return self._with_items([item for item in self._items if not isinstance(item, Item) or item.label is None])
+        return self._with_entries([one for one in self._entries if isinstance(one, Strokes) or one.label is None])
 
-    def _with_items(self, items: Sequence[Item | list[Stroke]]) -> Canvas:
+    def _with_entries(self, entries: list[Entry]) -> Canvas:
         copy = Canvas(self.width, self.height)
         copy._background, copy._beyond = self._background, self._beyond
-        copy._items = list(items)
+        copy._entries = entries
+        copy._open = [entries]
         copy._ignored = list(self._ignored)
         copy._scene_label = self._scene_label
         return copy
+
+    @contextmanager
+    def object(
+        self, label: Label, *, transform: ArrayLike | None = None, outline: Shape | ArrayLike | None = None
+    ) -> Iterator[None]:
+        """Make one object of all that is drawn inside of the block.
+
+            with canvas.object("card"):
+                canvas.draw(rectangle(0.2, 0.2, 0.4, 0.5), (255, 255, 255))
+                canvas.draw(text("A", size=0.1).shifted(0.3, 0.35), (0, 0, 0))
+
+        Its parts never hide it, and its outline is theirs together: that of the part that reaches as far as all of
+        them, or their convex hull. What is drawn at less than half opacity (a glow, a soft shadow) is none of its
+        parts. A label inside of the block makes an object of its own that lies on this one.
+
+        Args:
+            label: class name or index.
+            transform: moves all that is drawn inside; see `group`.
+            outline: a Shape or (K, 2) points: its outline, where that of all parts is not the right one.
+
+        Raises:
+            GeneratorError: no label, a matrix or an outline that is none, or a block in which nothing was drawn.
+        """
+        checked = _checked_label(label, "object")
+        if checked is None:
+            raise GeneratorError("object: expected a class name or index as label, found None")
+        shape = outline if isinstance(outline, Shape) or outline is None else polygon(outline)
+        with self.group(transform):
+            compound = Compound(checked, [], None if shape is None else self._moved(shape))
+            self._open[-1].append(compound)
+            self._open.append(compound.entries)
+            try:
+                yield
+            finally:
+                self._open.pop()
+        if shape is None and not any(map(_has_part, compound.entries)):
+            raise GeneratorError(f"object {label!r}: nothing is drawn inside of its block, at half opacity or more")
+
+    @contextmanager
+    def group(self, transform: ArrayLike | None = None) -> Iterator[None]:
+        """Move all that is drawn inside of the block.
+
+            with canvas.group([[1, -0.2, 0], [0.2, 1, 0]]): ...
+
+        Args:
+            transform: acts on columns (x, y, 1): affine, (2, 3) or (3, 3), or a homography (3, 3), such as
+                `quadrilateral` gives. That of a block outside acts after it.
+
+        Raises:
+            GeneratorError: no such matrix; a homography that throws what is drawn behind the camera or to infinity.
+        """
+        before = self._matrix
+        if transform is not None:
+            matrix = as_matrix(transform)
+            self._matrix = matrix if before is None else raster.compose(before, matrix)
+        try:
+            yield
+        finally:
+            self._matrix = before
+
+    def _moved(self, shape: Shape) -> Shape:
+        """Return the shape where the open groups bring it."""
+        return shape if self._matrix is None else shape.transformed(self._matrix)
 
     def background(self, fill: ArrayLike | Texture, *, beyond: ArrayLike | None = None) -> None:
         """Set what lies behind everything; the last call counts, and without one it is black.
@@ -133,13 +207,22 @@ class Canvas:
         else:
             self._background = _checked_colour(fill, "background")
 
-    def draw(self, shape: Shape, colour: ArrayLike, label: Label | None = None, *, opacity: float = 1.0) -> None:
+    def draw(
+        self,
+        shape: Shape,
+        colour: ArrayLike,
+        label: Label | None = None,
+        *,
+        opacity: float = 1.0,
+        transform: ArrayLike | None = None,
+    ) -> None:
         """Fill a shape.
 
         Args:
             colour: (r, g, b), 0 to 255.
             label: class name or index; None for decoration.
             opacity: 0 to 1. What is drawn at less than half covers nothing, as far as `visible` is concerned.
+            transform: moves the shape; see `group`.
 
         Raises:
             GeneratorError: a wrong type, a value out of range.
@@ -148,10 +231,10 @@ class Canvas:
             raise GeneratorError(f"draw: expected a Shape (circle, polygon, text, ...), found {shape!r}")
         if not math.isfinite(shape.points.sum()):
             raise GeneratorError("draw: the shape has coordinates that are not finite")
-        item = Item(
-            _checked_label(label, "draw"), shape, _checked_colour(colour, "draw"), _checked_share(opacity, "draw")
-        )
-        self._items.append(item)
+        label, colour = _checked_label(label, "draw"), _checked_colour(colour, "draw")
+        opacity = _checked_share(opacity, "draw")
+        with self.group(transform):
+            self._open[-1].append(Item(label, self._moved(shape), colour, opacity))
 
     def strokes(self, ends: ArrayLike, widths: ArrayLike, colours: ArrayLike) -> None:
         """Draw many unlabelled straight lines, quicker than `draw(line(...))` does one by one.
@@ -181,43 +264,63 @@ class Canvas:
         if not (low >= 0 and high <= 255):
             raise GeneratorError(f"strokes: expected colours of 0 to 255, found {low} to {high}")
         triples = (paints if paints.dtype == np.uint8 else np.rint(paints).astype(np.uint8)).tolist()
+        if self._matrix is not None:
+            moved = apply_matrix(self._matrix, boxes.reshape(-1, 2)).reshape(-1, 4)
+            # A stroke has one width: that of its middle, where a homography makes things smaller along its way.
+            zooms = raster.zooms(self._matrix, boxes.reshape(-1, 2, 2).mean(axis=1))
+            boxes, thick = moved, (zooms * thick).tolist()
         rows = zip(boxes.tolist(), thick, triples, strict=True)
-        self._items.append([(x0, y0, x1, y1, width, colour) for (x0, y0, x1, y1), width, colour in rows])
+        self._open[-1].append(Strokes([(*ends, width, colour) for ends, width, colour in rows]))
 
     def paste(
-        self, rgba: Bytes, box_xyxy: ArrayLike, label: Label | None = None, *, outline: ArrayLike | None = None
+        self,
+        rgba: Bytes,
+        place: ArrayLike,
+        label: Label | None = None,
+        *,
+        outline: ArrayLike | None = None,
+        transform: ArrayLike | None = None,
     ) -> None:
-        """Put a picture with alpha into a box; it is stretched to fill it.
+        """Put a picture with alpha into a box, or between four corners; it is stretched to fill it.
 
         Args:
             rgba: (h, w, 4) uint8, red first, colours not multiplied by alpha.
-            box_xyxy: x0, y0, x1, y1 in units.
+            place: a box x0, y0, x1, y1, units, or a quadrilateral (4, 2): where the picture's upper left, upper right,
+                lower right and lower left corner come to lie.
             label: class name or index; None for decoration.
-            outline: (K, 2) the thing's outline, units. Without one the label's box is that of the opaque pixels
-                (alpha of 128 and more), and the scene is not rotated or sheared unless the user asks.
+            outline: (K, 2) the thing's outline where it is put, units. Without one it is the convex hull of the
+                picture's opaque pixels (alpha of 128 and more).
+            transform: moves the picture, and its outline, once it is in its place; see `group`.
 
         Raises:
-            GeneratorError: a wrong type or shape, or a labelled picture without an opaque pixel.
+            GeneratorError: a wrong type or shape, a quadrilateral that crosses itself, or a labelled picture without an
+                opaque pixel.
         """
         if not isinstance(rgba, np.ndarray) or rgba.dtype != np.uint8 or rgba.ndim != 3 or rgba.shape[2] != 4:
             raise GeneratorError(f"paste: expected a uint8 RGBA picture (h, w, 4), found {_kind(rgba)}")
         if min(rgba.shape) == 0:
             raise GeneratorError(f"paste: expected a picture with pixels, found shape {rgba.shape}")
-        x0, y0, x1, y1 = _checked_box(box_xyxy, "paste")
         height, width = rgba.shape[:2]
-        place = np.array([[(x1 - x0) / width, 0, x0], [0, (y1 - y0) / height, y0]])
+        matrix = _placed(place, width, height)
         label = _checked_label(label, "paste")
+        shape: Shape | None = None
         if outline is not None:
             shape = polygon(outline)
-        elif label is None:
-            shape = rectangle(x0, y0, x1, y1)
-        else:
-            left, top, right, bottom = raster.opaque_bounds(rgba)
-            if left == right:
+        elif label is not None or len(self._open) > 1:
+            hull = raster.opaque_hull(rgba)
+            if len(hull):
+                shape = polygon(hull).transformed(matrix)
+            elif label is not None:
                 raise GeneratorError("paste: expected a labelled picture with opaque pixels, found alpha below 128")
-            shape = rectangle(left, top, right, bottom).transformed(place)
         painted = raster.premultiply(rgba)
-        self._items.append(Item(label, shape, rgba=painted, place=place, outlined=outline is not None))
+        with self.group(transform):
+            if self._matrix is not None:
+                matrix = raster.compose(self._matrix, matrix)
+                shape = None if shape is None else self._moved(shape)
+            apply_matrix(matrix, np.array([(0, 0), (width, 0), (width, height), (0, height)], dtype=np.float64))
+            if len(matrix) == 3:  # so that its middle is at a depth of 1
+                matrix = matrix / float(matrix[2] @ (width / 2, height / 2, 1.0))
+            self._open[-1].append(Item(label, shape, rgba=painted, place=matrix))
 
     def annotate(
         self,
@@ -248,7 +351,8 @@ class Canvas:
         is_box = array.shape == (4,)
         shape = rectangle(*_checked_box(array, "annotate")) if is_box else polygon(array)
         shares = (_checked_share(share, "annotate", "shares") for share in (confidence, visible, in_frame))
-        self._items.append(Item(_checked_label(label, "annotate"), shape, None, 1.0, None, None, not is_box, *shares))
+        item = Item(_checked_label(label, "annotate"), self._moved(shape), None, 1.0, None, None, not is_box, *shares)
+        self._open[-1].append(item)
 
     def name_labels(self, classes: Sequence[str]) -> None:
         """Replaces labels that are indices by the names they mean, so that the canvas suits a longer list of classes.
@@ -256,9 +360,9 @@ class Canvas:
         Raises:
             GeneratorError: a label that is not in `classes`.
         """
-        for item in self._items:
-            if isinstance(item, Item) and item.label is not None:
-                item.label = classes[_class_id(item.label, classes)]
+        for thing in _labelled(self._entries):
+            assert thing.label is not None
+            thing.label = classes[_class_id(thing.label, classes)]
         if self._scene_label is not None:
             self._scene_label = classes[_class_id(self._scene_label, classes)]
 
@@ -280,58 +384,95 @@ class Canvas:
         Raises:
             GeneratorError: not an ordered box of finite numbers.
         """
-        self._ignored.append(rectangle(*_checked_box(box_xyxy, "ignore")))
+        self._ignored.append(self._moved(rectangle(*_checked_box(box_xyxy, "ignore"))))
 
-    def render(self, width_px: int, height_px: int, matrix: ArrayLike | None, classes: Sequence[str]) -> Scene:
+    def render(self, width_px: int, height_px: int, camera: Camera | ArrayLike | None, classes: Sequence[str]) -> Scene:
         """Return the pixels and the objects that are in the frame.
 
         Args:
-            matrix: affine (3, 3) or (2, 3) in units, applied to all coordinates; None for none.
+            camera: how the scene is seen; a matrix alone, (2, 3) or (3, 3) in units, is a camera without a lens; None
+                moves nothing.
             classes: the names to which labels refer.
 
         Raises:
             GeneratorError: a label that is not in `classes`.
         """
-        painter = self._painted(width_px, height_px, matrix, classes)
+        painter = self._painted(width_px, height_px, camera, classes)
         ignored = [painter.clipped_box(shape) for shape in self._ignored]
         kept = [box for box in ignored if box[0] < box[2] and box[1] < box[3]]
         class_id = None if self._scene_label is None else _class_id(self._scene_label, classes)
         return Scene(painter.image, painter.objects(), np.array(kept, dtype=np.float64).reshape(-1, 4), class_id)
 
     def numbers_in_frame(
-        self, width_px: int, height_px: int, matrix: ArrayLike | None, classes: Sequence[str]
+        self, width_px: int, height_px: int, camera: Camera | ArrayLike | None, classes: Sequence[str]
     ) -> tuple[int, ...]:
         """Return for each object of the scene that `render` gives, its number for `without`."""
-        return self._painted(width_px, height_px, matrix, classes).numbers()
+        return self._painted(width_px, height_px, camera, classes).numbers()
 
-    def _painted(self, width_px: int, height_px: int, matrix: ArrayLike | None, classes: Sequence[str]) -> Painter:
+    def _painted(
+        self, width_px: int, height_px: int, camera: Camera | ArrayLike | None, classes: Sequence[str]
+    ) -> Painter:
         assert width_px > 0, width_px
         assert height_px > 0, height_px
-        to_px = np.array([[width_px / self.width, 0, 0], [0, height_px / self.height, 0]], dtype=np.float64)
-        if matrix is not None:
-            to_px = raster.compose(to_px, as_affine(matrix))
-        painter = Painter(self._paint_background(to_px, width_px, height_px), to_px)
-        for item in self._items:
-            if isinstance(item, list):
-                painter.add_strokes(item)
-            else:
-                painter.add_item(item, None if item.label is None else _class_id(item.label, classes))
+        seen = camera if isinstance(camera, Camera) else Camera(camera)
+        view = View(seen, (self.width, self.height), (width_px, height_px))
+        painter = Painter(self._paint_background(view), view, lambda label: _class_id(label, classes))
+        for entry in self._entries:
+            painter.add(entry)
         return painter
 
-    def _paint_background(self, to_px: FloatArray, width: int, height: int) -> Bytes:
+    def _paint_background(self, view: View) -> Bytes:
         fill = self._background
         if isinstance(fill, Texture):
-            return raster.texture_background(fill, width, height)
+            return raster.texture_background(fill, *view.size)
         if isinstance(fill, tuple):
-            return raster.plain_background(fill, width, height)
-        if self._beyond is not None:
-            place = np.array([[self.width / fill.shape[1], 0, 0], [0, self.height / fill.shape[0], 0]])
-            return raster.framed_background(fill, raster.compose(to_px, place), (width, height), self._beyond)
-        return raster.picture_background(fill, to_px, (self.width, self.height), (width, height))
+            return raster.plain_background(fill, *view.size)
+        return view.background(fill, self._beyond)
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# The display list
+
+
+def _labelled(entries: Sequence[Entry]) -> Iterator[Item | Compound]:
+    """Yield the labelled things in drawn order: an object before what lies on it."""
+    for entry in entries:
+        if isinstance(entry, Compound):
+            yield entry
+            yield from _labelled(entry.entries)
+        elif isinstance(entry, Item) and entry.label is not None:
+            yield entry
+
+
+def _pruned(entries: Sequence[Entry], gone: Item | Compound) -> list[Entry]:
+    """Return the entries without one of them, wherever it is."""
+    kept = [entry for entry in entries if entry is not gone]
+    return [
+        replace(entry, entries=_pruned(entry.entries, gone)) if isinstance(entry, Compound) else entry for entry in kept
+    ]
+
+
+def _has_part(entry: Entry) -> bool:
+    """Return whether an entry gives its object an outline."""
+    if isinstance(entry, Item):
+        return entry.is_solid
+    return bool(entry.rows) if isinstance(entry, Strokes) else entry.shape is None or any(map(_has_part, entry.entries))
 
 
 # ---------------------------------------------------------------------------------------------------------------
 # Checks of what a generator hands over
+
+
+def _placed(place: ArrayLike, width: int, height: int) -> FloatArray:
+    """Return the matrix from a picture's pixels to a box (4,) or a quadrilateral (4, 2)."""
+    try:
+        array = np.asarray(place, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise GeneratorError(f"paste: expected a box or four corners, found {place!r}") from None
+    if array.ndim == 2:
+        return quadrilateral((0, 0, width, height), array)
+    x0, y0, x1, y1 = _checked_box(array, "paste")
+    return np.array([[(x1 - x0) / width, 0, x0], [0, (y1 - y0) / height, y0]])
 
 
 def _kind(value: object) -> str:

@@ -20,6 +20,8 @@ from yolo_proc.errors import GeneratorError
 # Vertices of a full ellipse: at a radius of 100 px the polygon stays within 0.06 px of the curve.
 _CIRCLE_POINTS = 96
 _LARGEST = 1e4  # units; what lies further out is a mistake, and would overflow the rasteriser
+_NEAREST = 1e-3  # of the camera's distance; what a homography brings nearer to it is drawn a thousand times as large
+_FLAT = 1e-12  # of a determinant
 
 
 class Shape:
@@ -77,9 +79,7 @@ class Shape:
             contour = self.points[start:stop]
             if np.array_equal(contour.min(axis=0), low) and np.array_equal(contour.max(axis=0), high):
                 return np.arange(start, stop)
-        scaled = (self.points - low) / max(float((high - low).max()), 1e-12)  # hulls are found in float32
-        hull = cv2.convexHull(scaled.astype(np.float32), returnPoints=False)
-        return np.asarray(hull.reshape(-1), dtype=np.intp)
+        return hull_index(self.points)
 
     @property
     def outline(self) -> FloatArray:
@@ -87,12 +87,13 @@ class Shape:
         return self.points[self.outline_index]
 
     def transformed(self, matrix: ArrayLike) -> Shape:
-        """Return the shape moved by an affine matrix, (2, 3) or (3, 3), that acts on columns (x, y, 1).
+        """Return the shape moved by a matrix that acts on columns (x, y, 1): affine, (2, 3) or (3, 3), or a homography.
 
         Raises:
-            GeneratorError: another shape, an entry that is not finite, or a perspective row.
+            GeneratorError: another shape, an entry that is not finite, or a homography that throws a point behind the
+                camera or beyond all bounds.
         """
-        return self._with(apply_affine(as_affine(matrix), self.points))
+        return self._with(apply_matrix(as_matrix(matrix), self.points))
 
     def shifted(self, x: float, y: float) -> Shape:
         """Return the shape moved by (x, y); NaN and infinity are found when it is drawn."""
@@ -115,13 +116,21 @@ class Shape:
         return self.transformed([[x, 0, 0], [0, y, 0]])
 
     def _with(self, points: FloatArray) -> Shape:
-        """Return the same shape at other points, which an affine map made; that keeps a hull a hull."""
+        """Return the same shape at other points, which a matrix made; that keeps a hull a hull."""
         moved: Shape = object.__new__(Shape)
         points.setflags(write=False)
         moved.points = points
         moved.splits = self.splits
         moved._outline_index = self.outline_index
         return moved
+
+
+def hull_index(points: FloatArray) -> NDArray[np.intp]:
+    """Return which of (K, 2) points form their convex hull, in order."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    scaled = (points - low) / max(float((high - low).max()), 1e-12)  # hulls are found in float32
+    hull = cv2.convexHull(scaled.astype(np.float32), returnPoints=False)
+    return np.asarray(hull.reshape(-1), dtype=np.intp)
 
 
 def as_affine(matrix: ArrayLike) -> FloatArray:
@@ -140,6 +149,22 @@ def as_affine(matrix: ArrayLike) -> FloatArray:
     return array
 
 
+def as_matrix(matrix: ArrayLike) -> FloatArray:
+    """Return `matrix` as float64: (2, 3) where it is affine, (3, 3) where it is a homography.
+
+    Raises:
+        GeneratorError: neither (2, 3) nor (3, 3), not finite, or one that cannot be undone.
+    """
+    array = _as_floats(matrix, "a matrix")
+    if array.shape == (2, 3) or (array.shape == (3, 3) and array[2].tolist() == [0.0, 0.0, 1.0]):
+        return as_affine(array)
+    if array.shape != (3, 3) or not math.isfinite(array.sum()):
+        raise GeneratorError(f"a matrix: expected finite numbers (2, 3) or (3, 3), found {array.tolist()}")
+    if abs(float(np.linalg.det(array))) <= _FLAT * float(np.abs(array).max()) ** 3:
+        raise GeneratorError(f"a homography: it lays everything on one line, {array.tolist()}")
+    return array
+
+
 def bounds_of(points: FloatArray) -> tuple[float, float, float, float]:
     """Return the tight box xyxy of (K, 2) points."""
     x0, y0 = cv2.reduce(points, 0, cv2.REDUCE_MIN)[0].tolist()  # a third of the time of numpy's
@@ -151,6 +176,61 @@ def apply_affine(affine: FloatArray, points: FloatArray) -> FloatArray:
     """Return (K, 2) points moved by a (2, 3) matrix."""
     moved: FloatArray = cv2.transform(points[None], affine)[0]  # a third of the time of a matrix product
     return moved
+
+
+def apply_matrix(matrix: FloatArray, points: FloatArray) -> FloatArray:
+    """Return (K, 2) points moved by a (2, 3) or (3, 3) matrix; straight lines stay straight.
+
+    Raises:
+        GeneratorError: a homography throws a point behind the camera, or beyond what the rasteriser can draw.
+    """
+    if len(matrix) == 2:
+        return apply_affine(matrix, points)
+    depth = points @ matrix[2, :2] + matrix[2, 2]
+    if depth.min() < _NEAREST * float(np.abs(depth).max()):
+        x, y = points[int(depth.argmin())]
+        where = "behind the camera" if depth.min() <= 0 else "to infinity"
+        raise GeneratorError(
+            f"a homography: it throws the point ({x:.3g}, {y:.3g}) {where}; tilt less, or move what is drawn nearer to "
+            "the middle"
+        )
+    moved: FloatArray = apply_affine(matrix[:2], points) / depth[:, None]
+    if np.abs(moved).max() > _LARGEST:
+        raise GeneratorError(
+            f"a homography: it throws a point to {np.abs(moved).max():.3g} units, farther than {_LARGEST:g}"
+        )
+    return moved
+
+
+def quadrilateral(box_xyxy: ArrayLike, corners: ArrayLike) -> FloatArray:
+    """Return the homography (3, 3) that brings a box to four corners.
+
+    Args:
+        box_xyxy: x0, y0, x1, y1.
+        corners: (4, 2) where its upper left, upper right, lower right and lower left corner come to lie.
+
+    Raises:
+        GeneratorError: not four finite corners, or corners whose lines cross, or that are dented or flat: no camera
+            sees a rectangle like that.
+    """
+    ends = _as_floats(corners, "a quadrilateral")
+    if ends.shape != (4, 2) or not (np.abs(ends) <= _LARGEST).all():
+        raise GeneratorError(
+            "a quadrilateral: expected four corners (x, y): upper left, upper right, lower right, lower left; "
+            f"found {ends.tolist()}"
+        )
+    sides = np.roll(ends, -1, axis=0) - ends
+    after = np.roll(sides, -1, axis=0)
+    turns = sides[:, 0] * after[:, 1] - sides[:, 1] * after[:, 0]
+    if not ((turns > _FLAT).all() or (turns < -_FLAT).all()):
+        raise GeneratorError(
+            "a quadrilateral: its lines cross, or it is dented or flat; expected corners in the order upper left, "
+            f"upper right, lower right, lower left, found {ends.tolist()}"
+        )
+    x0, y0, x1, y1 = _as_floats(box_xyxy, "a box").tolist()
+    to_unit = np.array([[1 / (x1 - x0), 0, -x0 / (x1 - x0)], [0, 1 / (y1 - y0), -y0 / (y1 - y0)], [0, 0, 1]])
+    unit = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], dtype=np.float32)
+    return as_matrix(cv2.getPerspectiveTransform(unit, ends.astype(np.float32)) @ to_unit)
 
 
 def _as_floats(values: ArrayLike, what: str) -> FloatArray:

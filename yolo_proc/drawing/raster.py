@@ -88,54 +88,63 @@ def texture_background(texture: Texture, width: int, height: int) -> Bytes:
     return np.asarray(cv2.resize(cells, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
 
 
-def picture_background(picture: Bytes, to_px: FloatArray, units: tuple[float, float], size: tuple[int, int]) -> Bytes:
+def picture_background(
+    picture: Bytes,
+    to_px: FloatArray,
+    units: tuple[float, float],
+    size: tuple[int, int],
+    looked_up: FloatArray | None = None,
+) -> Bytes:
     """Return a picture that covers the canvas, moved by the matrix; beyond its edges it is mirrored.
 
     Args:
         picture: (h, w, 3) uint8 RGB.
-        to_px: (2, 3) units -> pixels of the frame.
+        to_px: units -> pixels of the frame.
         units: width, height of the canvas.
         size: width, height of the frame, pixels.
+        looked_up: as in `warp`.
     """
     height, width = picture.shape[:2]
     zoom = max(units[0] / width, units[1] / height)  # units a picture pixel
-    # cv2 counts pixel centres as whole numbers, on both sides.
-    place = np.array(
-        [
-            [zoom, 0, (units[0] - zoom * width) / 2 + 0.5 * zoom],
-            [0, zoom, (units[1] - zoom * height) / 2 + 0.5 * zoom],
-        ]
-    )
+    place = np.array([[zoom, 0, (units[0] - zoom * width) / 2], [0, zoom, (units[1] - zoom * height) / 2]])
     whole = compose(to_px, place)
-    shrink = np.sqrt(abs(np.linalg.det(whole[:, :2])))
+    shrink = float(zooms(whole, np.array([[width / 2, height / 2]]))[0])
     if shrink < 0.5:  # a linear warp looks at four pixels only, so make it smaller first
         smaller = (max(round(width * shrink), 1), max(round(height * shrink), 1))
         resized = cv2.resize(picture, smaller, interpolation=cv2.INTER_AREA)
-        return picture_background(np.asarray(resized, dtype=np.uint8), to_px, units, size)
-    whole[:, 2] -= 0.5
-    return np.asarray(
-        cv2.warpAffine(picture, whole, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT), dtype=np.uint8
-    )
+        return picture_background(np.asarray(resized, dtype=np.uint8), to_px, units, size, looked_up)
+    return _resampled(picture, whole, (0, 0, *size), None, looked_up)
 
 
-def framed_background(picture: Bytes, to_px: FloatArray, size: tuple[int, int], beyond: Colour) -> Bytes:
+def framed_background(
+    picture: Bytes, to_px: FloatArray, size: tuple[int, int], beyond: Colour, looked_up: FloatArray | None = None
+) -> Bytes:
     """Return a picture moved by a matrix, with one colour beyond its edges; unmoved, exactly its pixels.
 
     Args:
         picture: (h, w, 3) uint8 RGB.
-        to_px: (2, 3) the picture's pixel corners -> pixels of the frame.
+        to_px: the picture's pixel corners -> pixels of the frame.
         size: width, height of the frame, pixels.
+        looked_up: as in `warp`.
     """
-    if picture.shape[1::-1] == size and np.allclose(to_px, np.eye(2, 3), rtol=0, atol=1e-9):
+    is_still = len(to_px) == 2 and np.allclose(to_px, np.eye(2, 3), rtol=0, atol=1e-9)
+    if picture.shape[1::-1] == size and is_still and looked_up is None:
         return picture.copy()
-    return _warp(picture, to_px, (0, 0, *size), beyond)
+    return warp(picture, to_px, (0, 0, *size), beyond, looked_up)
 
 
 def compose(second: FloatArray, first: FloatArray) -> FloatArray:
-    """Return (2, 3): `first`, then `second`."""
-    out = second[:, :2] @ first
-    out[:, 2] += second[:, 2]
-    return out
+    """Return `first`, then `second`: (2, 3), or (3, 3) where one of the two is a homography."""
+    if len(first) == 2 and len(second) == 2:
+        out = second[:, :2] @ first
+        out[:, 2] += second[:, 2]
+        return out
+    product: FloatArray = _square(second) @ _square(first)
+    return product
+
+
+def _square(matrix: FloatArray) -> FloatArray:
+    return matrix if len(matrix) == 3 else np.concatenate([matrix, [[0.0, 0.0, 1.0]]])
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -185,6 +194,14 @@ def coverage(points: FloatArray, splits: Sequence[int], region: Region) -> Bytes
     return _as_bytes(cv2.resize(half, (width, height), interpolation=cv2.INTER_AREA))
 
 
+def coverage_of_all(shapes: Sequence[tuple[FloatArray, Sequence[int]]], region: Region) -> Bytes:
+    """Return the mask of what any of some shapes (points, splits) covers."""
+    mask = coverage(*shapes[0], region)
+    for points, splits in shapes[1:]:
+        cv2.max(mask, coverage(points, splits, region), dst=mask)
+    return mask
+
+
 def _as_bytes(array: Any) -> Bytes:
     """For the type checker: cv2 gives no types."""
     assert array.dtype == np.uint8
@@ -196,12 +213,13 @@ def solid(mask: Bytes) -> Bytes:
     return _as_bytes(cv2.threshold(mask, _OPAQUE - 1, 255, cv2.THRESH_BINARY)[1])
 
 
-def share_inside(points: FloatArray, splits: Sequence[int], frame: Region) -> float:
-    """Return the share of the contours' area that lies inside the frame, for shapes too large to be drawn whole."""
-    low, high = points.min(axis=0), points.max(axis=0)
+def share_inside(shapes: Sequence[tuple[FloatArray, Sequence[int]]], frame: Region) -> float:
+    """Return the share of the shapes' area that lies inside the frame, for shapes too large to be drawn whole."""
+    low = np.min([points.min(axis=0) for points, _ in shapes], axis=0)
+    high = np.max([points.max(axis=0) for points, _ in shapes], axis=0)
     scale = 512 / float((high - low).max())
     region = (0, 0, *(np.ceil((high - low) * scale).astype(int) + 1).tolist())
-    mask = coverage((points - low) * scale, splits, region)
+    mask = coverage_of_all([((points - low) * scale, splits) for points, splits in shapes], region)
     bounds = np.array(frame, dtype=np.float64).reshape(2, 2)
     (x0, y0), (x1, y1) = np.clip(np.rint((bounds - low) * scale), 0, 513).astype(int).tolist()
     total = int(mask.sum())
@@ -236,37 +254,87 @@ def premultiply(rgba: Bytes) -> Bytes:
     return np.asarray(cv2.multiply(pixels, factors, scale=1 / 255), dtype=np.uint8)
 
 
-def opaque_bounds(rgba: Bytes) -> tuple[int, int, int, int]:
-    """Return x0, y0, x1, y1 of the pixels of (h, w, 4) with an alpha of 128 and more; x1 = x0 where there is none."""
-    alpha = cv2.extractChannel(np.ascontiguousarray(rgba), 3)
-    x, y, width, height = cv2.boundingRect(cv2.threshold(alpha, 127, 255, cv2.THRESH_BINARY)[1])
-    return x, y, x + width, y + height
+def opaque_hull(rgba: Bytes) -> FloatArray:
+    """Return the convex hull (K, 2), pixel corners, of the pixels of (h, w, 4) with an alpha of 128 and more.
 
-
-def warp_rgba(rgba: Bytes, to_px: FloatArray, region: Region) -> Bytes:
-    """Return a premultiplied picture moved into a region; (2, 3) maps its pixel corners to the frame's. Nothing around
-    it.
+    K is 0 where there is none. However the picture is turned or tilted, the hull's box is that of these pixels.
     """
-    return _warp(rgba, to_px, region, (0, 0, 0, 0))
+    alpha = cv2.extractChannel(np.ascontiguousarray(rgba), 3)
+    opaque = cv2.threshold(alpha, _OPAQUE - 1, 255, cv2.THRESH_BINARY)[1]
+    borders = cv2.findContours(opaque, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]
+    if not borders:
+        return np.zeros((0, 2))
+    pixels = np.concatenate(borders)  # (N, 1, 2) their upper left corners
+    corners = (pixels + np.array([(0, 0), (1, 0), (0, 1), (1, 1)], dtype=np.int32)).reshape(-1, 2)
+    return np.asarray(cv2.convexHull(corners)[:, 0], dtype=np.float64)
 
 
-def _warp(picture: Bytes, to_px: FloatArray, region: Region, beyond: Sequence[int]) -> Bytes:
-    """Return a picture moved into a region of the frame, one colour beyond its edges."""
+def warp(
+    picture: Bytes, to_px: FloatArray, region: Region, beyond: Sequence[int], looked_up: FloatArray | None = None
+) -> Bytes:
+    """Return a picture moved into a region of the frame, one colour beyond its edges.
+
+    Args:
+        to_px: the picture's pixel corners -> pixels of the frame.
+        looked_up: (h, w, 2) for each pixel of the region the place in the frame whose colour it gets, where a lens
+            bends the frame; None: its own centre.
+    """
     height, width = picture.shape[:2]
-    shrink = np.hypot(to_px[0, :2], to_px[1, :2])  # frame pixels a picture pixel, along x and y
+    shrink = _zoom(to_px, width, height)  # frame pixels a picture pixel, along x and y
     if shrink.min() < 0.5:
         small = (max(round(width * min(shrink[0], 1)), 1), max(round(height * min(shrink[1], 1)), 1))
         if small != (width, height):
             resized = cv2.resize(picture, small, interpolation=cv2.INTER_AREA)
             stretch = np.array([[width / small[0], 0, 0], [0, height / small[1], 0]])
-            return _warp(np.asarray(resized, dtype=np.uint8), compose(to_px, stretch), region, beyond)
-    matrix = compose(to_px, np.array([[1, 0, 0.5], [0, 1, 0.5]]))
-    matrix[:, 2] -= np.array(region[:2]) + 0.5
+            return warp(np.asarray(resized, dtype=np.uint8), compose(to_px, stretch), region, beyond, looked_up)
+    return _resampled(picture, to_px, region, beyond, looked_up)
+
+
+def _resampled(
+    picture: Bytes, to_px: FloatArray, region: Region, beyond: Sequence[int] | None, looked_up: FloatArray | None
+) -> Bytes:
+    """Return what `warp` does, from four pixels each; without a colour `beyond` the edges are mirrored."""
+    left, top = region[:2]
     size = (region[2] - region[0], region[3] - region[1])
-    moved = cv2.warpAffine(
-        picture, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=tuple(beyond)
-    )
-    return np.asarray(moved, dtype=np.uint8)
+    border = cv2.BORDER_REFLECT if beyond is None else cv2.BORDER_CONSTANT
+    ways: dict[str, Any] = {"borderMode": border, "borderValue": tuple(beyond or (0, 0, 0))}
+    if looked_up is not None:
+        places = _moved_back(to_px, looked_up) - 0.5
+        x, y = np.ascontiguousarray(places[..., 0]), np.ascontiguousarray(places[..., 1])
+        return np.asarray(cv2.remap(picture, x, y, cv2.INTER_LINEAR, **ways), dtype=np.uint8)
+    # cv2 counts pixel centres as whole numbers, on both sides.
+    matrix = compose(to_px, np.array([[1, 0, 0.5], [0, 1, 0.5]]))
+    matrix = compose(np.array([[1, 0, -left - 0.5], [0, 1, -top - 0.5]]), matrix)
+    if len(matrix) == 2:
+        return np.asarray(cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_LINEAR, **ways), dtype=np.uint8)
+    return np.asarray(cv2.warpPerspective(picture, matrix, size, flags=cv2.INTER_LINEAR, **ways), dtype=np.uint8)
+
+
+def _moved_back(to_px: FloatArray, places: FloatArray) -> NDArray[np.float32]:
+    """Return which places of a picture (h, w, 2) come to places of the frame."""
+    back = np.linalg.inv(_square(to_px))
+    moved: NDArray[np.float32] = cv2.perspectiveTransform(places.astype(np.float32), back)
+    return moved
+
+
+def _zoom(to_px: FloatArray, width: int, height: int) -> FloatArray:
+    """Return how many frame pixels a picture's pixel is wide and high (2,): of a homography, in the middle."""
+    slopes = _slopes(to_px, np.array([[width / 2, height / 2]]))[0]
+    return np.asarray(np.hypot(slopes[0], slopes[1]))
+
+
+def zooms(matrix: FloatArray, points: FloatArray) -> FloatArray:
+    """Return by how much a matrix enlarges small things at each of (N, 2) points."""
+    return np.asarray(np.sqrt(np.abs(np.linalg.det(_slopes(matrix, points)))))
+
+
+def _slopes(matrix: FloatArray, points: FloatArray) -> FloatArray:
+    """Return the derivative (N, 2, 2) of a (2, 3) or (3, 3) matrix's map at (N, 2) points."""
+    if len(matrix) == 2:
+        return np.repeat(matrix[None, :, :2], len(points), axis=0)
+    moved = np.concatenate([points, np.ones((len(points), 1))], axis=1) @ matrix.T
+    depth = moved[:, 2, None, None]
+    return np.asarray((matrix[None, :2, :2] - moved[:, :2, None] * matrix[None, 2:, :2] / depth) / depth)
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -303,6 +371,17 @@ def paint_strokes(image: Bytes, strokes: Sequence[Stroke], to_px: FloatArray, ma
         cv2.fillConvexPoly(image, _quad(px0, py0, px1, py1, nx * smooth, ny * smooth), colour, cv2.LINE_AA, 4)
         if mask is not None:
             cv2.fillConvexPoly(mask, _quad(px0, py0, px1, py1, nx * hard, ny * hard), 255, cv2.LINE_8, 4)
+
+
+def stroke_corners(strokes: Sequence[Stroke], to_px: FloatArray) -> FloatArray:
+    """Return the corners (4 N, 2) of N strokes, pixels."""
+    rows = np.array([row[:5] for row in strokes], dtype=np.float64).reshape(-1, 5)
+    starts, ends = apply_affine(to_px, rows[:, :2]), apply_affine(to_px, rows[:, 2:4])
+    along = ends - starts
+    length = np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
+    half = rows[:, 4:] * math.sqrt(abs(float(np.linalg.det(to_px[:, :2])))) / 2
+    across = np.stack([-along[:, 1], along[:, 0]], axis=1) / length * half
+    return np.stack([starts + across, ends + across, ends - across, starts - across], axis=1).reshape(-1, 2)
 
 
 def _quad(x0: float, y0: float, x1: float, y1: float, ax: float, ay: float) -> NDArray[np.int32]:

@@ -42,6 +42,7 @@ DOCS = ROOT / "docs"
 CODE = ("yolo_proc/**/*.py", "generators/*.py", "tests/variant*.py", "tests/tiny_run.py")
 FAULT_CODE = ("tests/faults*.py", "tests/broken_data.py")
 NEVER_FAILS = {"capacity"}
+TOLD = ("fail", "warning")
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,8 @@ class Row:
 
     @property
     def caught(self) -> bool:
-        """Whether the check failed and named the fault."""
-        return self.verdict == "fail" and self.named
+        """Whether the check told of the fault, and named it."""
+        return self.verdict in TOLD and self.named
 
 
 @dataclass(frozen=True)
@@ -212,7 +213,7 @@ def report(table: Table, wanted: Sequence[Job], small: bool, commit: str, commit
               "|---|---|---|---|---|---|"]  # fmt: skip
     lines += [line for fault in catalogue() for line in _fault_lines(fault, rows)]
     lines += ["", "## False alarms", ""]
-    alarms = [row for row in rows if row.kind == "healthy" and row.verdict == "fail"]
+    alarms = [row for row in rows if row.kind == "healthy" and row.verdict in TOLD]
     lines += [f"- {row.name}: {row.check}: {row.measured}: {row.cause}" for row in alarms] or ["None."]
     idle = [row for row in rows if row.kind == "healthy" and row.verdict == "not applicable"]
     lines += ["", "## Not applicable", ""]
@@ -228,7 +229,7 @@ def _check_line(name: str, rows: Sequence[Row]) -> str:
     injected = [fault for fault in faults if _required(fault) in own]
     caught = sum(own[_required(fault)].caught for fault in injected)
     healthy = [row for row in rows if row.kind == "healthy" and row.check == name]
-    alarms = sum(row.verdict == "fail" for row in healthy)
+    alarms = sum(row.verdict in TOLD for row in healthy)
     spent = sum(row.seconds for row in healthy) / len(healthy) if healthy else 0.0
     picture = next((row.picture for row in own.values() if row.picture), "")
     shown = f"![{name}](checks/{name}.png)" if picture else ""
@@ -307,7 +308,7 @@ def main() -> int:
     required = {fault.name: _required(fault)[1] for fault in catalogue()}
     missed = [row for row in table.rows.values()
               if row.kind == "fault" and not row.caught and row.size == required.get(row.name)]  # fmt: skip
-    alarms = [row for row in table.rows.values() if row.kind == "healthy" and row.verdict == "fail"]
+    alarms = [row for row in table.rows.values() if row.kind == "healthy" and row.verdict in TOLD]
     for row in (*missed, *alarms):
         print(f"{'missed' if row.kind == 'fault' else 'false alarm'}: {row.check}: {row.name}: {row.measured}")
     print(f"{made} of {len(wanted)} runs; {len(missed)} missed, {len(alarms)} false alarms; {path}")

@@ -60,7 +60,7 @@ def run_checks(
 
     Args:
         out: folder for the pictures of the evidence, `NAME.png` or `NAME-PICTURE.png`; None: none are drawn.
-        pictures: "failures": of failed checks only.
+        pictures: "failures": of failed checks and warnings only.
         on_start: told of each check before it runs.
 
     Raises:
@@ -74,7 +74,7 @@ def run_checks(
         with torch.random.fork_rng(devices):
             finding = _run(check, bench, stopped)
         seconds = time.perf_counter() - start
-        wanted = out is not None and (pictures == "all" or finding.verdict == "fail")
+        wanted = out is not None and (pictures == "all" or finding.verdict in ("fail", "warning"))
         files = _write(check, finding, out) if wanted and out is not None else ()
         yield Outcome(check.name, check.group, check.asserted, finding, seconds, files)
 

@@ -10,11 +10,12 @@ from yolo_proc.training.outcomes import Outcome, tally
 HEAD = ("check", "asserted", "expected", "measured", "verdict")
 LEAST_WIDTH = 100
 _GAP = "  "
+_WORDS = {"pass": "ok", "warning": "WARN", "fail": "FAIL", "not applicable": "n/a"}
 _SHARES = (0.36, 0.28, 0.36)  # of what the first and the last column leave: asserted, expected, measured
 
 
 def summary_text(outcomes: Sequence[Outcome], width: int) -> str:
-    """Return what concerns the user's scenes in words, the rest in a line, and the failures in full.
+    """Return what concerns the user's scenes in words, the rest in a line, and failures and warnings in full.
 
     Args:
         width: of the terminal, in characters; a narrower one than 60 is taken as that.
@@ -24,8 +25,8 @@ def summary_text(outcomes: Sequence[Outcome], width: int) -> str:
     name = max((len(one.check) for one in data), default=0)
     lines = ["Your scenes:"] if data else []
     for one in data:
-        begin = f"  {'FAIL' if one.failed else 'ok':4}  {one.check:{name}}  "
-        words = one.asserted if one.failed or not one.finding.measured else f"{one.asserted}: {one.finding.measured}"
+        begin = f"  {_WORDS[one.finding.verdict]:4}  {one.check:{name}}  "
+        words = one.asserted if one.is_told or not one.finding.measured else f"{one.asserted}: {one.finding.measured}"
         lines += textwrap.wrap(words, max(width, 60), initial_indent=begin, subsequent_indent=" " * len(begin))
     if others:
         lines += [
@@ -33,7 +34,7 @@ def summary_text(outcomes: Sequence[Outcome], width: int) -> str:
             f"{number_of(len(others), 'check')} of loss, network and optimisation passed (--verbose lists all)",
         ]
     for one in outcomes:
-        if one.failed:
+        if one.is_told:
             lines += ["", *one.lines()]
     seconds = sum(one.seconds for one in outcomes)
     return "\n".join([*lines, "", f"Checks: {tally(outcomes)}, in {seconds:.0f} s"])
@@ -53,14 +54,14 @@ def table_text(outcomes: Sequence[Outcome], width: int) -> str:
     blocks += [_block(_cells(one), widths) for one in outcomes]
     lines = [line for block in blocks for line in block]
     for one in outcomes:
-        if one.failed:
+        if one.is_told:
             lines += ["", *one.lines()]
     return "\n".join([*lines, "", f"Checks: {tally(outcomes)}"])
 
 
 def _cells(one: Outcome) -> tuple[str, ...]:
     found = one.finding
-    verdict = "n/a" if found.verdict == "not applicable" else found.verdict.replace("fail", "FAIL")
+    verdict = {**_WORDS, "pass": "pass"}[found.verdict]
     measured = found.measured or found.reason
     return one.check, one.asserted, found.expected, measured, f"{verdict:4} {one.seconds:5.1f} s"
 

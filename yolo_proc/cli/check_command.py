@@ -141,7 +141,7 @@ def _print(config: Config, outcomes: "Sequence[Outcome]", flags: CheckFlags, fol
 
     width = shutil.get_terminal_size((140, 24)).columns
     print(table_text(outcomes, width) if flags.verbose or flags.only else summary_text(outcomes, width))
-    pictures = [path for outcome in outcomes if not outcome.failed for path in outcome.pictures]
+    pictures = [path for outcome in outcomes if not outcome.is_told for path in outcome.pictures]
     if pictures and flags.verbose:
         print(f"Pictures: {', '.join(map(str, pictures))}")
     elif pictures:

@@ -187,7 +187,7 @@ class Console:
 
     def _checked(self, event: Checked) -> None:
         for outcome in event.outcomes:
-            if outcome.failed:
+            if outcome.is_told:
                 self.line("\n".join(outcome.lines()))
         seconds = sum(outcome.seconds for outcome in event.outcomes)
         self.line(f"Checks: {tally(event.outcomes)} ({elapsed_text(seconds)})")

@@ -3,13 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from yolo_proc.errors import number_of
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Verdict = Literal["pass", "fail", "not applicable"]
+Verdict = Literal["pass", "warning", "fail", "not applicable"]
 Group = Literal["data", "loss", "optimisation"]
 Figure = float | int | bool | str | None
 Picture = Callable[[], "NDArray[np.uint8]"]  # draws one, uint8 RGB (H, W, 3)
@@ -19,12 +21,14 @@ Picture = Callable[[], "NDArray[np.uint8]"]  # draws one, uint8 RGB (H, W, 3)
 class Finding:
     """Result of one check.
 
+    A failure would ruin a training, which does not begin then; a warning costs it something, and is told.
+
     Attributes:
         expected, measured: in words, with figures.
         figures: what was measured, by name, for programs.
         reason: why the check is not applicable; empty otherwise.
-        causes: of a failure, the likeliest first: the one that the measurement points at.
-        remedy: what to do about a failure.
+        causes: of a failure or a warning, the likeliest first: the one that the measurement points at.
+        remedy: what to do about it.
         evidence: pictures by name, drawn when they are wanted.
     """
 
@@ -48,11 +52,12 @@ class Finding:
         causes: Sequence[str],
         remedy: str,
         evidence: Mapping[str, Picture] | None = None,
+        mild: bool = False,
     ) -> "Finding":
-        """Return a pass or a failure; causes and remedy are kept of a failure alone."""
+        """Return a pass, or a failure, or, where it is mild, a warning; a pass has no causes and no remedy."""
         assert sound or causes, "a failure names its likeliest cause"
         return cls(
-            "pass" if sound else "fail",
+            "pass" if sound else "warning" if mild else "fail",
             expected,
             measured,
             dict(figures),
@@ -90,8 +95,13 @@ class Outcome:
         """Whether training is not to be trusted."""
         return self.finding.verdict == "fail"
 
+    @property
+    def is_told(self) -> bool:
+        """Whether people are told at length: a failure or a warning."""
+        return self.finding.verdict in ("fail", "warning")
+
     def lines(self) -> list[str]:
-        """Return a failure, or why a check is not applicable, for people."""
+        """Return a failure or a warning, or why a check is not applicable, for people."""
         found = self.finding
         if found.verdict == "not applicable":
             return [f"{self.check}: not applicable: {found.reason}"]
@@ -127,10 +137,15 @@ def _plain(value: Figure) -> Figure:
 
 
 def tally(outcomes: Sequence[Outcome]) -> str:
-    """Return `12 passed, 1 failed, 2 not applicable`."""
-    words = {"pass": "passed", "fail": "failed", "not applicable": "not applicable"}
-    counts = {verdict: sum(one.finding.verdict == verdict for one in outcomes) for verdict in words}
-    return ", ".join(f"{counts[verdict]} {word}" for verdict, word in words.items() if counts[verdict]) or "none"
+    """Return `12 passed, 1 warning, 1 failed, 2 not applicable`."""
+    counts = {verdict: sum(one.finding.verdict == verdict for one in outcomes) for verdict in get_args(Verdict)}
+    words = {
+        "pass": f"{counts['pass']} passed",
+        "warning": number_of(counts["warning"], "warning"),
+        "fail": f"{counts['fail']} failed",
+        "not applicable": f"{counts['not applicable']} not applicable",
+    }
+    return ", ".join(words[verdict] for verdict in words if counts[verdict]) or "none"
 
 
 def failure_line(outcomes: Sequence[Outcome]) -> str:

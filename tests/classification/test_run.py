@@ -35,6 +35,14 @@ class Lights(Generator):
         canvas.background(rng.integers(150, 256, 3) if bright else rng.integers(0, 100, 3))
         canvas.label_scene("bright" if bright else 0)
 
+class Mixed(Generator):
+    classes = ("grey", "bright", "dark")
+
+    def draw(self, canvas, rng):
+        kind = int(rng.integers(3))
+        canvas.background([(128, 128, 128), (220, 220, 220), (40, 40, 40)][kind])
+        canvas.label_scene(kind)
+
 class Several(Generator):
     classes = ("a", "b")
 
@@ -161,6 +169,16 @@ def test_from_a_checkpoint_to_classes_from_python_and_from_the_command_line(
     assert np.array(figures["confusion"]).sum() == figures["images"] == 30
     assert main(["evaluate", "--run", str(trained), "--images", "10"]) == 0
     assert "top-1 accuracy 1.0000, cross-entropy" in capsys.readouterr().out
+    other = ["--on", f"{trained.parents[1] / 'lights.py'}:Mixed"]
+    assert main(["evaluate", "--run", str(trained), "--images", "30", "--json", *other]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["on"]["top1"] == 1.0
+    assert 10 < figures["on"]["images"] < 30  # without the grey ones
+    assert figures["difference"] == {"top1": 0.0}
+    assert main(["evaluate", "--run", str(trained), "--images", "30", *other]) == 0
+    captured = capsys.readouterr()
+    assert "top-1 accuracy: own scenes 1.000" in captured.out
+    assert "the model does not know grey" in captured.err
     assert main(["describe", "--run", str(trained)]) == 0
     assert "2 logits, of the whole image" in capsys.readouterr().out
 

@@ -7,36 +7,31 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 from yolo_proc.cli.flags import (
-    INPUT_SIZE_HELP,
     TRUST_HELP,
     FlagParser,
     Parsed,
     build_own,
-    read_input_size,
-    read_picture_size,
 )
 from yolo_proc.config.options import nearest, option, shown
 from yolo_proc.config.schema import Config
 from yolo_proc.config.values import Given, config_options
 from yolo_proc.data.configfile import read_config_file
-from yolo_proc.data.run_config import config_from_values, resumed_config, saved_config, start_folder, values_from_here
+from yolo_proc.data.run_config import config_from_values, resumed_config, start_folder, values_from_here
 from yolo_proc.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
-    from yolo_proc.evaluation.accuracy import Accuracy
-    from yolo_proc.evaluation.evaluate import Evaluation
     from yolo_proc.models.summary import Description
 
-_RUN_HELP = "run to take: its name, its folder, or one of its checkpoints; none: the newest run"
+RUN_HELP = "run to take: its name, its folder, or one of its checkpoints; none: the newest run"
 
 
-def _names(*wanted: str) -> list[str]:
+def names_of(*wanted: str) -> list[str]:
     """Return flat names of options: `*` for all, `model.` for a whole section."""
     known = config_options()
     if wanted == ("*",):
@@ -70,7 +65,7 @@ class TrainFlags:
 def train_parser() -> FlagParser:
     """Return flags of `train`."""
     about = "Trains a detector or a classifier on generated scenes until a target loss is reached, or a budget ends."
-    return FlagParser("train", about, TrainFlags, _names("*"), parameters=True, bare={"resume": ""})
+    return FlagParser("train", about, TrainFlags, names_of("*"), parameters=True, bare={"resume": ""})
 
 
 def train(parser: FlagParser, argv: Sequence[str]) -> int:
@@ -151,117 +146,6 @@ def _run_place(run: str, runs_dir: str) -> Path:
     raise CheckpointError(f"{name}: no such run in {runs_dir}{nearest(run, known)}{listed}")
 
 
-# --------------------------------------------------------------------------------------------- evaluate
-
-
-@dataclass(frozen=True)
-class EvaluateFlags:
-    """Options of `evaluate`."""
-
-    run: str | None = option(None, help=_RUN_HELP)
-    checkpoint: str | None = option(None, help="checkpoint file to evaluate, instead of --run")
-    images: int = option(1000, help="how many fresh images to evaluate on", low=1, high=10_000_000)
-    weights: str = option(
-        "ema",
-        help="which weights to evaluate: ema (averaged, those that ship), raw, or both",
-        choices=("ema", "raw", "both"),
-    )
-    picture_size: str | None = option(
-        None,
-        help="size of the images to evaluate on, WxH, shown to the network as `predict` does; none: the network's",
-    )
-    input_size: str | None = option(None, help=INPUT_SIZE_HELP)
-    trust: bool = option(False, help=TRUST_HELP)
-    json: bool = option(False, help="print the result as JSON")
-
-
-def evaluate_parser() -> FlagParser:
-    """Return flags of `evaluate`."""
-    about = "Evaluates a model on scenes of the test stream: mAP or accuracy, precision, recall, calibration."
-    names = _names("runs-dir", "device", "threads", "workers", "batch-size")
-    return FlagParser("evaluate", about, EvaluateFlags, names)
-
-
-def evaluate(parser: FlagParser, argv: Sequence[str]) -> int:
-    """Print the figures of a run's model."""
-    parsed = parser.read(argv)
-    flags = build_own(EvaluateFlags, parsed.own)
-    size = read_picture_size(flags.picture_size)
-    input_size = read_input_size(flags.input_size)
-    if flags.run is not None and flags.checkpoint is not None:
-        raise ConfigError("--run and --checkpoint: both say what to judge; give one of them")
-    ours = config_from_values(parsed.given)
-    place = Path(flags.checkpoint) if flags.checkpoint is not None else run_place(flags.run or "", ours.runs_dir)
-    results, frame = _evaluate(place, ours, flags, size, input_size)
-    if flags.json:
-        plain = {name: {**found.to_dict(), "input_size": list(frame)} for name, found in results.items()}
-        print(json.dumps(plain if flags.weights == "both" else plain[flags.weights]))
-        return 0
-    for name, found in results.items():
-        print("averaged weights, which ship:" if name == "ema" else "raw weights, of the last step:")
-        print(found.table())
-    return 0
-
-
-def _evaluate(
-    place: Path,
-    ours: Config,
-    flags: EvaluateFlags,
-    size: tuple[int, int] | None,
-    input_size: tuple[int, int] | None,
-) -> "tuple[Mapping[str, Evaluation | Accuracy], tuple[int, int]]":
-    """Return the evaluation of each kind of weights that is asked for, and the input size; notes and progress go to
-    stderr.
-    """
-    import torch
-
-    from yolo_proc.data.fingerprint import changed_scenes
-    from yolo_proc.data.generator import check_class_count
-    from yolo_proc.data.stream import Stream
-    from yolo_proc.evaluation.accuracy import evaluate_classifier
-    from yolo_proc.evaluation.classifier import Classifier
-    from yolo_proc.evaluation.evaluate import evaluate as evaluate_detector
-    from yolo_proc.evaluation.predict import Detector
-    from yolo_proc.models import checkpoint
-    from yolo_proc.models.fields import check_state, saved_values
-    from yolo_proc.system.device import processors
-    from yolo_proc.system.progress import Progress
-
-    found = path, state, notes = checkpoint.shipped(place, check_state)
-    _print_notes(notes)
-    values = values_from_here(saved_values(state, path), path, state.get("started_in"))
-    run = saved_config(values, path, trust=flags.trust)
-    check_class_count(path, state["classes"], run)
-    _print_notes(changed_scenes(state.get("fingerprint", {}), run))
-    kinds: list[Literal["ema", "raw"]] = [kind for kind in ("ema", "raw") if flags.weights in (kind, "both")]
-    stream = Stream.from_config(run, "test", picture_size=size)
-    _print_notes(stream.notes)
-    loader: Any = Classifier if state["task"] == "classification" else Detector
-    readers = {
-        kind: loader.of_checkpoint(found, weights=kind, input_size=input_size, device=ours.device) for kind in kinds
-    }
-    models: dict[str, Any] = {kind: reader.model_for(*stream.scene_size) for kind, reader in readers.items()}
-    frame = next(iter(models.values())).frame
-    torch.set_num_threads(ours.threads or processors())
-    sizes = "{} x {}, shown to the network with {} x {}".format(*stream.scene_size, *frame)
-    exported = next(iter(readers.values())).picture_size  # unless it is told otherwise
-    same = "" if frame == exported else "; an export needs --input-size {}x{} for that".format(*frame)
-    print(f"{path}: {flags.images} scenes of generator {run.generator.name}, {sizes}{same}", file=sys.stderr)
-    with Progress(flags.images) as progress:
-        judge: Any = evaluate_classifier if loader is Classifier else evaluate_detector
-        results = judge(
-            models,
-            stream,
-            flags.images,
-            run.labels,
-            batch_size=ours.batch_size,
-            workers=processors() if ours.workers < 0 else ours.workers,
-            device=next(iter(readers.values())).device,
-            on_images=progress.show,
-        )
-    return results, frame
-
-
 # ---------------------------------------------------------------------------------------------- preview
 
 
@@ -284,7 +168,7 @@ class PreviewFlags:
 def preview_parser() -> FlagParser:
     """Return flags of `preview`."""
     about = "Draws scenes of a generator with their labels on one sheet."
-    names = _names("seed", "image-size", "generator.name", "labels.", "augment.")
+    names = names_of("seed", "image-size", "generator.name", "labels.", "augment.")
     return FlagParser("preview", about, PreviewFlags, names, parameters=True)
 
 
@@ -302,7 +186,7 @@ def preview(parser: FlagParser, argv: Sequence[str]) -> int:
     if Path(flags.out).suffix.lower() != ".png":
         raise ConfigError(f"--out: expected the name of a PNG file such as preview.png, found {shown(flags.out)}")
     stream = Stream.from_config(config, flags.stream)
-    _print_notes(stream.notes)
+    print_notes(stream.notes)
     scenes = [stream[index] for index in range(flags.count)]
     write_png(flags.out, preview_sheet(scenes, stream.classes, limits=config.labels))
     labels = sum(len(scene.objects) for scene in scenes)
@@ -323,7 +207,7 @@ def preview(parser: FlagParser, argv: Sequence[str]) -> int:
 class DescribeFlags:
     """Options of `describe`."""
 
-    run: str | None = option(None, help=f"describe the network of a run: {_RUN_HELP}")
+    run: str | None = option(None, help=f"describe the network of a run: {RUN_HELP}")
     config: str | None = option(None, help="TOML file with options; flags override it")
     trust: bool = option(False, help=TRUST_HELP)
     json: bool = option(False, help="print the result as JSON")
@@ -332,7 +216,7 @@ class DescribeFlags:
 def describe_parser() -> FlagParser:
     """Return flags of `describe`."""
     about = "Describes a network: layers, shapes, parameters, operations, receptive field, output."
-    names = _names("runs-dir", "task", "image-size", "generator.name", "model.")
+    names = names_of("runs-dir", "task", "image-size", "generator.name", "model.")
     return FlagParser("describe", about, DescribeFlags, names, parameters=True, bare={"run": ""})
 
 
@@ -357,7 +241,7 @@ def _describe_run(place: Path) -> "Description":
     from yolo_proc.models.weights import model_from_checkpoint
 
     path, state, notes = checkpoint.shipped(place, check_state)
-    _print_notes(notes)
+    print_notes(notes)
     model = model_from_checkpoint(state, path=path)
     return room.describe(model)
 
@@ -380,6 +264,6 @@ def _describe_config(config: Config) -> "Description":
     return room.describe(build_model(config.model, task))
 
 
-def _print_notes(notes: Sequence[str]) -> None:
+def print_notes(notes: Sequence[str]) -> None:
     for note in notes:
         print(note, file=sys.stderr)

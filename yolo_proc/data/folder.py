@@ -9,7 +9,7 @@ import hashlib
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -161,6 +161,25 @@ class Folder(Source):
                 visible=_share(item.visible),
                 in_frame=_share(item.in_frame),
             )
+
+    def labelled_pictures(self) -> Iterator[tuple[RgbImage, Sequence[Item]]]:
+        """Yield all pictures, of every stream, in the order of the data set, with what is annotated on them.
+
+        Raises:
+            AnnotationError: one cannot be read, and bad ones are not skipped.
+            DataError: one has changed.
+        """
+        for picture in self._set.pictures:
+            try:
+                yield picture.read(self.bit_depth), picture.annotation.items
+            except AnnotationError:
+                if not self.skip_bad:
+                    raise
+
+    @property
+    def total(self) -> int:
+        """How many pictures there are, of all streams."""
+        return len(self._set.pictures)
 
     def title(self, place: Place) -> str:
         """Return the picture's path."""

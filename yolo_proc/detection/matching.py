@@ -46,6 +46,12 @@ class Truth:
         """(N,): which objects count."""
         return np.asarray(self.states == 0)
 
+    def of_classes(self, own: NDArray[np.int64]) -> "Truth":
+        """Return the same with the class numbers of a model: `own` has one for each class; -1 leaves objects out."""
+        mapped = own[self.class_ids]
+        known = mapped >= 0
+        return Truth(self.box_xyxy[known], mapped[known], self.states[known], self.ignore_xyxy)
+
 
 def truths_of(batch: Batch, limits: LabelConfig, shrink: float = 1.0) -> list[Truth]:
     """Return the truth of each picture of a batch.

@@ -25,7 +25,7 @@ from yolo_proc.classification.task import ClassificationTask
 from yolo_proc.config.schema import LabelConfig
 from yolo_proc.data.stream import Stream, batches
 from yolo_proc.evaluation.classifier import logits_of
-from yolo_proc.evaluation.evaluate import expected_calibration_error, without_nan
+from yolo_proc.evaluation.evaluate import expected_calibration_error, matched_classes, without_nan
 from yolo_proc.models.network import Network
 
 TOP = 5
@@ -120,6 +120,7 @@ def evaluate_classifier(
     count: int,
     limits: LabelConfig,
     *,
+    classes: Sequence[str] | None = None,
     batch_size: int = 32,
     workers: int = 0,
     device: torch.device | str = "cpu",
@@ -130,21 +131,25 @@ def evaluate_classifier(
     Args:
         models: by name; in evaluation mode.
         limits: what is a label, for scenes that are known by their only object.
+        classes: names of the models' classes, where the stream is not of their own generator: its classes are matched
+            by name, and images of others are left out. None: the stream's.
         on_images: called with the number of images done.
 
     Raises:
         LabelError: scenes without a class.
     """
-    classes = len(stream.classes)
+    names = tuple(stream.classes if classes is None else classes)
+    own = np.arange(len(names)) if classes is None else matched_classes(names, stream.classes, stream.spec)
+    own = np.append(own, IGNORED)  # the last is what -1 takes
     truth: list[NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
-    logits: dict[str, list[NDArray[np.float32]]] = {name: [np.zeros((0, classes), np.float32)] for name in models}
+    logits: dict[str, list[NDArray[np.float32]]] = {name: [np.zeros((0, len(names)), np.float32)] for name in models}
     ignored: dict[str, int] = {}
     done = 0
     size = max(1, min(batch_size, count))
     for batch in batches(stream, 0, size, count=-(-count // size), workers=workers):
         kept = min(len(batch), count - done)
-        found, dropped = image_classes(batch, limits, classes)
-        truth.append(found[:kept])
+        found, dropped = image_classes(batch, limits, len(stream.classes))
+        truth.append(own[found[:kept]])
         for reason, number in dropped.items():
             ignored[reason] = ignored.get(reason, 0) + number
         for name, model in models.items():
@@ -152,7 +157,7 @@ def evaluate_classifier(
         done += kept
         on_images(done)
     labels = np.concatenate(truth)
-    return {name: judge(labels, np.concatenate(one), stream.classes, ignored) for name, one in logits.items()}
+    return {name: judge(labels, np.concatenate(one), names, ignored) for name, one in logits.items()}
 
 
 def judge(

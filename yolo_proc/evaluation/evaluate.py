@@ -22,10 +22,12 @@ from numpy.typing import NDArray
 
 from yolo_proc.batch import Batch
 from yolo_proc.boxes import FloatArray
+from yolo_proc.config.options import nearest
 from yolo_proc.config.schema import LabelConfig
 from yolo_proc.data.stream import Stream, batches
 from yolo_proc.detection.codec import DecodeConfig, Detections
 from yolo_proc.detection.matching import IGNORED, RIGHT, Truth, ignored_by_reason, match, truths_of
+from yolo_proc.errors import DataError
 from yolo_proc.evaluation.cocomap import average_precisions
 from yolo_proc.evaluation.predict import detect_pictures
 from yolo_proc.imaging.letterbox import Letterbox
@@ -163,6 +165,7 @@ def evaluate(
     count: int,
     limits: LabelConfig,
     *,
+    classes: Sequence[str] | None = None,
     batch_size: int = 32,
     workers: int = 0,
     device: torch.device | str = "cpu",
@@ -177,6 +180,8 @@ def evaluate(
     Args:
         models: by name; in evaluation mode, of one network size.
         limits: what is a label; `min_box_px` is in network pixels, whatever the size of the scenes.
+        classes: names of the models' classes, where the stream is not of their own generator: its classes are matched
+            by name, and objects of others are left out. None: the stream's.
         batch_size: scenes drawn, and pictures given to the network, at once.
         workers: processes that draw.
         decoding: its `confidence` is where precision and recall are given; the rest decides NMS.
@@ -188,6 +193,8 @@ def evaluate(
     assert count >= 0, count
     decoding = decoding or DecodeConfig()
     floor = replace(decoding, confidence=min(FLOOR, decoding.confidence))
+    names = tuple(stream.classes if classes is None else classes)
+    own = np.arange(len(names)) if classes is None else matched_classes(names, stream.classes, stream.spec)
     truths: list[Truth] = []
     found: dict[str, list[Detections]] = {name: [] for name in models}
     for batch in _first(stream, count, batch_size, workers):
@@ -196,9 +203,25 @@ def evaluate(
             found[name] += detect_pictures(model, batch.images, floor, device)[: count - len(truths)]
             height, width = batch.images.shape[1:3]
             shrink = Letterbox.of(width, height, *model.task.codec.frame).r
-        truths += truths_of(batch, limits, shrink)[: count - len(truths)]
+        truths += [one.of_classes(own) for one in truths_of(batch, limits, shrink)[: count - len(truths)]]
         on_images(len(truths))
-    return {name: judge(truths, one, stream.classes, decoding) for name, one in found.items()}
+    return {name: judge(truths, one, names, decoding) for name, one in found.items()}
+
+
+def matched_classes(own: Sequence[str], theirs: Sequence[str], source: str) -> NDArray[np.int64]:
+    """Return for each class of a source its index among a model's own classes, -1 where the model has none such.
+
+    Raises:
+        DataError: no class has the same name.
+    """
+    found = np.array([own.index(name) if name in own else -1 for name in theirs], dtype=np.int64)
+    if (found < 0).all():
+        hint = nearest(theirs[0], list(own)) if len(theirs) else ""
+        raise DataError(
+            f"{source}: expected a class of the model ({', '.join(own)}), found {', '.join(theirs) or 'none'}{hint}; "
+            "classes are matched by name"
+        )
+    return found
 
 
 def _first(stream: Stream, count: int, batch_size: int, workers: int) -> Iterator[Batch]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from yolo_proc.config.schema import AugmentConfig
 from yolo_proc.data import augment
@@ -164,6 +165,41 @@ def test_matrix_is_the_product_of_its_parts(flip_x, flip_y, translate, scale, ro
     loose = plan.matrix(loose=True)
     assert (loose is None and rigid is None) or np.array_equal(loose, rigid)
     assert not plan.parts(loose=True) & {"rotate", "shear"}
+
+
+def test_a_tilt_leaves_the_middle_where_it_is_and_brings_one_side_nearer() -> None:
+    plan = Plan(160, 80, tilt=(30.0, 0.0), lens=0.1)
+    matrix = plan.matrix()
+    assert matrix is not None
+
+    def seen(x: float, y: float) -> NDArray[np.float64]:
+        moved = matrix @ (x, y, 1)
+        return np.asarray(moved[:2] / moved[2])
+
+    assert seen(1, 0.5) == pytest.approx((1, 0.5))
+    zoom = (seen(1, 0.501) - seen(1, 0.499))[1] / 0.002
+    assert zoom == pytest.approx(1)
+    left, right = (np.linalg.norm(seen(x, 1) - seen(x, 0)) for x in (0, 2))
+    assert right < 0.95 < 1.1 < left
+    camera = plan.camera()
+    assert camera is not None
+    assert camera.lens == 0.1
+    assert plan.camera(loose=True) is None
+    assert plan.parts() == {"tilt", "lens"}
+    only_lens = Plan(96, 96, lens=-0.2).camera()
+    assert only_lens is not None
+    assert (only_lens.matrix, only_lens.lens) == (None, -0.2)
+
+
+def test_the_strongest_tilt_keeps_the_frame_before_the_camera() -> None:
+    for sides in ((100, 100), (1000, 100), (100, 1000)):
+        matrix = Plan(*sides, tilt=(45.0, 45.0)).matrix()
+        assert matrix is not None
+        back = np.linalg.inv(matrix)
+        width, height = (side / 100 for side in sides)
+        for corner in ((0, 0), (width, 0), (0, height), (width, height)):
+            x, y, depth = back @ (*corner, 1)
+            assert matrix[2] @ (x / depth, y / depth, 1) > 0.05
 
 
 # ---------------------------------------------------------------------------------------------------------------

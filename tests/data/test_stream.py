@@ -78,16 +78,14 @@ class Bar(Generator):
         canvas.draw(rectangle(0.2, 0.45, 0.8, 0.55), (255, 255, 255), "bar")
 
 
-class Pasted(Generator):
-    """A picture of a disc: a box is known of it, but no outline."""
+class Boxed(Generator):
+    """A disc of which a box is known, but no outline."""
 
     classes = ("disc",)
 
     def draw(self, canvas, rng):
-        rows, columns = np.mgrid[0:64, 0:64] - 31.5
-        rgba = np.full((64, 64, 4), 255, dtype=np.uint8)
-        rgba[..., 3] = np.where(rows**2 + columns**2 < 31**2, 255, 0)
-        canvas.paste(rgba, (0.35, 0.35, 0.65, 0.65), "disc")
+        canvas.draw(circle(0.5, 0.5, 0.15), (255, 255, 255))
+        canvas.annotate((0.35, 0.35, 0.65, 0.65), "disc")
 
 
 class Nothing(Generator):
@@ -235,9 +233,10 @@ def test_rotation_boxes_come_from_outlines(source):
 
 
 def test_loose_boxes_are_not_rotated(source):
-    config = {"rotate_p": 1.0, "rotate": 45.0, "shear_p": 1.0, "shear": 0.3, "translate_p": 1.0}
-    stream = cards(source, name="Pasted", augment=only(**config), image_size=256)
-    turned = cards(source, name="Pasted", augment=only(**config, loose_boxes=True), image_size=256)
+    config = {"rotate_p": 1.0, "rotate": 45.0, "shear_p": 1.0, "shear": 0.3, "translate_p": 1.0, "tilt_p": 1.0}
+    config |= {"lens_p": 1.0}
+    stream = cards(source, name="Boxed", augment=only(**config), image_size=256)
+    turned = cards(source, name="Boxed", augment=only(**config, loose_boxes=True), image_size=256)
     boxes, loose = np.array([[stream[i].boxes[0], turned[i].boxes[0]] for i in range(6)]).transpose(1, 0, 2)
     sides = boxes[:, 2:] - boxes[:, :2]
     assert np.abs(sides / (0.3 * 256) - 1).max() < 0.05

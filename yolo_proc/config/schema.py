@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from yolo_proc.config.cameras import CAMERAS
 from yolo_proc.config.options import option
 
 _DATA = "it defines the scenes, and with them the fingerprint of the run's data"
@@ -21,7 +22,8 @@ class GeneratorConfig:
 
     name: str = option(
         "glyphs",
-        help="what draws the scenes: a built-in name, module:Name, file.py:Name, folder:PATH or mix:A=0.8,B=0.2",
+        help="what draws the scenes: a built-in name, module:Name, file.py:Name, folder:PATH, sprites:PATH or "
+        "mix:A=0.8,B=0.2",
         reason=_DATA,
     )
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -46,11 +48,16 @@ class LabelConfig:
     )
 
 
+def _of_camera(text: str, high: float, low: float = 0) -> Any:
+    """Declare an option that has the value of the camera where it is not given."""
+    return option(None, help=f"{text}; none: the camera's", low=low, high=high, reason=_DATA)
+
+
 @dataclass(frozen=True)
 class AugmentConfig:
     """How scenes vary. A `..._p` is the share of scenes that are changed so; 0 switches that change off.
 
-    Lengths are in units of the frame's shorter side.
+    Lengths are in units of the frame's shorter side, unless it is said that they are pixels.
     """
 
     enabled: bool = option(True, help="augment the scenes; off: as they are drawn", reason=_DATA)
@@ -74,13 +81,50 @@ class AugmentConfig:
     shear: float = option(
         0.05, help="largest shear of a scene: the shift of a side as a share of the other", low=0, high=1, reason=_DATA
     )
+    camera: str = option(
+        "none",
+        help="what the parts from tilt to recompress do where nothing else is said, as an ordinary device does it",
+        choices=tuple(CAMERAS),
+        reason=_DATA,
+    )
+    tilt_p: float | None = _of_camera("share of scenes seen by a camera that leans", 1)
+    tilt: float | None = _of_camera("largest lean of the camera across and down, degrees", 45)
+    lens_p: float | None = _of_camera("share of scenes bent by a lens", 1)
+    lens: float | None = _of_camera("how much the lens bends at most, as a barrel or a pincushion", 0.3)
+    light_p: float | None = _of_camera("share of scenes lit from one side, with dark corners", 1)
+    light: float | None = _of_camera("largest share by which a place is darker than the brightest", 1)
+    exposure_p: float | None = _of_camera("share of scenes with more or less light, and another gamma", 1)
+    exposure: float | None = _of_camera("largest change of the light, stops", 4)
+    balance_p: float | None = _of_camera("share of scenes with a white balance that is off", 1)
+    balance: float | None = _of_camera("largest share by which red and blue are off", 1)
+    aberration_p: float | None = _of_camera("share of scenes with coloured fringes of a lens", 1)
+    aberration: float | None = _of_camera("largest shift of red and blue at the corners, pixels", 8)
+    defocus_p: float | None = _of_camera("share of scenes out of focus", 1)
+    defocus: float | None = _of_camera("largest radius of the disc that a point becomes, pixels", 10)
+    motion_p: float | None = _of_camera("share of scenes of a camera that moved", 1)
+    motion: float | None = _of_camera("longest way, pixels", 40)
+    grain_p: float | None = _of_camera("share of scenes with a sensor's noise, of photons and of reading", 1)
+    grain: float | None = _of_camera("largest deviation at middle grey, levels", 40)
+    mosaic_p: float | None = _of_camera("share of scenes seen by a sensor of one colour a pixel", 1)
+    sharpen_p: float | None = _of_camera("share of scenes sharpened, with halos", 1)
+    sharpen: float | None = _of_camera("largest amount", 5)
+    moire_p: float | None = _of_camera("share of scenes with the pattern of two grids, as of a photographed screen", 1)
+    moire: float | None = _of_camera("largest amplitude, as a share of the brightness", 1)
+    banding_p: float | None = _of_camera("share of scenes striped by a lamp that flickers", 1)
+    banding: float | None = _of_camera("largest amplitude, as a share of the brightness", 1)
+    resample_p: float | None = _of_camera("share of scenes stored smaller and enlarged again", 1)
+    resample: float | None = _of_camera("smallest size, as a share of the side", 1, low=0.05)
+    recompress_p: float | None = _of_camera("share of scenes compressed as JPEG once more", 1)
+    recompress: float | None = _of_camera("lowest quality", 95, low=1)
     pipeline: str | None = option(
         None,
         help="albumentations pipeline that acts after the other changes: FILE.yaml, FILE.json or file.py:name",
         reason=_DATA,
     )
     loose_boxes: bool = option(
-        False, help="rotate and shear objects of which only a box is known too; their boxes become loose", reason=_DATA
+        False,
+        help="rotate, shear, tilt and bend objects of which only a box is known too; their boxes become loose",
+        reason=_DATA,
     )
     colour_p: float = option(
         0.52, help="share of scenes with brightness and contrast changed", low=0, high=1, reason=_DATA

@@ -1,10 +1,10 @@
 """How scenes vary: a plan of geometry and pixel changes, every draw of which has an address of its own.
 
-Geometry is planned before drawing: one matrix goes to `Canvas.render`, so pixels are resampled once and boxes come
-from the moved outlines. Pixel changes (brightness, contrast, hue, blur, noise, JPEG) act on the rendered picture and
-never move a box. A user's own pipeline comes after them (`pipeline.py`). A share of the scenes is drawn at another
-size and aspect ratio; the stream letterboxes them after the pixel changes, because an application's camera works
-before its letterbox too.
+Geometry is planned before drawing: one camera goes to `Canvas.render`, so pixels are resampled once and boxes come from
+the moved outlines. Pixel changes (light, lens, sensor, file: `pixels.py`, `photo.py`) act on the rendered picture and
+never move a box. A user's own pipeline comes after them (`pipeline.py`). A share of the scenes is drawn at another size
+and aspect ratio; the stream letterboxes them after the pixel changes, because an application's camera works before its
+letterbox too.
 
 Whether a part acts has a place of its own in one draw, and what it does has an op of its own: so switching one part
 off leaves all others as they were.
@@ -17,18 +17,33 @@ from typing import Any
 import numpy as np
 
 from yolo_proc.boxes import FloatArray, RgbImage
+from yolo_proc.config.cameras import PARTS as CAMERA_PARTS
+from yolo_proc.config.cameras import camera_value
 from yolo_proc.config.schema import AugmentConfig
+from yolo_proc.data.photo import PARTS as PHOTO
 from yolo_proc.data.pipeline import Pipeline
 from yolo_proc.data.pixels import add_noise, blur, change_colour, change_hue, compress
+from yolo_proc.drawing.view import Camera
 from yolo_proc.rng import Addresses
 
-GEOMETRY = ("flip_x", "flip_y", "translate", "scale", "rotate", "shear", "letterbox")
-PIXELS = ("colour", "hue", "blur", "noise", "compression")  # in the order in which they act
-_PARTS = (*GEOMETRY, *PIXELS)  # a new part goes to the end
+GEOMETRY = ("flip_x", "flip_y", "translate", "scale", "rotate", "shear", "letterbox", "tilt", "lens")
+# In the order in which they act: light, the lens, what is left of earlier releases, the sensor, the file.
+PIXELS = (
+    *("light", "exposure", "balance", "aberration", "defocus", "motion"),
+    *("colour", "hue", "blur", "grain", "mosaic", "sharpen", "noise", "moire", "banding"),
+    *("resample", "compression", "recompress"),
+)
+# Their places in the draw that says which act: a new part goes to the end.
+_PARTS = (
+    *("flip_x", "flip_y", "translate", "scale", "rotate", "shear", "letterbox"),
+    *("colour", "hue", "blur", "noise", "compression"),
+    *("tilt", "lens", *PHOTO),
+)
 
 BEST_QUALITY = 90  # of JPEG; pictures are seldom stored with more
 LEAST_SIGMA = 0.3  # of a blur that can be seen
 LEAST_DEVIATION = 2.0  # of noise that can be seen, grey levels
+_DISTANCE = 2.0  # of the camera, longer sides of the frame: it sees 28 degrees, as a phone does that comes close
 
 
 @dataclass(frozen=True)
@@ -43,6 +58,8 @@ class Plan:
         scale: factor about the centre.
         rotate: degrees, clockwise on the screen.
         shear: (x per y, y per x).
+        tilt: degrees by which the camera leans across and down.
+        lens: how much the lens bends, see `drawing/view.py`.
         pixels: (part, seed) for each pixel change, in order.
         pipeline: seed of the user's own pipeline; None where there is none.
     """
@@ -56,6 +73,8 @@ class Plan:
     scale: float = 1.0
     rotate: float = 0.0
     shear: tuple[float, float] = (0.0, 0.0)
+    tilt: tuple[float, float] = (0.0, 0.0)
+    lens: float = 0.0
     pixels: tuple[tuple[str, int], ...] = ()
     pipeline: int | None = None
 
@@ -68,20 +87,29 @@ class Plan:
             "scale": self.scale != 1.0,
             "rotate": self.rotate != 0.0 and not loose,
             "shear": self.shear != (0.0, 0.0) and not loose,
+            "tilt": self.tilt != (0.0, 0.0) and not loose,
+            "lens": self.lens != 0.0 and not loose,
             "letterbox": self.letterboxed,
         }
         return frozenset([part for part, does in acts.items() if does] + [part for part, _ in self.pixels])
 
+    def camera(self, loose: bool = False) -> Camera | None:
+        """Return how the scene is seen; None where nothing moves. `loose` as in `matrix`."""
+        matrix = self.matrix(loose)
+        lens = 0.0 if loose else self.lens
+        return None if matrix is None and lens == 0 else Camera(matrix, lens)
+
     def matrix(self, loose: bool = False) -> FloatArray | None:
         """Return the geometry as one matrix (3, 3) in units of the shorter side; None where it is the identity.
 
-        Mirror, then scale, shear, rotate about the frame's centre, then translate.
+        Mirror, then scale, shear, rotate about the frame's centre, then translate, then tilt.
 
         Args:
-            loose: leave rotation and shear out, because a labelled object has a box but no outline: the box of
+            loose: leave out what turns or bends, because a labelled object has a box but no outline: the box of
                 a turned box is not the box of the turned object.
         """
-        if not self.parts(loose) - {"letterbox", *PIXELS}:
+        parts = self.parts(loose)
+        if not parts - {"letterbox", "lens", *PIXELS}:
             return None
         scale_x = -self.scale if self.flip_x else self.scale
         scale_y = -self.scale if self.flip_y else self.scale
@@ -94,7 +122,30 @@ class Plan:
         shorter = min(self.width, self.height)
         x, y = self.width / shorter / 2, self.height / shorter / 2
         e, f = x + self.translate[0] - a * x - b * y, y + self.translate[1] - c * x - d * y
-        return np.array([[a, b, e], [c, d, f], [0.0, 0.0, 1.0]])
+        matrix = np.array([[a, b, e], [c, d, f], [0.0, 0.0, 1.0]])
+        return _tilted(self.tilt, (x, y)) @ matrix if "tilt" in parts else matrix
+
+
+def _tilted(degrees: tuple[float, float], middle: tuple[float, float]) -> FloatArray:
+    """Return the homography (3, 3) of a camera that leans across and down; what is in the middle keeps its place, and
+    its size across the lean.
+
+    Args:
+        middle: of the frame, units.
+    """
+    across, down = map(math.radians, degrees)
+    distance = _DISTANCE * 2 * max(middle)
+    lean = np.array(
+        [
+            [math.cos(across), 0.0, 0.0],
+            [0.0, math.cos(down), 0.0],
+            [math.sin(across) / distance, math.sin(down) / distance, 1.0],
+        ]
+    )
+    there, back = np.eye(3), np.eye(3)
+    there[:2, 2], back[:2, 2] = middle, (-middle[0], -middle[1])
+    tilted: FloatArray = there @ lean @ back
+    return tilted
 
 
 class Augmenter:
@@ -109,7 +160,9 @@ class Augmenter:
     ) -> None:
         self.config = config
         self._addresses = Addresses(seed, stream)
-        shares = {part: getattr(config, f"{part}_p") for part in (*GEOMETRY[2:], *PIXELS)}
+        self._values = {name: camera_value(name, getattr(config, name), config.camera) for name in CAMERA_PARTS}
+        own = {part: getattr(config, f"{part}_p") for part in _PARTS[2:] if f"{part}_p" not in self._values}
+        shares = {**own, **{part: self._values[f"{part}_p"] for part in _PARTS if f"{part}_p" in self._values}}
         shares["flip_x"] = flip_x if config.flip_x is None else config.flip_x
         shares["flip_y"] = flip_y if config.flip_y is None else config.flip_y
         self._shares = {part: share if config.enabled else 0.0 for part, share in shares.items()}
@@ -150,6 +203,11 @@ class Augmenter:
         if "shear" in acting:
             x, y = self._addresses.at(index, "shear").uniform(-config.shear, config.shear, 2).tolist()
             values["shear"] = (x, y)
+        if "tilt" in acting:
+            x, y = self._addresses.at(index, "tilt").uniform(-1, 1, 2).tolist()
+            values["tilt"] = (x * self._values["tilt"], y * self._values["tilt"])
+        if "lens" in acting:
+            values["lens"] = self._addresses.at(index, "lens").uniform(-1, 1) * self._values["lens"]
         if picture_size is None and "letterbox" in acting:
             width, height = _other_size(config, side, self._addresses.at(index, "letterbox"))
             values["letterboxed"] = True
@@ -180,6 +238,8 @@ class Augmenter:
 
     def _changed(self, part: str, image: RgbImage, bits: np.random.BitGenerator) -> RgbImage:
         config, draws = self.config, np.random.Generator(bits)
+        if part in PHOTO:
+            return PHOTO[part](image, self._values.get(part, 1.0), draws)
         match part:
             case "colour":
                 contrast, brightness = draws.uniform(-config.colour, config.colour, 2).tolist()

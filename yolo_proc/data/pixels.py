@@ -8,6 +8,7 @@ import math
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from yolo_proc.boxes import FloatArray, RgbImage
 
@@ -58,6 +59,17 @@ def _normal_table() -> FloatArray:
 _NORMAL = _normal_table()
 
 
+def _random_bytes(shape: tuple[int, ...], bits: np.random.BitGenerator) -> NDArray[np.uint8]:
+    size = math.prod(shape)
+    words = bits.random_raw((size + 7) // 8)  # (ceil(H * W * 3 / 8),) uint64
+    return words.view(np.uint8)[:size].reshape(shape)
+
+
+def normal_noise(shape: tuple[int, ...], bits: np.random.BitGenerator) -> NDArray[np.int16]:
+    """Return values of the normal distribution, int16 in 64ths of its deviation; see `add_noise`."""
+    return np.asarray(cv2.LUT(_random_bytes(shape, bits), np.rint(64 * _NORMAL).astype(np.int16)), dtype=np.int16)
+
+
 def add_noise(image: RgbImage, deviation: float, bits: np.random.BitGenerator) -> RgbImage:
     """Return gaussian noise on a picture (H, W, 3) uint8 RGB, independent in each pixel and channel, saturating.
 
@@ -67,8 +79,7 @@ def add_noise(image: RgbImage, deviation: float, bits: np.random.BitGenerator) -
     Args:
         deviation: standard deviation in grey levels, up to 44; beyond that the table's ends saturate.
     """
-    words = bits.random_raw((image.size + 7) // 8)  # (ceil(H * W * 3 / 8),) uint64
-    picks = words.view(np.uint8)[: image.size].reshape(image.shape)
+    picks = _random_bytes(image.shape, bits)
     table = np.clip(np.rint(128 + deviation * _NORMAL), 0, 255).astype(np.uint8)
     noise = cv2.LUT(picks, table)
     return np.asarray(cv2.addWeighted(image, 1.0, noise, 1.0, -128.0), dtype=np.uint8)

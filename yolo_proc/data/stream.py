@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from yolo_proc.batch import Batch
-from yolo_proc.boxes import FloatArray
 from yolo_proc.config.schema import AugmentConfig, Config
 from yolo_proc.data.augment import Augmenter, Plan
 from yolo_proc.data.generator import Generator, Place, Source, load_generator, user_frame
 from yolo_proc.data.pipeline import Moved
 from yolo_proc.drawing.canvas import Canvas
+from yolo_proc.drawing.view import Camera
 from yolo_proc.errors import ConfigError, GeneratorError, YoloProcError
 from yolo_proc.imaging.letterbox import Letterbox
 from yolo_proc.rng import Addresses
@@ -131,20 +131,20 @@ class Stream:
 
     def painted(self, index: int) -> tuple[bool, ...]:
         """Return for each object of scene `index`, whether it has pixels of its own; what is annotated has none."""
-        canvas, plan, matrix = self._drawn(index)
+        canvas, plan, camera = self._drawn(index)
         own = canvas.painted
-        return tuple(own[number] for number in self._numbers(canvas, plan, matrix))
+        return tuple(own[number] for number in self._numbers(canvas, plan, camera))
 
-    def _numbers(self, canvas: Canvas, plan: Plan, matrix: FloatArray | None) -> tuple[int, ...]:
+    def _numbers(self, canvas: Canvas, plan: Plan, camera: Camera | None) -> tuple[int, ...]:
         """Return for each object of a scene, which of the canvas's labelled items it is."""
-        numbers = canvas.numbers_in_frame(plan.width, plan.height, matrix, self.classes)
+        numbers = canvas.numbers_in_frame(plan.width, plan.height, camera, self.classes)
         if plan.pipeline is None:
             return numbers
-        kept = self._piped(self._painted(canvas, plan, matrix), plan).kept
+        kept = self._piped(self._painted(canvas, plan, camera), plan).kept
         return tuple(numbers[place] for place in kept)
 
-    def _drawn(self, index: int) -> tuple[Canvas, Plan, FloatArray | None]:
-        """Return the display list of scene `index`, its plan, and the matrix of its geometry."""
+    def _drawn(self, index: int) -> tuple[Canvas, Plan, Camera | None]:
+        """Return the display list of scene `index`, its plan, and how it is seen."""
         if index < 0:
             raise IndexError(f"stream {self.stream}: scenes count from 0, found {index}")
         source = self.generator if isinstance(self.generator, Source) else None
@@ -153,28 +153,28 @@ class Stream:
         shorter = min(plan.width, plan.height)
         canvas = Canvas(plan.width / shorter, plan.height / shorter)
         self._draw(canvas, index, (plan.width, plan.height))
-        return canvas, plan, plan.matrix(loose=canvas.has_loose_boxes and not self.augment.loose_boxes)
+        return canvas, plan, plan.camera(loose=canvas.has_loose_boxes and not self.augment.loose_boxes)
 
     def _scene(self, index: int, *, left_out: int | None = None, bare: bool = False) -> Scene:
-        canvas, plan, matrix = self._drawn(index)
+        canvas, plan, camera = self._drawn(index)
         try:
             if bare:
                 canvas = canvas.bare()
             if left_out is not None:
-                numbers = self._numbers(canvas, plan, matrix)
+                numbers = self._numbers(canvas, plan, camera)
                 if not 0 <= left_out < len(numbers):
                     raise GeneratorError(f"without({left_out}): expected an object from 0 to {len(numbers) - 1}")
                 canvas = canvas.without(numbers[left_out])
-            scene = self._painted(canvas, plan, matrix)
+            scene = self._painted(canvas, plan, camera)
             if plan.pipeline is not None:
                 scene = self._piped(scene, plan).scene
         except YoloProcError as error:
             raise self._named(error, index) from error
         return self._letterbox(scene) if plan.letterboxed else scene
 
-    def _painted(self, canvas: Canvas, plan: Plan, matrix: FloatArray | None) -> Scene:
+    def _painted(self, canvas: Canvas, plan: Plan, camera: Camera | None) -> Scene:
         """Return the scene with the built-in changes."""
-        scene = canvas.render(plan.width, plan.height, matrix, self.classes)
+        scene = canvas.render(plan.width, plan.height, camera, self.classes)
         if plan.pixels:
             scene = replace(scene, image=self._augmenter.change_pixels(scene.image, plan))
         return scene

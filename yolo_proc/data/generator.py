@@ -8,7 +8,8 @@
             canvas.draw(circle(*rng.uniform(0.2, 0.8, 2), 0.1), rng.integers(0, 256, 3), "dot")
 
 A generator is known by its spec, a string: `glyphs` (the entry-point group `yolo_proc.generators`),
-`module:Name`, `path/to/file.py:Name`, or a source: `folder:PATH` (annotated pictures) and `mix:A=0.8,B=0.2`. Worker
+`module:Name`, `path/to/file.py:Name`, or a source: `folder:PATH` (annotated pictures), `sprites:PATH` (pictures with
+alpha) and `mix:A=0.8,B=0.2`. Worker
 processes get the spec and the parameters, never an object: a class from a file does not unpickle where processes are
 spawned.
 """
@@ -39,8 +40,12 @@ from yolo_proc.errors import CheckpointError, ConfigError, GeneratorError
 
 ENTRY_POINT_GROUP = "yolo_proc.generators"
 # What a spec may begin with, and the `Source` that is meant. They are built of generators, so they are found by name.
-SOURCES: Mapping[str, str] = {"folder": "yolo_proc.data.folder:Folder", "mix": "yolo_proc.data.mix:Mix"}
-_EXPECTED = "module:Name or file.py:Name; or folder:PATH, or mix:NAME=WEIGHT,NAME=WEIGHT"
+SOURCES: Mapping[str, str] = {
+    "folder": "yolo_proc.data.folder:Folder",
+    "mix": "yolo_proc.data.mix:Mix",
+    "sprites": "yolo_proc.data.sprites:Sprites",
+}
+_EXPECTED = "module:Name or file.py:Name; or folder:PATH, sprites:PATH, or mix:NAME=WEIGHT,NAME=WEIGHT"
 _LONGEST_STEM = 60
 
 
@@ -238,7 +243,7 @@ def rebased(spec: str, base: Path) -> str:
     if scheme == "mix" and colon:
         parts = (part.rpartition("=") for part in rest.split(","))
         return "mix:" + ",".join(f"{rebased(name, base)}{equals}{weight}" for name, equals, weight in parts)
-    if scheme == "folder" and colon:
+    if scheme in ("folder", "sprites") and colon:
         place, behind = rest, ""
     elif spec.rpartition(":")[0].endswith(".py"):
         place, _, name = spec.rpartition(":")

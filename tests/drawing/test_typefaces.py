@@ -9,7 +9,7 @@ from fontTools.pens.boundsPen import BoundsPen
 from fontTools.ttLib import TTFont
 
 from yolo_proc.drawing.canvas import Canvas
-from yolo_proc.drawing.typefaces import Face, bundled_families, faces_of, find_face, glyph_shape, text
+from yolo_proc.drawing.typefaces import Face, bundled_families, faces_of, find_face, glyph_shape, text, text_pieces
 from yolo_proc.errors import GeneratorError
 
 fonts = importlib.import_module("yolo_proc.drawing.typefaces")
@@ -148,3 +148,25 @@ def test_blanks_are_refused(blank: str) -> None:
 def test_bad_arguments(characters: str, size: float) -> None:
     with pytest.raises(GeneratorError, match="expected"):
         text(characters, size=size)
+
+
+@pytest.mark.parametrize(("by", "wanted"), [("word", ["Total", "1,2", "Ö"]), ("character", list("Total1,2Ö"))])
+def test_pieces_of_a_line_lie_where_the_line_has_them(by: str, wanted: list[str]) -> None:
+    line = "Total  1,2 Ö"
+    pieces = text_pieces(line, by, "Lato", True, 0.2)  # type: ignore[arg-type]
+    assert [piece for piece, _ in pieces] == wanted
+    whole = text(line, "Lato", True, 0.2)
+    bounds = np.array([shape.bounds for _, shape in pieces])
+    assert (bounds[:, :2].min(axis=0), bounds[:, 2:].max(axis=0)) == (
+        pytest.approx(whole.bounds[:2]),
+        pytest.approx(whole.bounds[2:]),
+    )
+    assert (np.diff(bounds[:, 0]) > 0).all()
+    assert sum(len(shape.points) for _, shape in pieces) == len(whole.points)
+
+
+def test_pieces_of_nothing() -> None:
+    with pytest.raises(GeneratorError, match="no outline"):
+        text_pieces("  ", "word")
+    with pytest.raises(GeneratorError, match="word or character"):
+        text_pieces("a", "line")  # type: ignore[arg-type]

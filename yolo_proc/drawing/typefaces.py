@@ -12,13 +12,14 @@ from __future__ import annotations  # so that `help` shows ArrayLike by its name
 import logging
 import math
 import os
+import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -106,22 +107,54 @@ def text(characters: str, family: str = "DejaVu Sans", bold: bool = False, size:
     return _unit_text(characters, find_face(family, bold), bold).transformed([[size, 0, 0], [0, size, 0]])
 
 
+def text_pieces(
+    characters: str,
+    by: Literal["word", "character"],
+    family: str = "DejaVu Sans",
+    bold: bool = False,
+    size: float = 1.0,
+) -> list[tuple[str, Shape]]:
+    """Return the words or the characters of a line with their shapes, each where `text` has it.
+
+        for word, shape in text_pieces("Total 12", "word", size=0.1):
+            canvas.draw(shape.shifted(0.5, 0.2), (0, 0, 0), "word")
+
+    Raises:
+        GeneratorError: see `text`; neither words nor characters.
+    """
+    if by not in ("word", "character"):
+        raise GeneratorError(f"text_pieces: expected word or character, found {by!r}")
+    text(characters, family, bold, size)  # says what is wrong
+    glyphs = _laid_out(characters, find_face(family, bold), bold)
+    x0, y0, x1, y1 = Shape([contour for glyph in glyphs for contour in glyph]).bounds
+    onto = np.array([[size, 0, -size * (x0 + x1) / 2], [0, size, -size * (y0 + y1) / 2]])
+    pieces = re.finditer(r"\S+" if by == "word" else r"\S", characters)
+    found = [(piece[0], [contour for glyph in glyphs[slice(*piece.span())] for contour in glyph]) for piece in pieces]
+    return [(piece, Shape(contours).transformed(onto)) for piece, contours in found if contours]
+
+
 @lru_cache(maxsize=4096)
 def _unit_text(characters: str, first: Face, bold: bool) -> Shape:
     """Return `text` with an em of 1."""
+    contours = [contour for glyph in _laid_out(characters, first, bold) for contour in glyph]
+    if not contours:
+        raise blank_character(characters, first)
+    return _centred(Shape(contours))
+
+
+def _laid_out(characters: str, first: Face, bold: bool) -> list[list[FloatArray]]:
+    """Return the contours of each character along a line, ems."""
     faces = tuple(dict.fromkeys([first, *(find_face(family, bold) for family in _BUNDLED)]))
-    contours: list[FloatArray] = []
+    glyphs: list[list[FloatArray]] = []
     pen_x = 0.0
     for character in characters:
         face = next((face for face in faces if has_character(face, character)), None)
         if face is None:
             raise missing_character(character, faces)
         glyph = _glyph(face, character)
-        contours += [contour + np.array([pen_x, 0.0]) for contour in glyph.contours]
+        glyphs.append([contour + np.array([pen_x, 0.0]) for contour in glyph.contours])
         pen_x += glyph.advance
-    if not contours:
-        raise blank_character(characters, first)
-    return _centred(Shape(contours))
+    return glyphs
 
 
 @lru_cache(maxsize=16384)

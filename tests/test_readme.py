@@ -40,6 +40,7 @@ def test_the_map_has_every_package_and_nothing_that_is_not_there() -> None:
 
 # Files of a user, in examples.
 _EXAMPLES = {"dots.py", "file.py", "my_scenes.py", "cards.py", "shapes.py", "tiny.py", "coins.py", "rain.py"}
+_EXAMPLES |= {"signs.py"}
 
 
 def test_every_module_that_is_spoken_of_exists() -> None:

@@ -18,8 +18,10 @@ from yolo_proc.cli import (
     config_command,
     data_commands,
     doctor_command,
+    evaluate_command,
     export_command,
     inspect_command,
+    new_command,
     predict_command,
 )
 from yolo_proc.cli.flags import FlagParser
@@ -45,7 +47,11 @@ COMMANDS: dict[str, CommandLine] = {
     "check": CommandLine(
         "find what would spoil a training before it begins", check_command.check_parser, check_command.check
     ),
-    "evaluate": CommandLine("evaluate a model on fresh scenes", commands.evaluate_parser, commands.evaluate),
+    "evaluate": CommandLine(
+        "evaluate a model on fresh scenes, and on labelled pictures",
+        evaluate_command.evaluate_parser,
+        evaluate_command.evaluate,
+    ),
     "export": CommandLine(
         "write a model as ONNX, for Java and others", export_command.export_parser, export_command.export
     ),
@@ -54,6 +60,7 @@ COMMANDS: dict[str, CommandLine] = {
         predict_command.predict_parser,
         predict_command.predict,
     ),
+    "new": CommandLine("write a generator to begin from", new_command.new_parser, new_command.new),
     "preview": CommandLine("draw scenes with their labels on a sheet", commands.preview_parser, commands.preview),
     "describe": CommandLine(
         "describe a network: layers, operations, receptive field", commands.describe_parser, commands.describe

@@ -5,6 +5,7 @@
 # make docs    builds the documentation: docs/_build/index.html
 # make lowest  installs the lowest versions that pyproject.toml allows elsewhere, and tries them: gigabytes
 # make prove   every fault against its check, every check on healthy runs: hours; writes docs/checks.md
+# make real    detectors of drawn scenes, judged on real photographs: see docs/real.md
 # make attack  damaged and malicious files at every reader: minutes, or hours; writes docs/attack.md
 # make clean   removes what was made here; checkpoints stay
 
@@ -18,7 +19,7 @@ BIN := $(VENV)/bin
 INSTALL := UV_COMPILE_BYTECODE_TIMEOUT=0 $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt
 
 .DELETE_ON_ERROR:
-.PHONY: help train install test quick docs lowest prove attack clean
+.PHONY: help train install test quick docs lowest prove real attack clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -50,6 +51,10 @@ lowest: $(VENV)/.installed-dev
 
 prove: $(VENV)/.installed-dev
 	$(BIN)/python tests/prove.py $(ARGS)
+
+real: $(VENV)/.installed-dev
+	$(INSTALL) 'scikit-image>=0.25'
+	$(BIN)/python benchmarks/real/run.py $(ARGS)
 
 attack: $(VENV)/.installed-dev
 	$(BIN)/python tests/attack $(ARGS)

@@ -130,6 +130,8 @@ def test_unknown_names_get_the_nearest() -> None:
     with pytest.raises(ConfigError, match="there are none to set"):
         build(object, {"x": 1})
     assert nearest("zzzzz", ["max-cards"]) == ""
+    assert nearest("config", ["on"]) == ""
+    assert nearest("om", ["on"]) == " (did you mean on?)"
 
 
 def test_only_options_are_declared() -> None:

@@ -122,7 +122,8 @@ def _holds_others(value: object) -> bool:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return ` (did you mean X?)` for the nearest of the known words, or an empty string."""
-    found = difflib.get_close_matches(word[:_LONGEST_SHOWN], list(known), n=1, cutoff=0.5)
+    likely = [one for one in known if 2 * len(one) > len(word)]  # `on` is no slip of `config`
+    found = difflib.get_close_matches(word[:_LONGEST_SHOWN], likely, n=1, cutoff=0.5)
     return f" (did you mean {found[0]}?)" if found else ""
 
 

@@ -205,7 +205,7 @@ def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
     assert re.match(
-        rf"usage: yolo_proc {command}( \[(FOLDER|SHELL|NAME)\]| PICTURES\.\.\.)? \[options\]\n", capsys.readouterr().out
+        rf"usage: yolo_proc {command}( \[(FOLDER|SHELL|NAME)\]| (PICTURES|PHOTOS)\.\.\.)? \[options\]\n", capsys.readouterr().out
     )
 
 

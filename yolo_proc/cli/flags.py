@@ -216,6 +216,18 @@ class FlagParser(argparse.ArgumentParser):
         raise ConfigError(message.removeprefix("argument ").replace(": expected one argument", ": expected a value"))
 
 
+class WordsParser(FlagParser):
+    """Takes any number of words without dashes, as `own[name of the positional]`."""
+
+    def _places(self, unknown: Sequence[str]) -> dict[str, Given]:
+        wrong = [word for word in unknown if word.startswith("-")]
+        if wrong:
+            raise ConfigError(self._unknown_line(wrong[0].partition("=")[0]))
+        assert self.positional is not None, "words need a name"
+        name = self.positional[0]
+        return {name: Given(list(unknown), name)} if unknown else {}
+
+
 def build_own(cls: type[T], own: Mapping[str, Given]) -> T:
     """Return the command's own options as an instance of its dataclass.
 

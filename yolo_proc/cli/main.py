@@ -16,6 +16,7 @@ from yolo_proc.cli import (
     commands,
     completion_command,
     config_command,
+    cutout_command,
     data_commands,
     doctor_command,
     evaluate_command,
@@ -59,6 +60,9 @@ COMMANDS: dict[str, CommandLine] = {
         "find objects in images and videos, or classify them",
         predict_command.predict_parser,
         predict_command.predict,
+    ),
+    "cutout": CommandLine(
+        "cut things out of photographs, for sprites:FOLDER", cutout_command.cutout_parser, cutout_command.cutout
     ),
     "new": CommandLine("write a generator to begin from", new_command.new_parser, new_command.new),
     "preview": CommandLine("draw scenes with their labels on a sheet", commands.preview_parser, commands.preview),

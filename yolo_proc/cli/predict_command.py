@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from yolo_proc.cli.commands import run_place
-from yolo_proc.cli.flags import INPUT_SIZE_HELP, FlagParser, build_own, read_input_size
+from yolo_proc.cli.flags import INPUT_SIZE_HELP, FlagParser, WordsParser, build_own, read_input_size
 from yolo_proc.config.options import option
 from yolo_proc.config.schema import Config
-from yolo_proc.config.values import Given
 from yolo_proc.data.run_config import config_from_values
 from yolo_proc.errors import ConfigError, DataError, number_of, one_line
 from yolo_proc.imaging.reading import HELP as BIT_DEPTH_HELP
@@ -72,16 +71,6 @@ class PredictFlags:
     frames: int | None = option(None, help="read at most this many frames of a video or camera; none: all", low=1)
 
 
-class _PredictParser(FlagParser):
-    """Takes any number of words without dashes."""
-
-    def _places(self, unknown: Sequence[str]) -> dict[str, Given]:
-        wrong = [word for word in unknown if word.startswith("-")]
-        if wrong:
-            raise ConfigError(self._unknown_line(wrong[0].partition("=")[0]))
-        return {"pictures": Given(list(unknown), "pictures")} if unknown else {}
-
-
 def predict_parser() -> FlagParser:
     """Return flags of `predict`."""
     about = (
@@ -90,7 +79,7 @@ def predict_parser() -> FlagParser:
     )
     place = ("pictures", "files, folders, or numbers of cameras")
     names = ["runs-dir", "device", "threads"]
-    parser = _PredictParser("predict", about, PredictFlags, names, positional=place)
+    parser = WordsParser("predict", about, PredictFlags, names, positional=place)
     parser.usage = "yolo_proc predict PICTURES... [options]"
     return parser
 

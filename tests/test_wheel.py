@@ -76,7 +76,7 @@ import numpy as np, yolo_proc
 from yolo_proc.drawing.canvas import Canvas
 from yolo_proc.data.generator import find_generator_class, load_generator
 assert yolo_proc.__file__.startswith(sys.prefix), yolo_proc.__file__
-for name in ("glyphs", "shapes"):
+for name in ("glyphs", "shapes", "markers"):
     generator = load_generator(name)
     assert type(generator).__module__ == f"yolo_proc_generators.{name}"
     assert sys.modules[type(generator).__module__].__file__.startswith(sys.prefix)
@@ -85,7 +85,7 @@ for name in ("glyphs", "shapes"):
     print(name, len(canvas.render(64, 64, None, generator.classes).objects) > 0)
 assert importlib.util.find_spec("generators") is None
 """
-    assert check_run(python, "-c", code, cwd=tmp_path) == "glyphs True\nshapes True\n"
+    assert check_run(python, "-c", code, cwd=tmp_path) == "glyphs True\nshapes True\nmarkers True\n"
 
 
 def test_the_command_is_installed(python: Path, tmp_path: Path) -> None:

@@ -204,9 +204,8 @@ def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
-    assert re.match(
-        rf"usage: yolo_proc {command}( \[(FOLDER|SHELL|NAME)\]| (PICTURES|PHOTOS)\.\.\.)? \[options\]\n", capsys.readouterr().out
-    )
+    words = r"( \[(FOLDER|SHELL|NAME)\]| (PICTURES|PHOTOS)\.\.\.)?"
+    assert re.match(rf"usage: yolo_proc {command}{words}.* \[options\]\n", capsys.readouterr().out)
 
 
 def test_help_of_train_has_every_option_with_default_and_range(capsys: pytest.CaptureFixture[str]) -> None:

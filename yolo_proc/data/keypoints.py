@@ -11,8 +11,6 @@ from yolo_proc.annotations.polygons import clipped_polygon
 from yolo_proc.boxes import FloatArray, clip_xyxy
 from yolo_proc.scene import SceneObject
 
-_LONGEST_EDGE = 8.0  # pixels; between two keypoints a bent edge is taken for straight
-
 
 def corners(box: Sequence[float]) -> FloatArray:
     """Return a box, left, upper, right and lower edge, as a ring (4, 2)."""
@@ -29,15 +27,6 @@ def visible_outline(thing: SceneObject, width: int, height: int) -> FloatArray:
         return points
     clipped = clipped_polygon([(x, y) for x, y in points.tolist()], width, height)
     return np.array(clipped) if clipped else corners(thing.box)
-
-
-def dense(points: FloatArray) -> FloatArray:
-    """Return a ring (K, 2) with points added to its long edges, because a transform may bend them."""
-    after = np.roll(points, -1, axis=0)
-    parts = np.maximum(np.ceil(np.linalg.norm(after - points, axis=1) / _LONGEST_EDGE).astype(int), 1)
-    shares = np.concatenate([np.arange(count) / count for count in parts.tolist()])[:, None]
-    filled: FloatArray = np.repeat(points, parts, axis=0) * (1 - shares) + np.repeat(after, parts, axis=0) * shares
-    return filled
 
 
 def to_keypoints(points: FloatArray) -> NDArray[np.float32]:

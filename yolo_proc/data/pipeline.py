@@ -20,7 +20,6 @@ from yolo_proc.boxes import FloatArray, RgbImage
 from yolo_proc.data.keypoints import (
     box_of,
     corners,
-    dense,
     from_keypoints,
     shown_share,
     signed_area,
@@ -29,6 +28,7 @@ from yolo_proc.data.keypoints import (
 )
 from yolo_proc.data.transforms import OPTION, composed, seed_transform
 from yolo_proc.data.trial import FoldedError, tried_transforms
+from yolo_proc.drawing.view import dense
 from yolo_proc.errors import GeneratorError
 from yolo_proc.scene import Scene, SceneObject
 

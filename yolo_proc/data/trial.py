@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo_proc.boxes import FloatArray, RgbImage
-from yolo_proc.data.keypoints import corners, dense, from_keypoints, signed_area, to_keypoints
+from yolo_proc.data.keypoints import corners, from_keypoints, signed_area, to_keypoints
 from yolo_proc.data.transforms import (
     OPTION,
     composed,
@@ -28,6 +28,7 @@ from yolo_proc.data.transforms import (
     pipeline_bytes,
     seed_transform,
 )
+from yolo_proc.drawing.view import dense
 from yolo_proc.errors import OptionError
 
 _TRIES = 8

@@ -105,7 +105,7 @@ class View:
             if not len(ring):
                 return ring
         straight = self._straight(ring)
-        return straight if self._lens == 0 else self._bent(_dense(straight))
+        return straight if self._lens == 0 else self._bent(dense(straight))
 
     def _straight(self, points: FloatArray) -> FloatArray:
         """Return (K, 2) points on the frame of a camera whose lens bends nothing."""
@@ -211,7 +211,7 @@ class View:
         return np.asarray(straight * tangential / np.sqrt(root))
 
 
-def _dense(ring: FloatArray) -> FloatArray:
+def dense(ring: FloatArray) -> FloatArray:
     """Return a closed polygon (K, 2) with points added to its long edges."""
     after = np.roll(ring, -1, axis=0)
     parts = np.clip(np.ceil(np.linalg.norm(after - ring, axis=1) / _EDGE), 1, 512).astype(np.int64)
